@@ -1,0 +1,123 @@
+//! What a field of a message is on the wire, so that schema, byte tables and vectors come from the structs themselves.
+
+use joulebook_types as types;
+
+/// The wire's basic types, by their names in Simple Binary Encoding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Primitive {
+    U8,
+    U16,
+    U32,
+    U64,
+    I32,
+    I64,
+    /// ASCII, zero padded.
+    Char,
+}
+
+impl Primitive {
+    pub const fn sbe_name(self) -> &'static str {
+        match self {
+            Self::U8 => "uint8",
+            Self::U16 => "uint16",
+            Self::U32 => "uint32",
+            Self::U64 => "uint64",
+            Self::I32 => "int32",
+            Self::I64 => "int64",
+            Self::Char => "char",
+        }
+    }
+
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::U8 | Self::Char => 1,
+            Self::U16 => 2,
+            Self::U32 | Self::I32 => 4,
+            Self::U64 | Self::I64 => 8,
+        }
+    }
+}
+
+/// A Rust type that may stand in a message.
+pub trait WireField {
+    const PRIMITIVE: Primitive;
+    /// Elements: 1 for a scalar.
+    const COUNT: usize;
+    /// Composite fields list their own parts; scalars and arrays have none.
+    const PARTS: &'static [FieldInfo] = &[];
+}
+
+/// One field of a message.
+#[derive(Clone, Copy, Debug)]
+pub struct FieldInfo {
+    pub name: &'static str,
+    pub doc: &'static str,
+    /// From the start of the block (the byte after the header).
+    pub offset: usize,
+    pub primitive: Primitive,
+    pub count: usize,
+    pub parts: &'static [FieldInfo],
+}
+
+impl FieldInfo {
+    pub const fn bytes(&self) -> usize {
+        if self.parts.is_empty() {
+            return self.primitive.bytes() * self.count;
+        }
+        let mut total = 0;
+        let mut index = 0;
+        while index < self.parts.len() {
+            total += self.parts[index].bytes();
+            index += 1;
+        }
+        total
+    }
+}
+
+macro_rules! wire_field {
+    ($($name:ty => $primitive:ident x $count:expr;)*) => {
+        $(impl WireField for $name {
+            const PRIMITIVE: Primitive = Primitive::$primitive;
+            const COUNT: usize = $count;
+        })*
+    };
+}
+
+wire_field! {
+    u8 => U8 x 1;
+    u16 => U16 x 1;
+    u32 => U32 x 1;
+    u64 => U64 x 1;
+    i32 => I32 x 1;
+    i64 => I64 x 1;
+    types::AccountId => U32 x 1;
+    types::SessionId => U32 x 1;
+    types::ConnectionId => U64 x 1;
+    types::InstrumentId => U32 x 1;
+    types::OrderId => U64 x 1;
+    types::TradeId => U64 x 1;
+    types::ClientOrderId => U64 x 1;
+    types::ModelId => U16 x 1;
+    types::ShardId => U16 x 1;
+    types::SlotHint => U32 x 1;
+    types::SeqNum => U64 x 1;
+    types::Price => I64 x 1;
+    types::MicroEc => I64 x 1;
+    types::TokenPrice => I64 x 1;
+    types::KiloTokens => U64 x 1;
+    types::Yield => U32 x 1;
+    types::TimeNs => U64 x 1;
+    types::QuarterSlot => U32 x 1;
+    types::ClassCode => Char x 8;
+    types::AreaCode => Char x 8;
+}
+
+impl<const N: usize> WireField for [u8; N] {
+    const PRIMITIVE: Primitive = Primitive::U8;
+    const COUNT: usize = N;
+}
+
+impl<const N: usize> WireField for [types::InstrumentId; N] {
+    const PRIMITIVE: Primitive = Primitive::U32;
+    const COUNT: usize = N;
+}

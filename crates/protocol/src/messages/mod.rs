@@ -1,0 +1,101 @@
+//! The message table. Numbers are never reused; new fields are only appended; new messages get new numbers.
+
+mod account;
+mod book;
+mod event;
+mod feed;
+mod market;
+mod order;
+mod session;
+mod system;
+
+pub use account::*;
+pub use book::*;
+pub use event::*;
+pub use feed::*;
+pub use market::*;
+pub use order::*;
+pub use session::*;
+pub use system::*;
+
+use crate::message::messages;
+
+messages! {
+    /// Between a client and the gateway: never journaled, never numbered.
+    SessionMessage {
+        1 Hello Client,
+        2 Challenge Server,
+        3 Logon Client,
+        4 LogonAccepted Server,
+        5 LogonRejected Server,
+        6 Heartbeat Either,
+        7 Logout Client,
+        8 Terminate Server,
+        9 RequestRefused Server,
+        10 Subscribe Client,
+        11 Unsubscribe Client,
+    }
+
+    /// Everything that can change engine state. If it is not here, replay does not see it.
+    Command {
+        20 NewOrder Client,
+        21 CancelOrder Client,
+        22 ReplaceOrder Client,
+        23 MassCancel Client,
+        24 TokenOrder Client,
+        25 OrderQuery Client,
+        26 AccountQuery Client,
+        27 MintCredits Client,
+        28 RetireCredits Client,
+        29 DepositCredits Client,
+        30 RegisterCapacity Client,
+        31 DeliverSlot Client,
+        32 ListInstrument Client,
+        33 OpenAccount Client,
+        34 SetYield Client,
+        50 Genesis Internal,
+        51 SessionOpened Internal,
+        52 SessionClosed Internal,
+        53 Restarted Internal,
+        54 AdvanceTime Internal,
+    }
+
+    /// Facts for the account that they concern, in the past tense. A reject is an ordinary event, not an error.
+    Event {
+        60 OrderAccepted Server,
+        61 RequestRejected Server,
+        62 OrderFilled Server,
+        63 OrderCanceled Server,
+        64 OrderReplaced Server,
+        65 MassCancelDone Server,
+        66 TokenOrderDone Server,
+        67 RequestDone Server,
+        68 RequestRepeated Server,
+        69 OrderStatus Server,
+        70 CreditBalance Server,
+        71 CapacityBalance Server,
+        72 SnapshotEnd Server,
+    }
+
+    /// Facts for everybody: what gateways, feed and console build their tables and books from.
+    PublicEvent {
+        80 InstrumentDefinition Server,
+        81 PhaseChanged Server,
+        82 YieldDefinition Server,
+        83 AccountDefinition Internal,
+        84 BookUpdate Internal,
+        85 Trade Internal,
+    }
+
+    /// Market data as subscribers get it: a snapshot at N, then N+1 and on, in one stream per instrument.
+    FeedMessage {
+        100 L2SnapshotBegin Server,
+        101 L2SnapshotLevel Server,
+        102 L2SnapshotEnd Server,
+        103 L2Update Server,
+        104 L2Checksum Server,
+        105 FeedTrade Server,
+        106 SubscribeRejected Server,
+        107 SnapshotsDone Server,
+    }
+}

@@ -1,0 +1,72 @@
+//! Who sent a command and when it arrived: what stands before every command in the journal.
+
+use joulebook_types::{AccountId, SessionId, TimeNs};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::{Command, DecodeError, Frame, FrameError};
+
+/// The authenticated sender of a command. The gateway fills it in; a client cannot name another account.
+///
+/// System commands (restart, time) have no account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Origin {
+    pub account: AccountId,
+    pub session: SessionId,
+    /// When the gateway read the command's last byte.
+    pub received: TimeNs,
+}
+
+impl Origin {
+    /// Of commands that the exchange itself issues.
+    pub const SYSTEM: Self =
+        Self { account: AccountId::NONE, session: SessionId::NONE, received: TimeNs::ZERO };
+}
+
+/// A record of the journal: origin, then the command's frame as the wire had it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SequencedCommand {
+    pub origin: Origin,
+    pub command: Command,
+}
+
+/// Why a journal record is not a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordError {
+    ShortOrigin,
+    Frame(FrameError),
+    /// The frame ends before its block does, or bytes follow it.
+    Length,
+    Command(DecodeError),
+}
+
+impl core::fmt::Display for RecordError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::ShortOrigin => f.write_str("the record is shorter than its origin"),
+            Self::Frame(error) => error.fmt(f),
+            Self::Length => f.write_str("the record does not end with its frame"),
+            Self::Command(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for RecordError {}
+
+impl SequencedCommand {
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.origin.as_bytes());
+        self.command.encode(out);
+    }
+
+    pub fn decode(record: &[u8]) -> Result<Self, RecordError> {
+        let (origin, rest) = Origin::read_from_prefix(record).map_err(|_| RecordError::ShortOrigin)?;
+        match Frame::split(rest).map_err(RecordError::Frame)? {
+            Some((frame, [])) => {
+                let command = Command::decode(&frame).map_err(RecordError::Command)?;
+                Ok(Self { origin, command })
+            }
+            _ => Err(RecordError::Length),
+        }
+    }
+}
