@@ -1,1 +1,12 @@
-#![forbid(unsafe_code)]
+//! What the tests of several crates share. Only ever a dev-dependency: `cargo xtask tidy` checks that.
+
+#![deny(unsafe_code)]
+#![warn(missing_docs)]
+
+mod allocator;
+mod environment;
+mod random;
+
+pub use allocator::{CountingAllocator, allocations_of_this_thread, count_allocations};
+pub use environment::{data_dir, joulebook_binary, print_skipped};
+pub use random::Xoshiro256pp;

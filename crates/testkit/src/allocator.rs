@@ -1,0 +1,104 @@
+//! Proves that a hot path does not allocate.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+/// The system allocator with a counter per thread. A test binary installs it and then counts around the path
+/// under test; other tests of the same binary run on other threads and do not disturb the count.
+///
+/// ```
+/// use joulebook_testkit::{CountingAllocator, count_allocations};
+///
+/// #[global_allocator]
+/// static ALLOCATOR: CountingAllocator = CountingAllocator;
+///
+/// let mut orders: Vec<u64> = Vec::with_capacity(8);
+/// let ((), allocations) = count_allocations(|| orders.push(1));
+/// assert_eq!(allocations, 0);
+/// ```
+pub struct CountingAllocator;
+
+/// How often this thread has asked for memory so far: new blocks and grown ones, not frees.
+/// Always 0 unless the binary installed [`CountingAllocator`].
+pub fn allocations_of_this_thread() -> u64 {
+    ALLOCATIONS.get()
+}
+
+/// Runs `work` and says how many allocations it made on this thread.
+pub fn count_allocations<T>(work: impl FnOnce() -> T) -> (T, u64) {
+    let before = allocations_of_this_thread();
+    let result = work();
+    (result, allocations_of_this_thread() - before)
+}
+
+thread_local! {
+    // Const-initialised and without a destructor, so touching it never allocates: it is used inside the allocator.
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+fn count_one() {
+    ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+}
+
+#[allow(unsafe_code)]
+mod forward {
+    use super::{CountingAllocator, GlobalAlloc, Layout, System, count_one};
+
+    // SAFETY: every call goes to `System` with the caller's own arguments, so `System`'s guarantees carry over;
+    // counting neither allocates nor unwinds.
+    unsafe impl GlobalAlloc for CountingAllocator {
+        unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+            count_one();
+            // SAFETY: the caller upholds the contract of `alloc`, which is that of `System::alloc`.
+            unsafe { System.alloc(layout) }
+        }
+
+        unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+            count_one();
+            // SAFETY: as in `alloc`.
+            unsafe { System.alloc_zeroed(layout) }
+        }
+
+        unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+            count_one();
+            // SAFETY: `block` came from `System` through the methods above, with this layout.
+            unsafe { System.realloc(block, layout, new_size) }
+        }
+
+        unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+            // SAFETY: `block` came from `System` through the methods above, with this layout.
+            unsafe { System.dealloc(block, layout) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[global_allocator]
+    static ALLOCATOR: CountingAllocator = CountingAllocator;
+
+    #[test]
+    fn counts_new_zeroed_and_grown_blocks_but_not_frees() {
+        let (block, boxed) = count_allocations(|| Box::new(7_u64));
+        let ((), freed) = count_allocations(|| drop(block));
+        let (mut zeroed, zeroes) = count_allocations(|| vec![0_u8; 4096]);
+        let ((), grown) = count_allocations(|| zeroed.reserve_exact(8192));
+        assert_eq!((boxed, freed, zeroes, grown), (1, 0, 1, 1));
+    }
+
+    #[test]
+    fn another_thread_does_not_disturb_the_count() {
+        let before = allocations_of_this_thread();
+        let of_other = std::thread::scope(|scope| {
+            let other = scope.spawn(|| count_allocations(|| drop(vec![1_u8; 64])).1);
+            let spawned = allocations_of_this_thread();
+            let of_other = other.join().expect("the other thread does not panic");
+            assert_eq!(allocations_of_this_thread(), spawned, "only the other thread allocated");
+            of_other
+        });
+        assert_eq!(of_other, 1);
+        assert!(before <= allocations_of_this_thread());
+    }
+}
