@@ -125,7 +125,7 @@ impl Window {
         if !matches!(minutes, 15 | 60 | 1_440) {
             return Err(WindowError::BadLength);
         }
-        if start_minute % minutes as u32 != 0 {
+        if !start_minute.is_multiple_of(minutes as u32) {
             return Err(WindowError::Unaligned);
         }
         if start_minute > MINUTES_MAX {
