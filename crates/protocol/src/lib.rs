@@ -10,6 +10,7 @@ mod frame;
 mod message;
 pub mod messages;
 mod origin;
+pub mod pipe;
 mod reject;
 pub mod schema;
 
