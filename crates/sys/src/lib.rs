@@ -1,1 +1,14 @@
+//! Small safe wrappers over the system calls that the edges of the exchange need. Linux only.
 #![forbid(unsafe_code)]
+
+mod clock;
+mod event;
+mod file;
+mod process;
+mod thread;
+
+pub use clock::{monotonic_ns, process_cpu_ns, realtime_ns};
+pub use event::{EventFd, PollSet, Readiness};
+pub use file::{Advisory, lock_exclusive, sync_data, sync_directory, write_all_at, write_zeros_at};
+pub use process::resident_bytes;
+pub use thread::{available_cores, lower_current_thread_priority, pin_current_thread};

@@ -1,0 +1,169 @@
+//! Every interleaving of small programs: `RUSTFLAGS="--cfg loom" cargo test -p joulebook-rings --release`.
+
+use loom::{
+    sync::{Arc, Condvar, Mutex},
+    thread,
+};
+
+use crate::{Doorbell, Full, Wake, ring};
+
+/// Two words, so Loom sees a read that races with a write of either.
+type Item = (u64, u64);
+
+fn item(n: u64) -> Item {
+    (n, !n)
+}
+
+#[test]
+fn items_arrive_whole_and_in_order() {
+    loom::model(|| {
+        let (mut tx, mut rx) = ring::<Item>(4);
+        let producer = thread::spawn(move || {
+            tx.try_push(item(0)).unwrap();
+            assert_eq!(tx.push_slice(&[item(1), item(2)]), 2);
+        });
+        let mut expected = 0;
+        while expected < 3 {
+            let taken = rx.drain_with(4, |got| {
+                assert_eq!(*got, item(expected));
+                expected += 1;
+            });
+            if taken == 0 {
+                thread::yield_now();
+            }
+        }
+        assert!(rx.is_empty());
+        producer.join().unwrap();
+    });
+}
+
+#[test]
+fn a_full_ring_gives_the_item_back_and_slots_are_reused_safely() {
+    loom::model(|| {
+        let (mut tx, mut rx) = ring::<Item>(1);
+        let producer = thread::spawn(move || {
+            for n in 0..3 {
+                while let Err(Full(back)) = tx.try_push(item(n)) {
+                    assert_eq!(back, item(n));
+                    thread::yield_now();
+                }
+            }
+        });
+        for n in 0..3 {
+            loop {
+                if let Some(got) = rx.peek() {
+                    assert_eq!(*got, item(n));
+                    rx.advance();
+                    break;
+                }
+                thread::yield_now();
+            }
+        }
+        assert_eq!(rx.pop(), None);
+        producer.join().unwrap();
+    });
+}
+
+#[test]
+fn wrap_around_by_batches() {
+    loom::model(|| {
+        let (mut tx, mut rx) = ring::<Item>(2);
+        let producer = thread::spawn(move || {
+            let items = [item(0), item(1), item(2)];
+            let mut sent = 0;
+            while sent < items.len() {
+                let pushed = tx.push_slice(&items[sent..]);
+                if pushed == 0 {
+                    thread::yield_now();
+                }
+                sent += pushed;
+            }
+        });
+        let mut expected = 0;
+        while expected < 3 {
+            let taken = rx.drain_with(2, |got| {
+                assert_eq!(*got, item(expected));
+                expected += 1;
+            });
+            if taken == 0 {
+                thread::yield_now();
+            }
+        }
+        producer.join().unwrap();
+    });
+}
+
+#[test]
+fn leftovers_survive_the_producer_and_are_freed_with_the_consumer() {
+    // Loom also fails when the shared allocation leaks.
+    loom::model(|| {
+        let (mut tx, mut rx) = ring::<Item>(2);
+        let producer = thread::spawn(move || assert_eq!(tx.push_slice(&[item(0), item(1)]), 2));
+        while !rx.is_abandoned() {
+            thread::yield_now();
+        }
+        // Whoever saw the end sees everything before it.
+        assert_eq!(rx.pop(), Some(item(0)));
+        drop(rx);
+        producer.join().unwrap();
+    });
+}
+
+/// A park token: a wake before the sleep ends that sleep at once.
+struct Token {
+    set: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Token {
+    fn park(&self) {
+        let mut set = self.set.lock().unwrap();
+        while !*set {
+            set = self.changed.wait(set).unwrap();
+        }
+        *set = false;
+    }
+}
+
+struct TokenWaker(Arc<Token>);
+
+impl Wake for TokenWaker {
+    fn wake(&self) {
+        *self.0.set.lock().unwrap() = true;
+        self.0.changed.notify_one();
+    }
+}
+
+#[test]
+fn no_wake_up_is_lost() {
+    // A lost wake-up leaves the sleeper parked for ever, which Loom reports as a deadlock.
+    loom::model(|| {
+        let token = Arc::new(Token { set: Mutex::new(false), changed: Condvar::new() });
+        let waker = std::sync::Arc::new(TokenWaker(Arc::clone(&token)));
+        let doorbell = Arc::new(Doorbell::new(waker));
+        let (mut tx, mut rx) = ring::<Item>(2);
+        let ringer = thread::spawn({
+            let doorbell = Arc::clone(&doorbell);
+            move || {
+                for n in 0..2 {
+                    tx.try_push(item(n)).unwrap();
+                    doorbell.ring();
+                }
+            }
+        });
+        for n in 0..2 {
+            let got = loop {
+                if let Some(got) = rx.pop() {
+                    break got;
+                }
+                doorbell.prepare_sleep();
+                if rx.is_empty() {
+                    token.park();
+                }
+                doorbell.awake();
+            };
+            assert_eq!(got, item(n));
+        }
+        ringer.join().unwrap();
+    });
+}

@@ -1,0 +1,89 @@
+//! What durability is made of.
+
+use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
+
+use rustix::{
+    fs::{FlockOperation, fdatasync, flock},
+    io::Errno,
+};
+
+/// Writes all of `bytes` at `offset`, through short writes and signals. The file's position is left alone.
+pub fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    file.write_all_at(bytes, offset)
+}
+
+/// Writes `length` zeros at `offset`: blocks that are really allocated and written, which a hole or an unwritten
+/// extent is not, so a later overwrite and its sync change no file system metadata.
+pub fn write_zeros_at(file: &File, mut offset: u64, length: u64) -> io::Result<()> {
+    static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
+    let end = offset + length;
+    while offset < end {
+        let chunk = (end - offset).min(ZEROS.len() as u64);
+        file.write_all_at(&ZEROS[..chunk as usize], offset)?;
+        offset += chunk;
+    }
+    Ok(())
+}
+
+/// Makes the file's content durable. After an error nothing is known about what reached the disk, and a second try
+/// may succeed without having written anything: never retry.
+pub fn sync_data(file: &File) -> io::Result<()> {
+    // Not retried on a signal either: Linux reports the error of a write-back once.
+    Ok(fdatasync(file)?)
+}
+
+/// Makes creations, renames and removals in a directory durable.
+pub fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+/// Whether an advisory lock was free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Advisory {
+    /// Ours until the file is closed, also by the death of the process.
+    Held,
+    /// Someone else has it.
+    Busy,
+}
+
+/// Tries to lock a whole file for ourselves, without waiting.
+pub fn lock_exclusive(file: &File) -> io::Result<Advisory> {
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Advisory::Held),
+        Err(Errno::WOULDBLOCK) => Ok(Advisory::Busy),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_are_written_where_they_belong() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("segment");
+        let file = File::create_new(&path).unwrap();
+        write_zeros_at(&file, 0, (1 << 20) + 512).unwrap();
+        write_all_at(&file, b"abc", 4096).unwrap();
+        write_zeros_at(&file, 4097, 1).unwrap();
+        sync_data(&file).unwrap();
+        sync_directory(folder.path()).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        assert_eq!(bytes.len(), (1 << 20) + 512);
+        assert_eq!(&bytes[4095..4100], [0, b'a', 0, b'c', 0]);
+        assert_eq!(bytes.iter().filter(|byte| **byte != 0).count(), 2);
+    }
+
+    #[test]
+    fn a_lock_has_one_holder() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("LOCK");
+        let first = File::create_new(&path).unwrap();
+        let second = File::open(&path).unwrap();
+        assert_eq!(lock_exclusive(&first).unwrap(), Advisory::Held);
+        assert_eq!(lock_exclusive(&second).unwrap(), Advisory::Busy);
+        drop(first);
+        assert_eq!(lock_exclusive(&second).unwrap(), Advisory::Held);
+    }
+}
