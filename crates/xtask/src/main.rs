@@ -1,2 +1,52 @@
+//! `cargo xtask`: the commands of people who work on joulebook. Standard library only, so it builds in a second.
+
 #![forbid(unsafe_code)]
-fn main() {}
+
+mod counts;
+mod steps;
+mod tidy;
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+Usage: cargo xtask <COMMAND>
+
+Commands:
+  test   Everything that must pass: fmt, tidy, clippy, build, test, loom
+           --only STEP   run one step (the test step builds the binary when JOULEBOOK_BIN is not set)
+           --fast        leave out the release build, the end-to-end tests and loom
+         JOULEBOOK_DATA names the folder with recorded data; tests that need it are skipped without
+  tidy   The project's own rules: edges between crates, pure crates, leftovers, links
+  help   This text
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let root = workspace_root();
+    let outcome = match arguments.as_slice() {
+        ["test", options @ ..] => steps::Plan::parse(options).and_then(|plan| steps::run(&root, &plan)),
+        ["tidy"] => tidy::run(&root),
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        other => Err(format!("unknown command: {}\n\n{USAGE}", other.join(" "))),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Cargo says where this crate lies; asked at run time, so a moved checkout needs no rebuild.
+fn workspace_root() -> PathBuf {
+    let manifest_dir = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let above = |dir: PathBuf| dir.ancestors().nth(2).map(Path::to_path_buf);
+    manifest_dir.and_then(above).unwrap_or_else(|| PathBuf::from("."))
+}
