@@ -1,2 +1,86 @@
+//! The command line: one binary for the daemon, the demo, the load generator and the operator.
 #![forbid(unsafe_code)]
-fn main() {}
+
+mod admin;
+mod bench;
+mod config;
+mod demo;
+mod replay;
+mod serve;
+mod text;
+mod trade;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// An exchange for compute: GPU and TPU capacity against energy credits.
+#[derive(Parser)]
+#[command(name = "joulebook", version, about, long_about = None, arg_required_else_help = true)]
+#[command(after_help = "Start with `joulebook demo`: a running exchange with a price war on it.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a whole exchange with NVIDIA and Google sellers fighting over inference buyers.
+    Demo(demo::DemoArgs),
+    /// Run the daemon.
+    Serve(serve::ServeArgs),
+    /// Measure: latency under load, peak throughput, replay of a real recording.
+    Bench(bench::BenchArgs),
+    /// Enter, cancel and query orders; show books and balances.
+    #[command(flatten)]
+    Trade(trade::TradeCommand),
+    /// Operate: list instruments, open accounts, mint and deposit credits, register and deliver capacity.
+    Admin(admin::AdminArgs),
+    /// Replay a journal and compare hashes.
+    Replay(replay::ReplayArgs),
+    /// Print or check the configuration.
+    Config(config::ConfigArgs),
+}
+
+/// Why a command ends without success. The message is the whole line that a person sees.
+#[derive(Debug)]
+pub struct Failure {
+    message: String,
+    code: u8,
+}
+
+impl Failure {
+    pub fn new(message: impl std::fmt::Display) -> Self {
+        Self { message: message.to_string(), code: 1 }
+    }
+
+    pub fn with_code(message: impl std::fmt::Display, code: u8) -> Self {
+        Self { message: message.to_string(), code }
+    }
+}
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::new(error)
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Demo(args) => demo::run(args),
+        Command::Serve(args) => serve::run(args),
+        Command::Bench(args) => bench::run(args),
+        Command::Trade(command) => trade::run(command),
+        Command::Admin(args) => admin::run(args),
+        Command::Replay(args) => replay::run(args),
+        Command::Config(args) => config::run(args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {}", failure.message);
+            ExitCode::from(failure.code)
+        }
+    }
+}

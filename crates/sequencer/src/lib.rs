@@ -1,1 +1,14 @@
+//! The core: takes commands from the rings, numbers and journals them in batches, applies them, and lets their events
+//! out when, and only when, they are durable.
+//!
+//! [`Core::turn`] never blocks and owns no thread; the wiring decides where it runs. It is generic over the log and
+//! the clock, so the same steps run on the local journal, in memory for benchmarks, and in a simulator.
 #![forbid(unsafe_code)]
+
+mod core;
+mod outputs;
+mod replay;
+
+pub use crate::core::{Clock, Core, CoreObserver, Ingress, NoObserver, Turn};
+pub use outputs::{Egress, EgressKind};
+pub use replay::{ReplayError, apply_batch, decode_batch};

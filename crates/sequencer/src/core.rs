@@ -1,0 +1,264 @@
+//! One turn of the sequencer.
+
+use joulebook_engine::Engine;
+use joulebook_journal::{Batch, CommandLog, LogEvent, LogFault, Refused, Term};
+use joulebook_protocol::pipe::CommandFrame;
+use joulebook_protocol::{Command, Origin, SequencedCommand, messages};
+use joulebook_rings::Consumer;
+use joulebook_types::{SeqNum, TimeNs};
+use zerocopy::IntoBytes;
+
+use crate::outputs::{Egress, Outputs};
+use crate::replay;
+
+/// Commands of one batch at most: small enough that a turn stays short, large enough that the journal's group is
+/// filled by few turns.
+const BATCH_COMMANDS_MAX: usize = 512;
+
+/// Where exchange time comes from. The core makes it monotonic.
+pub trait Clock {
+    fn now(&mut self) -> TimeNs;
+}
+
+/// What the owner may want to count; every method has an empty default.
+pub trait CoreObserver {
+    /// `commands` were applied in `duration_ns` and caused `events` records.
+    fn on_applied(&mut self, _commands: u32, _events: u32, _duration_ns: u64) {}
+    /// The batch that ended with `seq` became durable `wait_ns` after it was proposed.
+    fn on_committed(&mut self, _seq: SeqNum, _wait_ns: u64) {}
+    /// The time from a command's arrival at the gateway to its batch.
+    fn on_taken(&mut self, _wait_ns: u64) {}
+}
+
+/// Observes nothing.
+pub struct NoObserver;
+
+impl CoreObserver for NoObserver {}
+
+/// The commands of one gateway.
+pub type Ingress = Consumer<CommandFrame>;
+
+/// What a turn came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Something moved: turn again before sleeping.
+    Busy,
+    /// Nothing to do until a doorbell rings or [`Core::next_deadline`] comes.
+    Idle,
+    /// The log failed. Nothing was acknowledged that is not durable, and nothing will be any more.
+    Faulted,
+}
+
+/// The single writer: engine, log, rings in, rings out.
+pub struct Core<L, C, O = NoObserver> {
+    engine: Engine,
+    log: L,
+    term: Term,
+    clock: C,
+    observer: O,
+    ingress: Vec<Ingress>,
+    /// Which ring is asked first: rotates, so no gateway starves another.
+    ingress_next: usize,
+    outputs: Outputs,
+    /// A batch that the log could not take yet.
+    refused: Option<Batch>,
+    spare_batches: Vec<Batch>,
+    log_events: Vec<LogEvent>,
+    time: TimeNs,
+    draining: bool,
+    fault: Option<LogFault>,
+}
+
+impl<L: CommandLog, C: Clock, O: CoreObserver> Core<L, C, O> {
+    /// A core around an engine that was replayed to the end of `log`. `egress` is indexed by gateway number; taps
+    /// (the console) come after the gateways. The first thing every ring gets is the engine's public state.
+    pub fn new(engine: Engine, log: L, term: Term, clock: C, observer: O, ingress: Vec<Ingress>, egress: Vec<Egress>) -> Self {
+        let mut outputs = Outputs::new(egress, engine.last_seq());
+        outputs.announce(&engine);
+        let time = engine.time();
+        Self {
+            engine,
+            log,
+            term,
+            clock,
+            observer,
+            ingress,
+            ingress_next: 0,
+            outputs,
+            refused: None,
+            spare_batches: Vec::new(),
+            log_events: Vec::new(),
+            time,
+            draining: false,
+            fault: None,
+        }
+    }
+
+    /// One non-blocking step: what the log says, events out, commands in.
+    pub fn turn(&mut self) -> Turn {
+        if self.fault.is_some() {
+            return Turn::Faulted;
+        }
+        let mut moved = self.hear_log();
+        moved |= self.outputs.release();
+        // No ingress while egress is full: events of commands not taken yet cannot pile up.
+        if self.fault.is_none() && !self.outputs.is_blocked() && self.take_commands() {
+            moved = true;
+            // The local journal numbers at once: apply while the disk works.
+            self.hear_log();
+            self.outputs.release();
+        }
+        match (self.fault.is_some(), moved) {
+            (true, _) => Turn::Faulted,
+            (false, true) => Turn::Busy,
+            (false, false) => Turn::Idle,
+        }
+    }
+
+    /// When to turn again even if no doorbell rings.
+    pub fn next_deadline(&self) -> Option<TimeNs> {
+        let timer = self.engine.next_deadline();
+        [timer, self.log.next_deadline()].into_iter().flatten().min()
+    }
+
+    /// True when a turn would find commands or room for events; asked between "I am about to sleep" and sleeping.
+    pub fn has_work(&mut self) -> bool {
+        self.outputs.can_release() || (!self.outputs.is_blocked() && self.ingress.iter_mut().any(|ring| !ring.is_empty()))
+    }
+
+    /// Issues commands of the exchange itself (genesis, restart), ahead of what the rings hold.
+    ///
+    /// # Panics
+    /// When a batch is still waiting: the wiring submits only at start.
+    pub fn submit_system(&mut self, commands: &[Command]) {
+        assert!(self.refused.is_none(), "system commands come first");
+        let mut batch = self.fresh_batch();
+        let mut record = Vec::new();
+        for command in commands {
+            record.clear();
+            SequencedCommand { origin: Origin::SYSTEM, command: *command }.encode(&mut record);
+            batch.push(&record);
+        }
+        self.propose(batch);
+    }
+
+    /// Takes no more commands; what was taken is finished. Done when [`Self::is_drained`].
+    pub fn begin_shutdown(&mut self) {
+        self.draining = true;
+    }
+
+    /// After [`Self::begin_shutdown`]: everything taken is durable and its events are in the rings.
+    pub fn is_drained(&self) -> bool {
+        self.draining && self.refused.is_none() && self.outputs.is_empty()
+    }
+
+    /// Writes the closing marker. To be polled with [`Self::turn`] until the log says that it is done.
+    pub fn close_log(&mut self) -> bool {
+        self.log.shutdown(self.time)
+    }
+
+    pub fn fault(&self) -> Option<&LogFault> {
+        self.fault.as_ref()
+    }
+
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The last durable command.
+    pub fn committed(&self) -> SeqNum {
+        self.outputs.committed()
+    }
+
+    pub fn into_engine(self) -> Engine {
+        self.engine
+    }
+
+    /// Carries out what the log reports. True when it reported anything.
+    fn hear_log(&mut self) -> bool {
+        let now = self.now();
+        let mut events = std::mem::take(&mut self.log_events);
+        self.log.poll(now, &mut events);
+        let heard = !events.is_empty();
+        for event in events.drain(..) {
+            match event {
+                LogEvent::Appended { first_seq, term: _, batch } => self.apply(first_seq, batch, now),
+                LogEvent::Committed { seq, term: _ } => self.outputs.commit(seq, now, &mut self.observer),
+                LogEvent::Fault(fault) => self.fault = Some(fault),
+                // One node has one role and installs nothing; a proposal of the local log is never in doubt.
+                LogEvent::Role { .. } | LogEvent::Install(_) | LogEvent::Unknown(_) => {}
+            }
+        }
+        self.log_events = events;
+        heard
+    }
+
+    fn apply(&mut self, first_seq: SeqNum, batch: Batch, proposed: TimeNs) {
+        let started = self.clock.now();
+        let mut events = self.outputs.fresh();
+        // A record that we built ourselves a moment ago and cannot read is a bug of ours, not damage.
+        replay::apply_batch(&mut self.engine, first_seq, &batch, &mut events).expect("own records decode");
+        let duration_ns = self.clock.now().raw().saturating_sub(started.raw());
+        self.observer.on_applied(batch.count(), events.count(), duration_ns);
+        self.outputs.hold(self.engine.last_seq(), proposed, events);
+        self.spare_batches.push(batch);
+    }
+
+    /// Fills one batch from the rings, or with the time alone when a timer is due. True when something was proposed.
+    fn take_commands(&mut self) -> bool {
+        if let Some(batch) = self.refused.take() {
+            return self.propose(batch);
+        }
+        if self.draining {
+            return false;
+        }
+        let mut batch = self.fresh_batch();
+        let now_ns = self.time.raw();
+        let rings = self.ingress.len();
+        for turn in 0..rings {
+            let ring = &mut self.ingress[(self.ingress_next + turn) % rings];
+            let room = BATCH_COMMANDS_MAX - batch.count() as usize;
+            let observer = &mut self.observer;
+            ring.drain_with(room, |frame| {
+                observer.on_taken(now_ns.saturating_sub(frame.origin.received.raw()));
+                batch.push_parts(frame.origin.as_bytes(), frame.frame());
+            });
+        }
+        self.ingress_next = (self.ingress_next + 1) % rings.max(1);
+        if batch.is_empty() {
+            if self.engine.next_deadline().is_none_or(|due| self.time < due) {
+                self.spare_batches.push(batch);
+                return false;
+            }
+            let tick = SequencedCommand { origin: Origin::SYSTEM, command: Command::AdvanceTime(messages::AdvanceTime::default()) };
+            let mut record = Vec::new();
+            tick.encode(&mut record);
+            batch.push(&record);
+        }
+        self.propose(batch)
+    }
+
+    fn propose(&mut self, batch: Batch) -> bool {
+        match self.log.propose(self.term, batch) {
+            Ok(_ticket) => true,
+            Err(Refused { batch, reason: _ }) => {
+                // The log is busy writing: the batch keeps its place and its time, and the rings fill behind it.
+                self.refused = Some(batch);
+                false
+            }
+        }
+    }
+
+    fn fresh_batch(&mut self) -> Batch {
+        let mut batch = self.spare_batches.pop().unwrap_or_default();
+        let now = self.now();
+        batch.clear(now);
+        batch
+    }
+
+    /// Exchange time: the clock's, but never backwards.
+    fn now(&mut self) -> TimeNs {
+        self.time = self.time.max(self.clock.now());
+        self.time
+    }
+}

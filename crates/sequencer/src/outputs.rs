@@ -1,0 +1,155 @@
+//! Output commit: events wait here until their command is durable, then go to the rings in order.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use joulebook_engine::{Destination, Engine, Events};
+use joulebook_protocol::pipe::EventFrame;
+use joulebook_rings::{Doorbell, Producer};
+use joulebook_types::{SeqNum, TimeNs};
+
+use crate::CoreObserver;
+
+/// Who reads a ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EgressKind {
+    /// Gets public events and those of its own connections.
+    Gateway,
+    /// Gets public events only.
+    Tap,
+}
+
+/// One ring out and the bell that wakes its reader.
+pub struct Egress {
+    pub kind: EgressKind,
+    pub ring: Producer<EventFrame>,
+    pub bell: Arc<Doorbell>,
+}
+
+/// The events of one batch, and how far they have been let out.
+struct Held {
+    seq: SeqNum,
+    proposed: TimeNs,
+    events: Events,
+    released_bytes: usize,
+}
+
+pub(crate) struct Outputs {
+    egress: Vec<Egress>,
+    /// Which rings got something since their bell last rang.
+    touched: Vec<bool>,
+    held: VecDeque<Held>,
+    /// How many of `held`, from the front, the observer knows to be durable.
+    observed: usize,
+    spare: Vec<Events>,
+    committed: SeqNum,
+    blocked: bool,
+}
+
+impl Outputs {
+    pub fn new(egress: Vec<Egress>, committed: SeqNum) -> Self {
+        let touched = vec![false; egress.len()];
+        Self { egress, touched, held: VecDeque::new(), observed: 0, spare: Vec::new(), committed, blocked: false }
+    }
+
+    /// Tells every reader what the engine already holds.
+    pub fn announce(&mut self, engine: &Engine) {
+        let mut events = self.fresh();
+        engine.publish_state(&mut events);
+        self.hold(engine.last_seq(), engine.time(), events);
+    }
+
+    pub fn fresh(&mut self) -> Events {
+        self.spare.pop().unwrap_or_default()
+    }
+
+    /// Keeps the events of the commands up to `seq` until [`Self::commit`] reaches it.
+    pub fn hold(&mut self, seq: SeqNum, proposed: TimeNs, events: Events) {
+        self.held.push_back(Held { seq, proposed, events, released_bytes: 0 });
+    }
+
+    pub fn commit(&mut self, seq: SeqNum, now: TimeNs, observer: &mut impl CoreObserver) {
+        assert!(self.committed <= seq, "durability never goes back");
+        self.committed = seq;
+        while let Some(held) = self.held.get(self.observed).filter(|held| held.seq <= seq) {
+            observer.on_committed(held.seq, now.raw().saturating_sub(held.proposed.raw()));
+            self.observed += 1;
+        }
+    }
+
+    /// Moves durable events to the rings until they are all out or a ring is full. True when any moved.
+    pub fn release(&mut self) -> bool {
+        let mut moved = false;
+        self.blocked = false;
+        while let Some(held) = self.held.front_mut().filter(|held| held.seq <= self.committed) {
+            while let Some((record, next)) = held.events.record_at(held.released_bytes) {
+                if !offer(&mut self.egress, &mut self.touched, record.destination, record.frame) {
+                    self.blocked = true;
+                    break;
+                }
+                held.released_bytes = next;
+                moved = true;
+            }
+            if self.blocked {
+                break;
+            }
+            let mut done = self.held.pop_front().expect("the front was just there");
+            self.observed = self.observed.saturating_sub(1);
+            done.events.clear();
+            self.spare.push(done.events);
+        }
+        for (egress, touched) in self.egress.iter().zip(&mut self.touched) {
+            if std::mem::take(touched) {
+                egress.bell.ring();
+            }
+        }
+        moved
+    }
+
+    /// A ring was full at the last release.
+    pub fn is_blocked(&self) -> bool {
+        self.blocked
+    }
+
+    /// A release would move something now.
+    pub fn can_release(&mut self) -> bool {
+        let durable = self.held.front().is_some_and(|held| held.seq <= self.committed);
+        durable && (!self.blocked || self.egress.iter_mut().all(|egress| egress.ring.free() > 0))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    pub fn committed(&self) -> SeqNum {
+        self.committed
+    }
+}
+
+/// Puts one record into every ring that it is for, or into none.
+fn offer(egress: &mut [Egress], touched: &mut [bool], destination: Destination, frame: &[u8]) -> bool {
+    match destination {
+        Destination::Public => {
+            if egress.iter_mut().any(|egress| egress.ring.free() == 0) {
+                return false;
+            }
+            let event = EventFrame::new(None, frame);
+            for (egress, touched) in egress.iter_mut().zip(touched) {
+                let pushed = egress.ring.try_push(event);
+                assert!(pushed.is_ok(), "room was seen a moment ago and only we write");
+                *touched = true;
+            }
+            true
+        }
+        Destination::Connection(connection) => {
+            let gateway = usize::from(connection.gateway());
+            let Some(egress) = egress.get_mut(gateway).filter(|egress| egress.kind == EgressKind::Gateway) else {
+                // A connection of an earlier process with more gateways: nobody is there to read.
+                return true;
+            };
+            let pushed = egress.ring.try_push(EventFrame::new(Some(connection), frame)).is_ok();
+            touched[gateway] |= pushed;
+            pushed
+        }
+    }
+}
