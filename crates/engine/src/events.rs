@@ -1,0 +1,171 @@
+//! The arena that a batch's events go to: one run of bytes, so that a command may cause any number of them.
+
+use joulebook_protocol::{HEADER_BYTES, Message};
+use joulebook_types::ConnectionId;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// The events of one batch or of several, in the order in which they happened.
+///
+/// Records are read by position, so a reader may stop anywhere and go on later. Clearing keeps the memory: nothing is
+/// allocated once the arena has seen its largest batch.
+#[derive(Debug, Default)]
+pub struct Events {
+    bytes: Vec<u8>,
+}
+
+/// Who gets an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// Every gateway, the feed and the console.
+    Public,
+    /// The gateway that owns the connection, for its session.
+    Connection(ConnectionId),
+}
+
+/// One event, still in the arena.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    pub destination: Destination,
+    pub template_id: u16,
+    /// The engine's dense number of the session; [`Record::NO_SESSION`] when the event belongs to none.
+    pub session: u32,
+    /// Header and block of the message.
+    pub frame: &'a [u8],
+}
+
+impl Record<'_> {
+    pub const NO_SESSION: u32 = u32::MAX;
+}
+
+/// Stands before every frame. Frames are multiples of eight bytes, and so is this.
+#[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+struct RecordHeader {
+    destination: u64,
+    frame_len: u16,
+    template_id: u16,
+    session: u32,
+}
+
+const RECORD_HEADER_BYTES: usize = size_of::<RecordHeader>();
+/// No gateway has this connection: gateway numbers and counters are handed out from below.
+const PUBLIC: u64 = u64::MAX;
+
+impl Events {
+    pub const fn new() -> Self {
+        Self { bytes: Vec::new() }
+    }
+
+    /// An arena that takes `bytes` bytes before it allocates again.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes) }
+    }
+
+    /// All records from the start.
+    pub fn iter(&self) -> impl Iterator<Item = Record<'_>> {
+        let mut offset = 0;
+        core::iter::from_fn(move || {
+            let (record, next) = self.record_at(offset)?;
+            offset = next;
+            Some(record)
+        })
+    }
+
+    /// The record that starts `offset` bytes into the arena and the offset of the one after it; `None` at the end.
+    ///
+    /// # Panics
+    /// When no record starts at `offset`: offsets are zero, a returned one, or an earlier [`Events::bytes_len`].
+    pub fn record_at(&self, offset: usize) -> Option<(Record<'_>, usize)> {
+        let rest = &self.bytes[offset..];
+        if rest.is_empty() {
+            return None;
+        }
+        let (header, rest) = RecordHeader::read_from_prefix(rest).expect("a record has a header");
+        let frame = &rest[..usize::from(header.frame_len)];
+        let destination = match header.destination {
+            PUBLIC => Destination::Public,
+            connection => Destination::Connection(ConnectionId::new(connection)),
+        };
+        let record = Record { destination, template_id: header.template_id, session: header.session, frame };
+        Some((record, offset + RECORD_HEADER_BYTES + frame.len()))
+    }
+
+    /// Forgets all records and keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+    }
+
+    /// Forgets the records from `offset` on.
+    pub fn truncate(&mut self, offset: usize) {
+        self.bytes.truncate(offset);
+    }
+
+    /// Bytes in use: the offset at which the next record will start.
+    pub fn bytes_len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Appends a message for everybody and returns its frame.
+    pub(crate) fn push_public<M: Message>(&mut self, message: &M) -> &[u8] {
+        self.push_message(PUBLIC, Record::NO_SESSION, message)
+    }
+
+    /// Appends a message for the session behind `connection`.
+    pub(crate) fn push_to<M: Message>(&mut self, connection: ConnectionId, session: u32, message: &M) {
+        self.push_message(connection.raw(), session, message);
+    }
+
+    /// Appends a frame that was encoded before.
+    pub(crate) fn push_frame(
+        &mut self,
+        connection: ConnectionId,
+        session: u32,
+        template_id: u16,
+        frame: &[u8],
+    ) {
+        self.push_header(connection.raw(), session, template_id, frame.len());
+        self.bytes.extend_from_slice(frame);
+    }
+
+    fn push_message<M: Message>(&mut self, destination: u64, session: u32, message: &M) -> &[u8] {
+        self.push_header(destination, session, M::TEMPLATE_ID, HEADER_BYTES + size_of::<M>());
+        let start = self.bytes.len();
+        joulebook_protocol::encode(message, &mut self.bytes);
+        &self.bytes[start..]
+    }
+
+    fn push_header(&mut self, destination: u64, session: u32, template_id: u16, frame_len: usize) {
+        let frame_len = u16::try_from(frame_len).expect("frames are at most 520 bytes");
+        let header = RecordHeader { destination, frame_len, template_id, session };
+        self.bytes.extend_from_slice(header.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use joulebook_protocol::messages::{Heartbeat, Terminate};
+
+    use super::*;
+
+    #[test]
+    fn records_come_back_from_any_position() {
+        let mut events = Events::new();
+        events.push_public(&Heartbeat::default());
+        let second = events.bytes_len();
+        let connection = ConnectionId::of_gateway(3, 9);
+        events.push_to(connection, 7, &Terminate { reason: 6, ..Default::default() });
+
+        let (record, end) = events.record_at(second).unwrap();
+        assert_eq!(record.destination, Destination::Connection(connection));
+        assert_eq!((record.template_id, record.session, record.frame.len()), (8, 7, 16));
+        assert_eq!(events.record_at(end), None);
+        assert_eq!(events.iter().count(), 2);
+
+        events.truncate(second);
+        assert_eq!(events.iter().map(|record| record.destination).collect::<Vec<_>>(), [Destination::Public]);
+    }
+}

@@ -1,0 +1,161 @@
+//! Numbered events that clients may still ask for: one bounded ring for all sessions, each session's events chained.
+
+use joulebook_protocol::{HEADER_BYTES, Message, messages::Stamp};
+use zerocopy::IntoBytes;
+
+use crate::sessions::SessionIx;
+
+/// The longest private event: header and block.
+const FRAME_BYTES_MAX: usize = 104;
+const CHUNK_ENTRIES: usize = 1_024;
+
+/// The newest events of all sessions together, oldest first.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    /// Allocated one by one as the ring grows to its limit, so that no growth ever copies the ring.
+    chunks: Vec<Box<[Entry]>>,
+    entries_max: u64,
+    /// Position of the next entry. Positions count up for ever.
+    end: u64,
+}
+
+/// Where an event lies in the outbox; kept after the event has gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Position(u64);
+
+impl Position {
+    /// Before every event.
+    pub(crate) const NONE: Self = Self(0);
+}
+
+/// One retained event: two cache lines.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    pub(crate) event_seq: u64,
+    /// The session's event before this one, retained or not.
+    pub(crate) previous: Position,
+    pub(crate) session: SessionIx,
+    pub(crate) template_id: u16,
+    frame_len: u16,
+    frame: [u8; FRAME_BYTES_MAX],
+}
+
+impl Entry {
+    const EMPTY: Self = Self {
+        event_seq: 0,
+        previous: Position::NONE,
+        session: SessionIx::NONE,
+        template_id: 0,
+        frame_len: 0,
+        frame: [0; FRAME_BYTES_MAX],
+    };
+
+    /// Header and block.
+    pub(crate) fn frame(&self) -> &[u8] {
+        &self.frame[..usize::from(self.frame_len)]
+    }
+}
+
+/// An event that starts with a stamp.
+pub(crate) trait Stamped: Message {
+    fn stamp_mut(&mut self) -> &mut Stamp;
+}
+
+macro_rules! stamped {
+    ($($event:ident)*) => { $(
+        impl Stamped for joulebook_protocol::messages::$event {
+            fn stamp_mut(&mut self) -> &mut Stamp {
+                &mut self.stamp
+            }
+        }
+        const _: () = assert!(HEADER_BYTES + size_of::<joulebook_protocol::messages::$event>() <= FRAME_BYTES_MAX);
+    )* };
+}
+
+stamped! {
+    OrderAccepted RequestRejected OrderFilled OrderCanceled OrderReplaced MassCancelDone TokenOrderDone RequestDone
+    RequestRepeated OrderStatus CreditBalance CapacityBalance SnapshotEnd
+}
+
+impl Outbox {
+    /// Keeps `events_max` events; at least one, because an event is encoded here even when nobody may ask for it later.
+    pub(crate) fn new(events_max: u32) -> Self {
+        Self { chunks: Vec::new(), entries_max: u64::from(events_max.max(1)), end: 1 }
+    }
+
+    /// Appends an event and returns its place and the entry. The oldest event goes when the ring is full.
+    pub(crate) fn push<M: Stamped>(
+        &mut self,
+        session: SessionIx,
+        previous: Position,
+        event_seq: u64,
+        event: &M,
+    ) -> (Position, &Entry) {
+        let position = Position(self.end);
+        self.end += 1;
+        let (chunk, index) = self.place(position);
+        if chunk == self.chunks.len() {
+            self.chunks.push(vec![Entry::EMPTY; CHUNK_ENTRIES].into_boxed_slice());
+        }
+        let entry = &mut self.chunks[chunk][index];
+        entry.event_seq = event_seq;
+        entry.previous = previous;
+        entry.session = session;
+        entry.template_id = M::TEMPLATE_ID;
+        let frame_len = HEADER_BYTES + size_of::<M>();
+        entry.frame_len = frame_len as u16;
+        entry.frame[..HEADER_BYTES].copy_from_slice(M::HEADER.as_bytes());
+        entry.frame[HEADER_BYTES..frame_len].copy_from_slice(event.as_bytes());
+        (position, entry)
+    }
+
+    /// The event at `position`, if it is still retained.
+    pub(crate) fn get(&self, position: Position) -> Option<&Entry> {
+        if position < self.oldest() || position.0 >= self.end {
+            return None;
+        }
+        let (chunk, index) = self.place(position);
+        Some(&self.chunks[chunk][index])
+    }
+
+    /// All retained events, oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        (self.oldest().0..self.end).filter_map(|position| self.get(Position(position)))
+    }
+
+    fn oldest(&self) -> Position {
+        Position(self.end.saturating_sub(self.entries_max).max(1))
+    }
+
+    fn place(&self, position: Position) -> (usize, usize) {
+        let slot = (position.0 - 1) % self.entries_max;
+        ((slot / CHUNK_ENTRIES as u64) as usize, (slot % CHUNK_ENTRIES as u64) as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use joulebook_protocol::messages::RequestDone;
+
+    use super::*;
+
+    #[test]
+    fn the_ring_keeps_the_newest() {
+        let mut outbox = Outbox::new(3);
+        let mut previous = Position::NONE;
+        let mut positions = Vec::new();
+        for event_seq in 1..=5 {
+            let event = RequestDone { result: event_seq, ..Default::default() };
+            let (position, entry) = outbox.push(SessionIx::new(0), previous, event_seq, &event);
+            assert_eq!(entry.frame().len(), HEADER_BYTES + size_of::<RequestDone>());
+            previous = position;
+            positions.push(position);
+        }
+        assert!(outbox.get(positions[1]).is_none());
+        assert_eq!(outbox.get(positions[2]).map(|entry| entry.event_seq), Some(3));
+        assert_eq!(outbox.iter().map(|entry| entry.event_seq).collect::<Vec<_>>(), [3, 4, 5]);
+        let newest = outbox.get(previous).unwrap();
+        assert_eq!(outbox.get(newest.previous).map(|entry| entry.event_seq), Some(4));
+        assert!(outbox.get(Position::NONE).is_none());
+    }
+}

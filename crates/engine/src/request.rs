@@ -1,0 +1,196 @@
+//! The frame around every request of a client: exactly once, allowed, answered, remembered.
+
+use joulebook_protocol::messages::*;
+use joulebook_protocol::{Message, Origin, RejectReason, RequestStatus};
+use joulebook_types::{ClientOrderId, InstrumentId, OrderId, SlotHint};
+
+use crate::outcomes::{Outcome, Recall};
+use crate::policy::Policy;
+use crate::sessions::SessionIx;
+use crate::{Engine, Events};
+
+/// A command that a client sends under its own number.
+pub(crate) trait Request: Message {
+    fn client_order_id(&self) -> ClientOrderId;
+}
+
+macro_rules! requests {
+    ($($request:ident)*) => { $(
+        impl Request for $request {
+            fn client_order_id(&self) -> ClientOrderId {
+                self.client_order_id
+            }
+        }
+    )* };
+}
+
+requests! {
+    NewOrder CancelOrder ReplaceOrder MassCancel TokenOrder MintCredits RetireCredits DepositCredits RegisterCapacity
+    DeliverSlot ListInstrument OpenAccount SetYield
+}
+
+/// What an accepted request made or touched.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Done {
+    pub(crate) order_id: OrderId,
+    pub(crate) slot: SlotHint,
+}
+
+impl Done {
+    pub(crate) const NO_ORDER: Self = Self { order_id: OrderId::NONE, slot: SlotHint::UNKNOWN };
+}
+
+/// Why a request was refused, and by what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rejection {
+    pub(crate) reason: RejectReason,
+    /// Of the field in the request's block.
+    field_offset: u16,
+    limit: i64,
+    value: i64,
+    order_id: OrderId,
+    instrument: InstrumentId,
+}
+
+impl Rejection {
+    /// Of the request as a whole.
+    pub(crate) const fn whole(reason: RejectReason) -> Self {
+        Self {
+            reason,
+            field_offset: u16::MAX,
+            limit: 0,
+            value: 0,
+            order_id: OrderId::NONE,
+            instrument: InstrumentId::NONE,
+        }
+    }
+
+    /// Of the field at `offset` in the request's block.
+    pub(crate) const fn field(reason: RejectReason, offset: usize) -> Self {
+        Self { field_offset: offset as u16, ..Self::whole(reason) }
+    }
+
+    /// The limit that was met and the value that met it; what does not fit is cut to the largest that does.
+    pub(crate) fn met(self, limit: impl TryInto<i64>, value: impl TryInto<i64>) -> Self {
+        Self {
+            limit: limit.try_into().unwrap_or(i64::MAX),
+            value: value.try_into().unwrap_or(i64::MAX),
+            ..self
+        }
+    }
+
+    pub(crate) const fn of_order(self, order_id: OrderId) -> Self {
+        Self { order_id, ..self }
+    }
+
+    pub(crate) const fn of_instrument(self, instrument: InstrumentId) -> Self {
+        Self { instrument, ..self }
+    }
+}
+
+impl Engine {
+    /// Carries out a request unless its number was used before, and remembers how it ended.
+    pub(crate) fn request<M: Request>(
+        &mut self,
+        origin: Origin,
+        policy: Policy,
+        message: &M,
+        carry_out: impl FnOnce(&mut Self, SessionIx, &M, &mut Events) -> Result<Done, Rejection>,
+        out: &mut Events,
+    ) {
+        let Some(session) = self.connected_session(origin) else { return self.ignore() };
+        let id = message.client_order_id();
+        if !id.is_none() && id <= self.sessions[session].high_water_mark {
+            return self.repeat(session, id, out);
+        }
+        let allowed = policy.allows(self.accounts[self.sessions[session].account].roles);
+        if id.is_none() {
+            // Without a number there is nothing to remember it by.
+            let reason = if allowed { RejectReason::ClientOrderIdZero } else { RejectReason::NotAuthorised };
+            return self.refuse::<M>(session, id, Rejection::field(reason, 0), out);
+        }
+        self.sessions[session].high_water_mark = id;
+        let result = if allowed {
+            carry_out(self, session, message, out)
+        } else {
+            Err(Rejection::whole(RejectReason::NotAuthorised))
+        };
+        let outcome = match result {
+            Ok(done) => {
+                Outcome { client_order_id: id, order_id: done.order_id, slot: done.slot, reason: None }
+            }
+            Err(rejection) => {
+                self.refuse::<M>(session, id, rejection, out);
+                let (order_id, reason) = (rejection.order_id, Some(rejection.reason));
+                Outcome { client_order_id: id, order_id, slot: SlotHint::UNKNOWN, reason }
+            }
+        };
+        self.sessions[session].outcomes.record(outcome, &mut self.outcome_budget);
+    }
+
+    /// The session that sent a command, if it is logged on. A gateway sends for no other, a damaged journal might.
+    pub(crate) fn connected_session(&self, origin: Origin) -> Option<SessionIx> {
+        let session = self.sessions.find(origin.account, origin.session)?;
+        self.sessions[session].is_connected().then_some(session)
+    }
+
+    /// Tells a session that a request of its own, which was not an order, was carried out.
+    pub(crate) fn request_done<M: Request>(
+        &mut self,
+        session: SessionIx,
+        message: &M,
+        result: u64,
+        out: &mut Events,
+    ) -> Done {
+        let client_order_id = message.client_order_id();
+        let template_id = M::TEMPLATE_ID;
+        self.tell(session, RequestDone { client_order_id, result, template_id, ..Default::default() }, out);
+        Done::NO_ORDER
+    }
+
+    pub(crate) fn rejected<M: Message>(id: ClientOrderId, rejection: Rejection) -> RequestRejected {
+        RequestRejected {
+            client_order_id: id,
+            order_id: rejection.order_id,
+            limit: rejection.limit,
+            value: rejection.value,
+            instrument: rejection.instrument,
+            reason: rejection.reason.raw(),
+            template_id: M::TEMPLATE_ID,
+            field_offset: rejection.field_offset,
+            ..Default::default()
+        }
+    }
+
+    fn refuse<M: Message>(
+        &mut self,
+        session: SessionIx,
+        id: ClientOrderId,
+        rejection: Rejection,
+        out: &mut Events,
+    ) {
+        self.tell(session, Self::rejected::<M>(id, rejection), out);
+    }
+
+    fn repeat(&mut self, session: SessionIx, id: ClientOrderId, out: &mut Events) {
+        let recall = self.sessions[session].outcomes.recall(id);
+        let mut repeated = RequestRepeated {
+            client_order_id: id,
+            last_client_order_id: self.sessions[session].high_water_mark,
+            slot: SlotHint::UNKNOWN,
+            ..Default::default()
+        };
+        let status = match recall {
+            Recall::Known(outcome) => {
+                repeated.order_id = outcome.order_id;
+                repeated.slot = outcome.slot;
+                repeated.reason = outcome.reason.map_or(0, RejectReason::raw);
+                outcome.status()
+            }
+            Recall::NeverSeen => RequestStatus::NeverSeen,
+            Recall::TooOld => RequestStatus::TooOld,
+        };
+        repeated.status = status.raw();
+        self.tell(session, repeated, out);
+    }
+}

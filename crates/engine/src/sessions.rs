@@ -1,0 +1,120 @@
+//! Logical sessions: their numbers, their connection, and what they are owed.
+
+use joulebook_book::Slot;
+use joulebook_ledger::{AccountIx, KeyMap, pair_key};
+use joulebook_types::{AccountId, ClientOrderId, ConnectionId, SessionId};
+
+use crate::outbox::Position;
+use crate::outcomes::Outcomes;
+use crate::timers::TimerKey;
+
+/// The engine's dense number of a logical session, in the order of first logon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct SessionIx(u32);
+
+impl SessionIx {
+    pub(crate) const NONE: Self = Self(u32::MAX);
+
+    pub(crate) const fn new(raw: u32) -> Self {
+        Self(raw)
+    }
+
+    pub(crate) const fn raw(self) -> u32 {
+        self.0
+    }
+}
+
+/// "Orders stay for good when the connection is lost."
+pub(crate) const KEEP_ON_DISCONNECT: u32 = u32::MAX;
+
+/// One logical session of an account. It outlives connections and is never forgotten.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) account: AccountIx,
+    pub(crate) id: SessionId,
+    /// [`ConnectionId::NONE`] while nobody is logged on.
+    pub(crate) connection: ConnectionId,
+    pub(crate) cancel_on_disconnect_ms: u32,
+    pub(crate) grace: Option<TimerKey>,
+    /// The highest client order id ever used: ids at or below never have an effect again.
+    pub(crate) high_water_mark: ClientOrderId,
+    pub(crate) outcomes: Outcomes,
+    pub(crate) last_event_seq: u64,
+    /// The newest event in the outbox; each points at the one before.
+    pub(crate) newest_event: Position,
+    /// Open orders, oldest first, chained through the order slab.
+    pub(crate) first_order: Option<Slot>,
+    pub(crate) last_order: Option<Slot>,
+    pub(crate) open_orders: u32,
+}
+
+impl Session {
+    pub(crate) fn is_connected(&self) -> bool {
+        !self.connection.is_none()
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Sessions {
+    all: Vec<Session>,
+    by_id: KeyMap<SessionIx>,
+    sessions_max: usize,
+}
+
+impl Sessions {
+    pub(crate) fn new(sessions_max: u32) -> Self {
+        Self { sessions_max: sessions_max as usize, ..Self::default() }
+    }
+
+    pub(crate) fn find(&self, account: AccountId, session: SessionId) -> Option<SessionIx> {
+        self.by_id.get(pair_key(account.raw(), session.raw())).copied()
+    }
+
+    /// `None` when no more sessions fit.
+    pub(crate) fn open(
+        &mut self,
+        account: AccountIx,
+        account_id: AccountId,
+        id: SessionId,
+    ) -> Option<SessionIx> {
+        if self.all.len() >= self.sessions_max {
+            return None;
+        }
+        let ix = SessionIx(self.all.len() as u32);
+        self.all.push(Session {
+            account,
+            id,
+            connection: ConnectionId::NONE,
+            cancel_on_disconnect_ms: KEEP_ON_DISCONNECT,
+            grace: None,
+            high_water_mark: ClientOrderId::NONE,
+            outcomes: Outcomes::default(),
+            last_event_seq: 0,
+            newest_event: Position::NONE,
+            first_order: None,
+            last_order: None,
+            open_orders: 0,
+        });
+        self.by_id.insert(pair_key(account_id.raw(), id.raw()), ix);
+        Some(ix)
+    }
+
+    /// All sessions, in the order of first logon.
+    pub(crate) fn indices(&self) -> impl Iterator<Item = SessionIx> + use<> {
+        (0..self.all.len() as u32).map(SessionIx)
+    }
+}
+
+impl core::ops::Index<SessionIx> for Sessions {
+    type Output = Session;
+
+    fn index(&self, ix: SessionIx) -> &Session {
+        &self.all[ix.0 as usize]
+    }
+}
+
+impl core::ops::IndexMut<SessionIx> for Sessions {
+    fn index_mut(&mut self, ix: SessionIx) -> &mut Session {
+        &mut self.all[ix.0 as usize]
+    }
+}
