@@ -22,8 +22,10 @@ pub trait Clock {
 
 /// What the owner may want to count; every method has an empty default.
 pub trait CoreObserver {
-    /// `commands` were applied in `duration_ns` and caused `events` records.
-    fn on_applied(&mut self, _commands: u32, _events: u32, _duration_ns: u64) {}
+    /// `commands` were applied in `duration_ns`; the last of them is `seq`.
+    fn on_applied(&mut self, _seq: SeqNum, _commands: u32, _duration_ns: u64) {}
+    /// `events` left, public ones counted once.
+    fn on_released(&mut self, _events: u64) {}
     /// The batch that ended with `seq` became durable `wait_ns` after it was proposed.
     fn on_committed(&mut self, _seq: SeqNum, _wait_ns: u64) {}
     /// The time from a command's arrival at the gateway to its batch.
@@ -72,7 +74,15 @@ pub struct Core<L, C, O = NoObserver> {
 impl<L: CommandLog, C: Clock, O: CoreObserver> Core<L, C, O> {
     /// A core around an engine that was replayed to the end of `log`. `egress` is indexed by gateway number; taps
     /// (the console) come after the gateways. The first thing every ring gets is the engine's public state.
-    pub fn new(engine: Engine, log: L, term: Term, clock: C, observer: O, ingress: Vec<Ingress>, egress: Vec<Egress>) -> Self {
+    pub fn new(
+        engine: Engine,
+        log: L,
+        term: Term,
+        clock: C,
+        observer: O,
+        ingress: Vec<Ingress>,
+        egress: Vec<Egress>,
+    ) -> Self {
         let mut outputs = Outputs::new(egress, engine.last_seq());
         outputs.announce(&engine);
         let time = engine.time();
@@ -100,13 +110,13 @@ impl<L: CommandLog, C: Clock, O: CoreObserver> Core<L, C, O> {
             return Turn::Faulted;
         }
         let mut moved = self.hear_log();
-        moved |= self.outputs.release();
+        moved |= self.outputs.release(&mut self.observer);
         // No ingress while egress is full: events of commands not taken yet cannot pile up.
         if self.fault.is_none() && !self.outputs.is_blocked() && self.take_commands() {
             moved = true;
             // The local journal numbers at once: apply while the disk works.
             self.hear_log();
-            self.outputs.release();
+            self.outputs.release(&mut self.observer);
         }
         match (self.fault.is_some(), moved) {
             (true, _) => Turn::Faulted,
@@ -123,7 +133,8 @@ impl<L: CommandLog, C: Clock, O: CoreObserver> Core<L, C, O> {
 
     /// True when a turn would find commands or room for events; asked between "I am about to sleep" and sleeping.
     pub fn has_work(&mut self) -> bool {
-        self.outputs.can_release() || (!self.outputs.is_blocked() && self.ingress.iter_mut().any(|ring| !ring.is_empty()))
+        self.outputs.can_release()
+            || (!self.outputs.is_blocked() && self.ingress.iter_mut().any(|ring| !ring.is_empty()))
     }
 
     /// Issues commands of the exchange itself (genesis, restart), ahead of what the rings hold.
@@ -152,9 +163,13 @@ impl<L: CommandLog, C: Clock, O: CoreObserver> Core<L, C, O> {
         self.draining && self.refused.is_none() && self.outputs.is_empty()
     }
 
-    /// Writes the closing marker. To be polled with [`Self::turn`] until the log says that it is done.
-    pub fn close_log(&mut self) -> bool {
-        self.log.shutdown(self.time)
+    /// After [`Self::is_drained`]: lets the log write its closing marker. [`Self::turn`] until [`Self::is_closed`].
+    pub fn close_log(&mut self) {
+        self.log.shutdown();
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.log.is_stopped()
     }
 
     pub fn fault(&self) -> Option<&LogFault> {
@@ -199,7 +214,7 @@ impl<L: CommandLog, C: Clock, O: CoreObserver> Core<L, C, O> {
         // A record that we built ourselves a moment ago and cannot read is a bug of ours, not damage.
         replay::apply_batch(&mut self.engine, first_seq, &batch, &mut events).expect("own records decode");
         let duration_ns = self.clock.now().raw().saturating_sub(started.raw());
-        self.observer.on_applied(batch.count(), events.count(), duration_ns);
+        self.observer.on_applied(self.engine.last_seq(), batch.count(), duration_ns);
         self.outputs.hold(self.engine.last_seq(), proposed, events);
         self.spare_batches.push(batch);
     }
@@ -221,7 +236,7 @@ impl<L: CommandLog, C: Clock, O: CoreObserver> Core<L, C, O> {
             let observer = &mut self.observer;
             ring.drain_with(room, |frame| {
                 observer.on_taken(now_ns.saturating_sub(frame.origin.received.raw()));
-                batch.push_parts(frame.origin.as_bytes(), frame.frame());
+                batch.push_parts(&[frame.origin.as_bytes(), frame.frame()]);
             });
         }
         self.ingress_next = (self.ingress_next + 1) % rings.max(1);
@@ -230,7 +245,10 @@ impl<L: CommandLog, C: Clock, O: CoreObserver> Core<L, C, O> {
                 self.spare_batches.push(batch);
                 return false;
             }
-            let tick = SequencedCommand { origin: Origin::SYSTEM, command: Command::AdvanceTime(messages::AdvanceTime::default()) };
+            let tick = SequencedCommand {
+                origin: Origin::SYSTEM,
+                command: Command::AdvanceTime(messages::AdvanceTime::default()),
+            };
             let mut record = Vec::new();
             tick.encode(&mut record);
             batch.push(&record);

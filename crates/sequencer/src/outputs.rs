@@ -49,7 +49,15 @@ pub(crate) struct Outputs {
 impl Outputs {
     pub fn new(egress: Vec<Egress>, committed: SeqNum) -> Self {
         let touched = vec![false; egress.len()];
-        Self { egress, touched, held: VecDeque::new(), observed: 0, spare: Vec::new(), committed, blocked: false }
+        Self {
+            egress,
+            touched,
+            held: VecDeque::new(),
+            observed: 0,
+            spare: Vec::new(),
+            committed,
+            blocked: false,
+        }
     }
 
     /// Tells every reader what the engine already holds.
@@ -78,8 +86,8 @@ impl Outputs {
     }
 
     /// Moves durable events to the rings until they are all out or a ring is full. True when any moved.
-    pub fn release(&mut self) -> bool {
-        let mut moved = false;
+    pub fn release(&mut self, observer: &mut impl CoreObserver) -> bool {
+        let mut moved = 0;
         self.blocked = false;
         while let Some(held) = self.held.front_mut().filter(|held| held.seq <= self.committed) {
             while let Some((record, next)) = held.events.record_at(held.released_bytes) {
@@ -88,7 +96,7 @@ impl Outputs {
                     break;
                 }
                 held.released_bytes = next;
-                moved = true;
+                moved += 1;
             }
             if self.blocked {
                 break;
@@ -103,7 +111,10 @@ impl Outputs {
                 egress.bell.ring();
             }
         }
-        moved
+        if moved > 0 {
+            observer.on_released(moved);
+        }
+        moved > 0
     }
 
     /// A ring was full at the last release.
@@ -143,7 +154,8 @@ fn offer(egress: &mut [Egress], touched: &mut [bool], destination: Destination, 
         }
         Destination::Connection(connection) => {
             let gateway = usize::from(connection.gateway());
-            let Some(egress) = egress.get_mut(gateway).filter(|egress| egress.kind == EgressKind::Gateway) else {
+            let Some(egress) = egress.get_mut(gateway).filter(|egress| egress.kind == EgressKind::Gateway)
+            else {
                 // A connection of an earlier process with more gateways: nobody is there to read.
                 return true;
             };

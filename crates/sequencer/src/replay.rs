@@ -23,7 +23,12 @@ impl core::fmt::Display for ReplayError {
 impl core::error::Error for ReplayError {}
 
 /// Runs the timers that are due at the batch's time, then every command of the batch.
-pub fn apply_batch(engine: &mut Engine, first_seq: SeqNum, batch: &Batch, out: &mut Events) -> Result<(), ReplayError> {
+pub fn apply_batch(
+    engine: &mut Engine,
+    first_seq: SeqNum,
+    batch: &Batch,
+    out: &mut Events,
+) -> Result<(), ReplayError> {
     engine.begin_batch(first_seq, batch.time(), out);
     let mut seq = first_seq;
     for record in batch.records() {
@@ -36,7 +41,10 @@ pub fn apply_batch(engine: &mut Engine, first_seq: SeqNum, batch: &Batch, out: &
 }
 
 /// The commands of a batch with their sequence numbers, for people who read journals.
-pub fn decode_batch(first_seq: SeqNum, batch: &Batch) -> Result<Vec<(SeqNum, SequencedCommand)>, ReplayError> {
+pub fn decode_batch(
+    first_seq: SeqNum,
+    batch: &Batch,
+) -> Result<Vec<(SeqNum, SequencedCommand)>, ReplayError> {
     let mut seq = first_seq;
     let mut commands = Vec::with_capacity(batch.count() as usize);
     for record in batch.records() {

@@ -18,6 +18,7 @@ Commands:
            --only STEP   run one step (the test step builds the binary when JOULEBOOK_BIN is not set)
            --fast        leave out the release build, the end-to-end tests and loom
          JOULEBOOK_DATA names the folder with recorded data; tests that need it are skipped without
+  golden Write the files that are generated from the message table: schema, byte tables, vectors
   tidy   The project's own rules: edges between crates, pure crates, leftovers, links
   help   This text
 ";
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
     let root = workspace_root();
     let outcome = match arguments.as_slice() {
         ["test", options @ ..] => steps::Plan::parse(options).and_then(|plan| steps::run(&root, &plan)),
+        ["golden"] => steps::golden(&root),
         ["tidy"] => tidy::run(&root),
         [] | ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

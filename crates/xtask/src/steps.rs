@@ -69,6 +69,13 @@ pub fn run(root: &Path, plan: &Plan) -> Result<(), String> {
     outcome
 }
 
+/// Writes the files that are generated from the message table.
+pub fn golden(root: &Path) -> Result<(), String> {
+    let run = Run { root, end_to_end: false, binary: None, counts: TestCounts::default() };
+    let example = ["run", "--quiet", "--locked", "--package", "joulebook-protocol", "--example", "golden"];
+    run.succeed(run.cargo(&example))
+}
+
 /// What the steps share.
 struct Run<'a> {
     root: &'a Path,
