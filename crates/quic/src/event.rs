@@ -12,7 +12,7 @@ pub enum Event {
     Connected { conn: ConnKey, remote: SocketAddr },
     /// The peer opened a stream. `Readable` follows.
     StreamOpened { conn: ConnKey, stream: StreamId },
-    /// Bytes, the end, or a reset wait to be read.
+    /// Bytes, the end, or a reset wait to be read. Said once: read until `Blocked` or more will not be announced.
     Readable { conn: ConnKey, stream: StreamId },
     /// A write that was cut short can go on.
     Writable { conn: ConnKey, stream: StreamId },

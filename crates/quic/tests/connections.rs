@@ -210,6 +210,32 @@ fn keep_alives_hold_a_silent_connection() {
 }
 
 #[test]
+fn an_idle_connection_lets_its_thread_sleep() {
+    let mut pair = Pair::new();
+    pair.connected();
+    let (mut turns, until) = (0, Instant::now() + Duration::from_millis(500));
+    while Instant::now() < until {
+        turns += 1;
+        pair.client.receive(Instant::now());
+        pair.server.receive(Instant::now());
+        while pair.client.next_event().is_some() || pair.server.next_event().is_some() {}
+        pair.client.transmit(Instant::now());
+        pair.server.transmit(Instant::now());
+        common::park(&[&pair.client, &pair.server], until);
+    }
+    // MTU discovery and the last acknowledgements take some turns; a timer that never moves on takes millions.
+    assert!(turns < 200, "{turns} turns with nothing to do");
+}
+
+#[test]
+fn a_driver_can_move_to_the_thread_that_will_run_it() {
+    let mut pair = Pair::new();
+    let (ours, _) = pair.connected();
+    let client = std::thread::spawn(move || pair.client).join().expect("no panic");
+    assert!(client.is_connected(ours));
+}
+
+#[test]
 fn an_unfinished_handshake_times_out_on_both_sides() {
     let short = Duration::from_millis(200);
     let mut pair = Pair::with(
@@ -272,6 +298,11 @@ fn a_restarted_server_resets_the_clients_of_its_former_life() {
     let config = DriverConfig { reset_key: Some(ResetKey([7; 32])), ..any_port() };
     let mut pair = Pair::with(config.clone(), &TransportProfile::server(), &TransportProfile::client());
     let (ours, _) = pair.connected();
+    // A server that dies before the client knows its handshake as confirmed leaves it to the timeouts.
+    let first = pair.client.open_bi(ours).expect("a stream");
+    assert_eq!(pair.client.write(ours, first, b"hello"), WriteOutcome::All);
+    assert!(pair.client.finish(ours, first));
+    pair.run_until("the hello is delivered", |_, _, event| matches!(event, Event::Delivered { .. }));
     let stream = pair.client.open_bi(ours).expect("a stream");
     // The port is free again only when the old driver is gone.
     pair.server = Driver::client(any_port()).expect("a free port");

@@ -30,8 +30,8 @@ fn thousand_messages_come_back_in_order_on_every_stream() {
     let mut pair = Pair::new();
     let (connections, streams_each, messages_each) = (3, 4, 100_u64);
     let mut received: BTreeMap<(ConnKey, StreamId), Vec<u8>> = BTreeMap::new();
-    for _ in 0..connections {
-        let (conn, _) = pair.connected();
+    let conns: Vec<ConnKey> = (0..connections).map(|_| pair.connected().0).collect();
+    for conn in conns {
         for _ in 0..streams_each {
             let stream = pair.client.open_bi(conn).expect("sixteen are allowed");
             for number in 0..messages_each {
