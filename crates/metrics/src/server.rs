@@ -58,8 +58,6 @@ pub struct GatewayMetrics {
     pub slow_consumers_dropped: Counter,
     /// Bytes received to command decoded.
     pub decode: StageHistogram,
-    /// Command put into the ingress ring to command taken out by the core.
-    pub ring_wait: StageHistogram,
     /// Command received to its answer sent.
     pub ack: StageHistogram,
 }
@@ -79,6 +77,8 @@ pub struct CoreMetrics {
     pub committed_seq: Gauge,
     /// Sequence number up to which commands are applied.
     pub applied_seq: Gauge,
+    /// Command received by a gateway to command taken by the core.
+    pub ring_wait: StageHistogram,
     /// One batch applied by the engine.
     pub match_batch: StageHistogram,
     /// Batch handed to the command log to batch durable.
@@ -332,7 +332,7 @@ impl ServerMetrics {
     fn stages_family(&self) -> Family {
         let stages = [
             ("decode", self.stage(|gateway| &gateway.decode)),
-            ("ring_wait", self.stage(|gateway| &gateway.ring_wait)),
+            ("ring_wait", self.core.ring_wait.snapshot()),
             ("match", self.core.match_batch.snapshot()),
             ("journal", self.core.journal.snapshot()),
             ("journal_sync", self.journal.sync.snapshot()),

@@ -212,7 +212,8 @@ impl<L: CommandLog, C: Clock, O: CoreObserver> Core<L, C, O> {
         let started = self.clock.now();
         let mut events = self.outputs.fresh();
         // A record that we built ourselves a moment ago and cannot read is a bug of ours, not damage.
-        replay::apply_batch(&mut self.engine, first_seq, &batch, &mut events).expect("own records decode");
+        replay::apply_batch(&mut self.engine, first_seq, batch.time(), batch.records(), &mut events)
+            .expect("own records decode");
         let duration_ns = self.clock.now().raw().saturating_sub(started.raw());
         self.observer.on_applied(self.engine.last_seq(), batch.count(), duration_ns);
         self.outputs.hold(self.engine.last_seq(), proposed, events);

@@ -11,4 +11,4 @@ mod replay;
 
 pub use crate::core::{Clock, Core, CoreObserver, Ingress, NoObserver, Turn};
 pub use outputs::{Egress, EgressKind};
-pub use replay::{ReplayError, apply_batch, decode_batch};
+pub use replay::{ReplayError, apply_batch};

@@ -1,9 +1,9 @@
 //! Applying a journaled batch: the same function live and in recovery, so that both do the same.
 
 use joulebook_engine::{Engine, Events};
-use joulebook_journal::Batch;
+use joulebook_journal::Records;
 use joulebook_protocol::{RecordError, SequencedCommand};
-use joulebook_types::SeqNum;
+use joulebook_types::{SeqNum, TimeNs};
 
 /// A journal record that is no command, although its checksum holds: it was written by another version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,31 +26,17 @@ impl core::error::Error for ReplayError {}
 pub fn apply_batch(
     engine: &mut Engine,
     first_seq: SeqNum,
-    batch: &Batch,
+    time: TimeNs,
+    records: Records<'_>,
     out: &mut Events,
 ) -> Result<(), ReplayError> {
-    engine.begin_batch(first_seq, batch.time(), out);
+    engine.begin_batch(first_seq, time, out);
     let mut seq = first_seq;
-    for record in batch.records() {
+    for record in records {
         let command = SequencedCommand::decode(record).map_err(|error| ReplayError { seq, error })?;
         engine.apply(&command, out);
         seq = seq.next();
     }
     engine.end_batch(out);
     Ok(())
-}
-
-/// The commands of a batch with their sequence numbers, for people who read journals.
-pub fn decode_batch(
-    first_seq: SeqNum,
-    batch: &Batch,
-) -> Result<Vec<(SeqNum, SequencedCommand)>, ReplayError> {
-    let mut seq = first_seq;
-    let mut commands = Vec::with_capacity(batch.count() as usize);
-    for record in batch.records() {
-        let command = SequencedCommand::decode(record).map_err(|error| ReplayError { seq, error })?;
-        commands.push((seq, command));
-        seq = seq.next();
-    }
-    Ok(commands)
 }

@@ -1,0 +1,73 @@
+//! From a data folder to an engine: every batch of the journal applied again, by the function that applied it first.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use joulebook_engine::{Engine, Events};
+use joulebook_journal::{JournalError, JournalReader, Storage};
+use joulebook_sequencer::{ReplayError, apply_batch};
+use joulebook_types::{SeqNum, ShardId};
+
+use crate::storage::{FileStorage, OpenError};
+
+/// The shard that a single daemon runs.
+pub const SHARD: ShardId = ShardId::new(1);
+
+/// Why a journal could not be replayed.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoveryError {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+}
+
+/// What a replay came to.
+#[derive(Clone, Debug)]
+pub struct Replayed {
+    pub last_seq: SeqNum,
+    pub batches: u64,
+    pub duration: Duration,
+    /// The chained hash of all events.
+    pub event_hash: [u64; 2],
+    /// The hash of the logical state.
+    pub state_hash: [u8; 32],
+    /// The journal's own chain: vouches for every batch.
+    pub journal_hash: [u8; 32],
+}
+
+/// Applies everything that `reader` has to a new engine. `after_batch` sees the engine and the events of each batch.
+pub fn replay<S: Storage>(
+    reader: &mut JournalReader<S>,
+    mut after_batch: impl FnMut(&Engine, &Events),
+) -> Result<(Engine, u64), RecoveryError> {
+    let mut engine = Engine::new();
+    let mut events = Events::default();
+    let mut batches = 0;
+    while let Some(batch) = reader.next_batch()? {
+        apply_batch(&mut engine, batch.first_seq, batch.time, batch.records(), &mut events)?;
+        after_batch(&engine, &events);
+        events.clear();
+        batches += 1;
+    }
+    Ok((engine, batches))
+}
+
+/// Replays a data folder that no daemon uses, without changing it.
+pub fn replay_folder(dir: &Path) -> Result<(Engine, Replayed), RecoveryError> {
+    let started = Instant::now();
+    let storage = FileStorage::open_read_only(dir)?;
+    let mut reader = JournalReader::new(storage, SHARD)?;
+    let (engine, batches) = replay(&mut reader, |_, _| {})?;
+    let replayed = Replayed {
+        last_seq: engine.last_seq(),
+        batches,
+        duration: started.elapsed(),
+        event_hash: engine.event_chain_hash(),
+        state_hash: engine.state_hash(),
+        journal_hash: reader.chain_hash(),
+    };
+    Ok((engine, replayed))
+}
