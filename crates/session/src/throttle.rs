@@ -1,0 +1,67 @@
+//! A token bucket in integers.
+
+use joulebook_types::TimeNs;
+
+/// Refills at a rate, holds at most a burst.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TokenBucket {
+    per_s: u64,
+    burst: u64,
+    /// In billionths of a request, so that a refill is a multiplication and nothing is lost to rounding.
+    level: u64,
+    refilled: TimeNs,
+}
+
+const ONE: u64 = 1_000_000_000;
+
+impl TokenBucket {
+    pub(crate) fn new(per_s: u32, burst: u32, now: TimeNs) -> Self {
+        let (per_s, burst) = (u64::from(per_s.max(1)), u64::from(burst.max(1)));
+        Self { per_s, burst, level: burst * ONE, refilled: now }
+    }
+
+    /// Takes one request, or says how many nanoseconds to wait for it.
+    pub(crate) fn take(&mut self, now: TimeNs) -> Result<(), u64> {
+        self.refill(now);
+        if self.level < ONE {
+            return Err((ONE - self.level).div_ceil(self.per_s));
+        }
+        self.level -= ONE;
+        Ok(())
+    }
+
+    /// Requests that could be taken at once as of the last refill.
+    pub(crate) fn credits(&self) -> u32 {
+        u32::try_from(self.level / ONE).unwrap_or(u32::MAX)
+    }
+
+    pub(crate) fn per_s(&self) -> u64 {
+        self.per_s
+    }
+
+    pub(crate) fn refill(&mut self, now: TimeNs) {
+        let elapsed_ns = now.raw().saturating_sub(self.refilled.raw());
+        self.refilled = self.refilled.max(now);
+        self.level = elapsed_ns.saturating_mul(self.per_s).saturating_add(self.level).min(self.burst * ONE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_then_the_rate() {
+        let at = |ns| TimeNs::new(ns);
+        let mut bucket = TokenBucket::new(1_000, 3, at(0));
+        assert_eq!([0; 3].map(|ns| bucket.take(at(ns))), [Ok(()); 3]);
+        assert_eq!(bucket.take(at(0)), Err(1_000_000));
+        assert_eq!(bucket.take(at(999_999)), Err(1));
+        assert_eq!(bucket.take(at(1_000_000)), Ok(()), "the wait that it named is enough");
+        assert_eq!(bucket.take(at(1_000_000)), Err(1_000_000));
+        bucket.refill(at(u64::MAX));
+        assert_eq!(bucket.credits(), 3, "never more than the burst");
+        assert_eq!(bucket.take(at(0)), Ok(()), "a clock that goes back gives nothing and takes nothing");
+        assert_eq!(bucket.credits(), 2);
+    }
+}
