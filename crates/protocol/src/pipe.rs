@@ -1,6 +1,7 @@
 //! What travels in the rings between gateways and the sequencer: two cache lines each.
 
 use joulebook_types::ConnectionId;
+use zerocopy::{Immutable, IntoBytes};
 
 use crate::{Command, Frame, HEADER_BYTES, Message, Origin, TABLE, encode};
 
@@ -8,7 +9,7 @@ use crate::{Command, Frame, HEADER_BYTES, Message, Origin, TABLE, encode};
 pub const PIPE_FRAME_BYTES_MAX: usize = 112;
 
 /// A command on its way in: authenticated, throttled, not numbered yet.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, IntoBytes, Immutable)]
 #[repr(C, align(64))]
 pub struct CommandFrame {
     pub origin: Origin,
@@ -42,10 +43,10 @@ impl CommandFrame {
         Self { origin, bytes }
     }
 
-    /// Header and block.
-    pub fn frame(&self) -> &[u8] {
+    /// Origin, header and block: a journal record.
+    pub fn record(&self) -> &[u8] {
         let block_len = u16::from_le_bytes([self.bytes[0], self.bytes[1]]);
-        &self.bytes[..HEADER_BYTES + usize::from(block_len)]
+        &self.as_bytes()[..size_of::<Origin>() + HEADER_BYTES + usize::from(block_len)]
     }
 }
 
@@ -95,3 +96,31 @@ const _: () = {
     }
     assert!(size_of::<CommandFrame>() == 128 && size_of::<EventFrame>() == 128);
 };
+
+#[cfg(test)]
+mod tests {
+    use joulebook_types::{AccountId, SessionId, TimeNs};
+
+    use super::*;
+    use crate::SequencedCommand;
+    use crate::messages::{TokenOrder, Trade};
+
+    #[test]
+    fn a_command_frame_is_a_journal_record() {
+        let origin =
+            Origin { account: AccountId::new(7), session: SessionId::new(2), received: TimeNs::new(9) };
+        let command = Command::TokenOrder(TokenOrder { count: 3, ..TokenOrder::default() });
+        let frame = CommandFrame::new(origin, &command);
+        assert_eq!(SequencedCommand::decode(frame.record()), Ok(SequencedCommand { origin, command }));
+    }
+
+    #[test]
+    fn an_event_frame_keeps_its_destination() {
+        let trade = Trade { qty: 5, ..Trade::default() };
+        assert_eq!(EventFrame::of(None, &trade).destination(), None);
+        let connection = ConnectionId::of_gateway(3, 77);
+        let frame = EventFrame::of(Some(connection), &trade);
+        assert_eq!(frame.destination(), Some(connection));
+        assert_eq!(Trade::decode(frame.frame().block), Ok(trade));
+    }
+}

@@ -6,7 +6,6 @@ use joulebook_protocol::pipe::CommandFrame;
 use joulebook_protocol::{Command, Origin, SequencedCommand, messages};
 use joulebook_rings::Consumer;
 use joulebook_types::{SeqNum, TimeNs};
-use zerocopy::IntoBytes;
 
 use crate::outputs::{Egress, Outputs};
 use crate::replay;
@@ -237,7 +236,7 @@ impl<L: CommandLog, C: Clock, O: CoreObserver> Core<L, C, O> {
             let observer = &mut self.observer;
             ring.drain_with(room, |frame| {
                 observer.on_taken(now_ns.saturating_sub(frame.origin.received.raw()));
-                batch.push_parts(&[frame.origin.as_bytes(), frame.frame()]);
+                batch.push(frame.record());
             });
         }
         self.ingress_next = (self.ingress_next + 1) % rings.max(1);
