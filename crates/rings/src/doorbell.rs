@@ -68,13 +68,15 @@ impl Doorbell {
 
     /// From here on a ringer will wake. The caller must look for work once more before it really sleeps.
     pub fn prepare_sleep(&self) {
-        self.sleeping.store(true, Ordering::Relaxed);
+        // A swap and not a store: all changes of the flag then stand in one order that both sides agree on, so a late
+        // ringer cannot lower a flag that was raised after it looked without also waking.
+        self.sleeping.swap(true, Ordering::AcqRel);
         fence(Ordering::SeqCst);
     }
 
     /// The sleep is over, or was called off. A wake that was already on its way may cut the next sleep short.
     pub fn awake(&self) {
-        self.sleeping.store(false, Ordering::Relaxed);
+        self.sleeping.swap(false, Ordering::AcqRel);
     }
 }
 
