@@ -1,0 +1,300 @@
+//! Resting orders that an agent keeps where it wants them: one per instrument and side, one request in flight each.
+
+use std::collections::BTreeMap;
+
+use joulebook_protocol::messages::{
+    CancelOrder, NewOrder, OrderAccepted, OrderCanceled, OrderFilled, OrderReplaced, OrderStatus,
+    ReplaceOrder, RequestRefused, RequestRejected, RequestRepeated,
+};
+use joulebook_protocol::{Event, RejectReason, RequestStatus};
+use joulebook_types::{ClientOrderId, InstrumentId, OrderId, Price, Side, SlotHint, TimeInForce, TimeNs};
+
+use crate::Actions;
+
+/// Where an order should rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    pub price: Price,
+    /// Lots that should be open. Not zero.
+    pub qty: u32,
+}
+
+/// An order as the exchange last described it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resting {
+    pub order_id: OrderId,
+    pub price: Price,
+    /// Total lots, traded ones included.
+    pub qty: u32,
+    pub leaves_qty: u32,
+    slot: SlotHint,
+}
+
+/// What an event did to a quote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It rests as asked.
+    Rests { instrument: InstrumentId, side: Side },
+    /// It traded `qty` lots; with none left it is gone.
+    Filled { instrument: InstrumentId, side: Side, price: Price, qty: u32, leaves_qty: u32 },
+    /// It ended without a fill.
+    Gone { instrument: InstrumentId, side: Side },
+    /// The last request was refused; what rested before still does, unless it is gone.
+    Refused { instrument: InstrumentId, side: Side, reason: Option<RejectReason> },
+}
+
+type Key = (InstrumentId, Side);
+
+#[derive(Debug, Default)]
+struct Quote {
+    resting: Option<Resting>,
+    in_flight: Option<ClientOrderId>,
+}
+
+/// The quotes of one agent.
+#[derive(Debug, Default)]
+pub struct QuoteBoard {
+    quotes: BTreeMap<Key, Quote>,
+    requests: BTreeMap<ClientOrderId, Key>,
+    orders: BTreeMap<OrderId, Key>,
+    /// Orders named since a snapshot began; what it does not name at its end is gone.
+    in_snapshot: Vec<OrderId>,
+}
+
+impl QuoteBoard {
+    pub fn resting(&self, instrument: InstrumentId, side: Side) -> Option<&Resting> {
+        self.quotes.get(&(instrument, side))?.resting.as_ref()
+    }
+
+    /// True while a request for this quote waits for its answer; `aim` does nothing then.
+    pub fn is_in_flight(&self, instrument: InstrumentId, side: Side) -> bool {
+        self.quotes.get(&(instrument, side)).is_some_and(|quote| quote.in_flight.is_some())
+    }
+
+    /// Sends what brings the quote to `target` (`None` takes it away). A quote at the right price is left alone, and
+    /// with it its place in the queue, until less than half of its size is left or it is too large.
+    pub fn aim(
+        &mut self,
+        (instrument, side): Key,
+        target: Option<Target>,
+        flags: u8,
+        due: TimeNs,
+        actions: &mut Actions,
+    ) {
+        let quote = self.quotes.entry((instrument, side)).or_default();
+        if quote.in_flight.is_some() {
+            return;
+        }
+        let request = match (quote.resting, target) {
+            (None, None) => return,
+            (None, Some(target)) => actions.send(due, |id| new_order(id, instrument, side, target, flags)),
+            (Some(resting), None) => actions.send(due, |id| cancel(id, &resting)),
+            (Some(resting), Some(target)) if resting.is_good_for(target) => return,
+            (Some(resting), Some(target)) => actions.send(due, |id| replace(id, &resting, target)),
+        };
+        quote.in_flight = Some(request);
+        self.requests.insert(request, (instrument, side));
+    }
+
+    /// Follows the session's events; `None` for those that concern no quote of this board.
+    pub fn on_event(&mut self, event: &Event) -> Option<Change> {
+        match event {
+            Event::OrderAccepted(accepted) => self.on_accepted(accepted),
+            Event::OrderFilled(filled) => self.on_filled(filled),
+            Event::OrderCanceled(canceled) => self.on_canceled(canceled),
+            Event::OrderReplaced(replaced) => self.on_replaced(replaced),
+            Event::RequestRejected(rejected) => self.on_rejected(rejected),
+            Event::RequestRepeated(repeated) => self.on_repeated(repeated),
+            Event::OrderStatus(status) => self.on_status(status),
+            Event::SnapshotEnd(_) => {
+                self.on_snapshot_end();
+                None
+            }
+            Event::MassCancelDone(_)
+            | Event::TokenOrderDone(_)
+            | Event::RequestDone(_)
+            | Event::CreditBalance(_)
+            | Event::CapacityBalance(_) => None,
+        }
+    }
+
+    /// The gateway refused a request: the quote is as it was.
+    pub fn on_refused(&mut self, refused: &RequestRefused) -> Option<Change> {
+        let (instrument, side) = self.answered(refused.client_order_id)?;
+        Some(Change::Refused { instrument, side, reason: RejectReason::from_raw(refused.reason) })
+    }
+
+    fn on_accepted(&mut self, accepted: &OrderAccepted) -> Option<Change> {
+        let key @ (instrument, side) = self.answered(accepted.client_order_id)?;
+        self.set(
+            key,
+            Resting {
+                order_id: accepted.order_id,
+                price: accepted.price,
+                qty: accepted.qty,
+                leaves_qty: accepted.qty,
+                slot: accepted.slot,
+            },
+        );
+        Some(Change::Rests { instrument, side })
+    }
+
+    fn on_filled(&mut self, filled: &OrderFilled) -> Option<Change> {
+        let key @ (instrument, side) = *self.orders.get(&filled.order_id)?;
+        if filled.leaves_qty == 0 {
+            self.remove(filled.order_id);
+        } else if let Some(resting) = self.quotes.get_mut(&key).and_then(|quote| quote.resting.as_mut()) {
+            resting.leaves_qty = filled.leaves_qty;
+        }
+        Some(Change::Filled {
+            instrument,
+            side,
+            price: filled.price,
+            qty: filled.qty,
+            leaves_qty: filled.leaves_qty,
+        })
+    }
+
+    fn on_canceled(&mut self, canceled: &OrderCanceled) -> Option<Change> {
+        self.answered(canceled.request);
+        let (instrument, side) = self.remove(canceled.order_id)?;
+        Some(Change::Gone { instrument, side })
+    }
+
+    fn on_replaced(&mut self, replaced: &OrderReplaced) -> Option<Change> {
+        self.answered(replaced.request);
+        let key @ (instrument, side) = *self.orders.get(&replaced.order_id)?;
+        self.set(
+            key,
+            Resting {
+                order_id: replaced.order_id,
+                price: replaced.price,
+                qty: replaced.qty,
+                leaves_qty: replaced.leaves_qty,
+                slot: replaced.slot,
+            },
+        );
+        Some(Change::Rests { instrument, side })
+    }
+
+    fn on_rejected(&mut self, rejected: &RequestRejected) -> Option<Change> {
+        let key = self.answered(rejected.client_order_id)?;
+        Some(self.refused(key, RejectReason::from_raw(rejected.reason)))
+    }
+
+    /// After a reconnect an unanswered request is sent again. The original answer, if there was one, came before in the
+    /// replayed events; so a repeat tells news only to a request that still waits.
+    fn on_repeated(&mut self, repeated: &RequestRepeated) -> Option<Change> {
+        let key @ (instrument, side) = self.answered(repeated.client_order_id)?;
+        match RequestStatus::from_raw(repeated.status) {
+            Some(RequestStatus::Accepted) => Some(Change::Rests { instrument, side }),
+            Some(RequestStatus::Rejected) => Some(self.refused(key, RejectReason::from_raw(repeated.reason))),
+            Some(RequestStatus::NeverSeen | RequestStatus::TooOld) | None => Some(self.refused(key, None)),
+        }
+    }
+
+    fn on_status(&mut self, status: &OrderStatus) -> Option<Change> {
+        let side = Side::from_raw(status.side)?;
+        let key = (status.instrument, side);
+        let known =
+            self.orders.contains_key(&status.order_id) || self.requests.contains_key(&status.client_order_id);
+        if !known {
+            return None;
+        }
+        // The status answers the request that entered the order, should that still wait.
+        self.answered(status.client_order_id);
+        self.in_snapshot.push(status.order_id);
+        self.set(
+            key,
+            Resting {
+                order_id: status.order_id,
+                price: status.price,
+                qty: status.qty,
+                leaves_qty: status.leaves_qty,
+                slot: status.slot,
+            },
+        );
+        Some(Change::Rests { instrument: status.instrument, side })
+    }
+
+    fn on_snapshot_end(&mut self) {
+        let named = core::mem::take(&mut self.in_snapshot);
+        let gone: Vec<OrderId> = self.orders.keys().filter(|order| !named.contains(order)).copied().collect();
+        for order in gone {
+            self.remove(order);
+        }
+    }
+
+    fn refused(&mut self, key: Key, reason: Option<RejectReason>) -> Change {
+        if reason == Some(RejectReason::UnknownOrder)
+            && let Some(order) = self.quotes.get(&key).and_then(|quote| quote.resting)
+        {
+            self.remove(order.order_id);
+        }
+        Change::Refused { instrument: key.0, side: key.1, reason }
+    }
+
+    fn answered(&mut self, request: ClientOrderId) -> Option<Key> {
+        let key = self.requests.remove(&request)?;
+        if let Some(quote) = self.quotes.get_mut(&key) {
+            quote.in_flight = None;
+        }
+        Some(key)
+    }
+
+    fn set(&mut self, key: Key, resting: Resting) {
+        self.orders.insert(resting.order_id, key);
+        self.quotes.entry(key).or_default().resting = Some(resting);
+    }
+
+    fn remove(&mut self, order: OrderId) -> Option<Key> {
+        let key = self.orders.remove(&order)?;
+        if let Some(quote) = self.quotes.get_mut(&key) {
+            quote.resting = None;
+        }
+        Some(key)
+    }
+}
+
+impl Resting {
+    fn is_good_for(&self, target: Target) -> bool {
+        self.price == target.price
+            && self.leaves_qty <= target.qty
+            && self.leaves_qty >= target.qty.div_ceil(2)
+    }
+}
+
+fn new_order(id: ClientOrderId, instrument: InstrumentId, side: Side, target: Target, flags: u8) -> NewOrder {
+    NewOrder {
+        client_order_id: id,
+        price: target.price,
+        instrument,
+        qty: target.qty,
+        side: side.raw(),
+        time_in_force: TimeInForce::Gtc.raw(),
+        flags,
+        ..NewOrder::default()
+    }
+}
+
+fn replace(id: ClientOrderId, resting: &Resting, target: Target) -> ReplaceOrder {
+    // Quantity is the total: lots that trade while this is on its way are not added a second time.
+    let traded = resting.qty - resting.leaves_qty.min(resting.qty);
+    ReplaceOrder {
+        client_order_id: id,
+        order_id: resting.order_id,
+        price: target.price,
+        slot: resting.slot,
+        qty: traded.saturating_add(target.qty),
+        ..ReplaceOrder::default()
+    }
+}
+
+fn cancel(id: ClientOrderId, resting: &Resting) -> CancelOrder {
+    CancelOrder {
+        client_order_id: id,
+        order_id: resting.order_id,
+        slot: resting.slot,
+        ..CancelOrder::default()
+    }
+}
