@@ -1,6 +1,15 @@
 //! The book of one instrument: price-time priority over orders that lie in one shared slab.
+//!
+//! [`Book`] is the fast one. [`reference::ReferenceBook`] says the same in the slowest and plainest way; tests compare
+//! the two on random commands.
 #![forbid(unsafe_code)]
 
+mod book;
+mod ladder;
+mod level;
+pub mod reference;
 mod slab;
 
-pub use slab::Slot;
+pub use book::{Book, Filled};
+pub use level::{Level, LevelTotal};
+pub use slab::{Order, OrderSlab, Slot};

@@ -1,12 +1,14 @@
-//! Where orders lie.
+//! Where orders lie: one slab for all books, so that an order keeps its slot while it moves within its book.
 
-use joulebook_types::SlotHint;
+use joulebook_types::{OrderId, Price, Side, SlotHint};
 
 /// A place in the slab. Reused after its order has gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot(u32);
 
 impl Slot {
+    pub(crate) const NONE: Self = Self(u32::MAX);
+
     pub const fn new(raw: u32) -> Self {
         Self(raw)
     }
@@ -22,5 +24,174 @@ impl Slot {
     /// As clients see it.
     pub const fn hint(self) -> SlotHint {
         SlotHint::new(self.0)
+    }
+}
+
+/// What matching needs to know of an order: one cache line. The rest of it lies with the engine.
+#[derive(Clone, Copy, Debug)]
+pub struct Order {
+    pub order_id: OrderId,
+    pub price: Price,
+    /// Orders of one group never trade with each other.
+    pub trade_group: u64,
+    /// Total lots, those that traded included.
+    pub qty: u32,
+    /// Lots still open.
+    pub leaves: u32,
+    /// The owner's dense number of the instrument.
+    pub instrument: u32,
+    /// The owner's dense number of the account.
+    pub account: u32,
+    pub side: Side,
+    pub post_only: bool,
+    pub(crate) links: Links,
+}
+
+/// Where an order stands in its book.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Links {
+    /// Index of the level, or [`Links::NO_LEVEL`] while the order does not rest.
+    pub(crate) level: u32,
+    pub(crate) previous: Slot,
+    pub(crate) next: Slot,
+}
+
+impl Links {
+    pub(crate) const NO_LEVEL: u32 = u32::MAX;
+    const NONE: Self = Self { level: Self::NO_LEVEL, previous: Slot::NONE, next: Slot::NONE };
+}
+
+const _: () = assert!(size_of::<Order>() <= 64, "the hot part of an order fits a cache line");
+
+impl Order {
+    /// An order of which nothing has traded.
+    pub fn new(order_id: OrderId, side: Side, price: Price, qty: u32) -> Self {
+        Self {
+            order_id,
+            price,
+            trade_group: 0,
+            qty,
+            leaves: qty,
+            instrument: 0,
+            account: 0,
+            side,
+            post_only: false,
+            links: Links::NONE,
+        }
+    }
+
+    /// Lots that traded.
+    pub fn filled(&self) -> u32 {
+        self.qty - self.leaves
+    }
+
+    /// Whether the order stands in a book.
+    pub fn is_resting(&self) -> bool {
+        self.links.level != Links::NO_LEVEL
+    }
+
+    fn is_vacant(&self) -> bool {
+        self.order_id.is_none()
+    }
+}
+
+/// All orders of the exchange. Slots are handed out densely; vacant ones are chained through their links.
+#[derive(Debug)]
+pub struct OrderSlab {
+    orders: Vec<Order>,
+    first_vacant: Slot,
+    live: usize,
+}
+
+impl Default for OrderSlab {
+    fn default() -> Self {
+        Self { orders: Vec::new(), first_vacant: Slot::NONE, live: 0 }
+    }
+}
+
+impl OrderSlab {
+    pub fn insert(&mut self, order: Order) -> Slot {
+        assert!(!order.is_vacant() && !order.is_resting(), "a new order has an id and no place in a book");
+        self.live += 1;
+        if self.first_vacant == Slot::NONE {
+            let slot = Slot(u32::try_from(self.orders.len()).expect("fewer than 2^32 orders"));
+            assert!(slot != Slot::NONE, "the last slot number means none");
+            self.orders.push(order);
+            return slot;
+        }
+        let slot = self.first_vacant;
+        self.first_vacant = self.orders[slot.index()].links.next;
+        self.orders[slot.index()] = order;
+        slot
+    }
+
+    /// Takes an order out that rests in no book.
+    pub fn remove(&mut self, slot: Slot) -> Order {
+        let order = self.orders[slot.index()];
+        assert!(!order.is_vacant() && !order.is_resting(), "only an order that left its book is removed");
+        let vacant = &mut self.orders[slot.index()];
+        vacant.order_id = OrderId::NONE;
+        vacant.links.next = self.first_vacant;
+        self.first_vacant = slot;
+        self.live -= 1;
+        order
+    }
+
+    /// The order at a slot that a client named, if there is one.
+    pub fn get(&self, slot: Slot) -> Option<&Order> {
+        self.orders.get(slot.index()).filter(|order| !order.is_vacant())
+    }
+
+    /// Gives an order that rests in no book a new price and size.
+    pub fn amend(&mut self, slot: Slot, price: Price, qty: u32, leaves: u32) {
+        let order = &mut self.orders[slot.index()];
+        assert!(!order.is_vacant() && !order.is_resting() && leaves <= qty, "only an order out of its book");
+        order.price = price;
+        order.qty = qty;
+        order.leaves = leaves;
+    }
+
+    /// Orders in the slab.
+    pub fn len(&self) -> usize {
+        self.live
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.live == 0
+    }
+
+    /// Slots ever used: the length of a table that runs beside the slab.
+    pub fn slots(&self) -> usize {
+        self.orders.len()
+    }
+
+    pub(crate) fn order_mut(&mut self, slot: Slot) -> &mut Order {
+        &mut self.orders[slot.index()]
+    }
+}
+
+impl core::ops::Index<Slot> for OrderSlab {
+    type Output = Order;
+
+    fn index(&self, slot: Slot) -> &Order {
+        &self.orders[slot.index()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_reused_and_verified() {
+        let order = |id| Order::new(OrderId::new(id), Side::Buy, Price::new(100), 1);
+        let mut orders = OrderSlab::default();
+        let (first, second) = (orders.insert(order(1)), orders.insert(order(2)));
+        orders.remove(first);
+        assert!(orders.get(first).is_none(), "vacant");
+        assert!(orders.get(Slot::new(77)).is_none(), "out of range");
+        assert_eq!(orders.insert(order(3)), first);
+        assert_eq!(orders.get(second).map(|order| order.order_id), Some(OrderId::new(2)));
+        assert_eq!((orders.len(), orders.slots()), (2, 2));
     }
 }

@@ -1,0 +1,171 @@
+//! Both sides of one instrument's book.
+
+use joulebook_types::{Price, Side};
+
+use crate::ladder::Ladder;
+use crate::level::{Level, LevelTotal};
+use crate::slab::{OrderSlab, Slot};
+
+/// The resting orders of one instrument in price-time priority. The only place that turns prices into ticks.
+///
+/// Orders are named by slot; the caller passes the slab that they lie in, always the same one.
+#[derive(Debug)]
+pub struct Book {
+    tick: Price,
+    bids: Ladder,
+    asks: Ladder,
+}
+
+/// The front order after it gave lots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Filled {
+    /// Out of the book when its leaves quantity is zero, but still in the slab.
+    pub maker: Slot,
+    /// Its level afterwards.
+    pub level: LevelTotal,
+}
+
+impl Book {
+    /// An empty book whose prices are multiples of `tick`, which is positive.
+    pub fn new(tick: Price) -> Self {
+        assert!(tick > Price::ZERO, "a tick is positive");
+        Self { tick, bids: Ladder::default(), asks: Ladder::default() }
+    }
+
+    /// Whether the book has a level for this price.
+    pub fn is_on_tick(&self, price: Price) -> bool {
+        price.raw() % self.tick.raw() == 0
+    }
+
+    /// Puts an order at the back of its price.
+    pub fn add(&mut self, orders: &mut OrderSlab, slot: Slot) -> LevelTotal {
+        let (side, price) = (orders[slot].side, orders[slot].price);
+        assert!(!orders[slot].is_resting(), "an order rests once");
+        let rank = self.rank(side, price);
+        self.ladder_mut(side).push_back(orders, slot, rank)
+    }
+
+    /// The best price of a side.
+    pub fn best(&self, side: Side) -> Option<Price> {
+        self.ladder(side).best().map(|queue| queue.price)
+    }
+
+    /// The order that trades next on a side.
+    pub fn front(&self, side: Side) -> Option<Slot> {
+        self.ladder(side).best().map(|queue| queue.first)
+    }
+
+    /// Takes `lots` from the front order of a side, which has at least as many.
+    pub fn fill_front(&mut self, orders: &mut OrderSlab, side: Side, lots: u32) -> Filled {
+        let maker = self.front(side).expect("only a side with orders is filled");
+        let leaves = orders[maker].leaves;
+        assert!(0 < lots && lots <= leaves, "a fill is at most what the maker has");
+        let level = if lots < leaves {
+            self.ladder_mut(side).reduce(orders, maker, lots)
+        } else {
+            let level = self.remove(orders, maker);
+            orders.order_mut(maker).leaves = 0;
+            level
+        };
+        Filled { maker, level }
+    }
+
+    /// Makes a resting order smaller in its place; it keeps at least one lot. Its total shrinks with it.
+    pub fn reduce(&mut self, orders: &mut OrderSlab, slot: Slot, lots: u32) -> LevelTotal {
+        let level = self.ladder_mut(orders[slot].side).reduce(orders, slot, lots);
+        orders.order_mut(slot).qty -= lots;
+        level
+    }
+
+    /// Takes an order out of the book; it stays in the slab with the lots that it had.
+    pub fn remove(&mut self, orders: &mut OrderSlab, slot: Slot) -> LevelTotal {
+        let (side, price) = (orders[slot].side, orders[slot].price);
+        assert!(orders[slot].is_resting(), "only a resting order is removed");
+        let rank = self.rank(side, price);
+        self.ladder_mut(side).remove(orders, slot, rank)
+    }
+
+    /// Whether an order of `side` limited to `price` would trade with what rests now.
+    pub fn crosses(&self, side: Side, price: Price) -> bool {
+        self.best(side.opposite()).is_some_and(|best| reaches(side, price, best))
+    }
+
+    /// The levels of a side, best first.
+    pub fn levels(&self, side: Side) -> impl Iterator<Item = Level> {
+        self.ladder(side).iter().map(|queue| queue.view())
+    }
+
+    /// The orders of a side in the order in which they will trade.
+    pub fn makers<'a>(&'a self, orders: &'a OrderSlab, side: Side) -> impl Iterator<Item = Slot> + 'a {
+        self.ladder(side).iter().flat_map(|queue| queue.slots(orders))
+    }
+
+    /// The order behind `slot` at the same price, or the first of the next price: the rest of [`Book::makers`].
+    pub fn maker_after(&self, orders: &OrderSlab, slot: Slot) -> Option<Slot> {
+        let order = &orders[slot];
+        match order.links.next {
+            Slot::NONE => self.ladder(order.side).after(self.rank(order.side, order.price)),
+            next => Some(next),
+        }
+    }
+
+    pub fn level_count(&self, side: Side) -> usize {
+        self.ladder(side).level_count()
+    }
+
+    pub fn order_count(&self) -> usize {
+        self.bids.order_count() + self.asks.order_count()
+    }
+
+    /// Counts everything again: whether totals, sides and places are what they should be, and the book is not crossed.
+    pub fn is_consistent(&self, orders: &OrderSlab) -> bool {
+        let side_is_consistent = |side: Side| {
+            self.ladder(side).iter().all(|queue| {
+                let mut counted = LevelTotal::default();
+                for slot in queue.slots(orders) {
+                    let order = &orders[slot];
+                    counted.qty += order.leaves.into();
+                    counted.orders += 1;
+                    if order.side != side || order.price != queue.price || order.leaves == 0 {
+                        return false;
+                    }
+                }
+                counted == queue.total && counted.orders > 0
+            })
+        };
+        let crossed = self.best(Side::Buy).is_some_and(|bid| self.crosses(Side::Buy, bid));
+        side_is_consistent(Side::Buy) && side_is_consistent(Side::Sell) && !crossed
+    }
+
+    /// Ranks are ticks, turned so that lower is better on both sides.
+    fn rank(&self, side: Side, price: Price) -> i64 {
+        assert!(self.is_on_tick(price), "a resting price is a multiple of the tick");
+        let ticks = price.raw() / self.tick.raw();
+        match side {
+            Side::Buy => -ticks,
+            Side::Sell => ticks,
+        }
+    }
+
+    fn ladder(&self, side: Side) -> &Ladder {
+        match side {
+            Side::Buy => &self.bids,
+            Side::Sell => &self.asks,
+        }
+    }
+
+    fn ladder_mut(&mut self, side: Side) -> &mut Ladder {
+        match side {
+            Side::Buy => &mut self.bids,
+            Side::Sell => &mut self.asks,
+        }
+    }
+}
+
+/// Whether an order of `side` limited to `limit` may trade at `price`.
+pub(crate) fn reaches(side: Side, limit: Price, price: Price) -> bool {
+    match side {
+        Side::Buy => price <= limit,
+        Side::Sell => price >= limit,
+    }
+}
