@@ -1,10 +1,23 @@
 //! Who owns what: energy credits, capacity per quarter hour, holds and escrow.
 //!
-//! Every change moves an amount between two balances, so conservation is one sum. Only minting and retiring change it.
+//! Every change moves an amount between two balances, so conservation is one sum:
+//! `minted − retired = Σ free + Σ held + Σ escrow + fees + rounding`, to the micro-EC. Only minting and retiring have
+//! one side. Capacity moves the same way: per slot, what accounts have is what was registered.
 #![forbid(unsafe_code)]
 
 mod account;
+mod capacity;
+mod hold;
 mod key_map;
+mod ledger;
+mod posting;
+mod settlement;
+mod totals;
 
-pub use account::AccountIx;
+pub use account::{AccountIx, Credits};
+pub use capacity::{AssetIx, CapacityError, Position, SlotKey};
+pub use hold::{bid_hold, fee};
 pub use key_map::{KeyMap, pair_key};
+pub use ledger::{CreditError, Ledger};
+pub use settlement::Settlement;
+pub use totals::{Imbalance, Totals};

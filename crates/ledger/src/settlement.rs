@@ -1,0 +1,93 @@
+//! What a trade moves.
+
+use joulebook_types::MicroEc;
+
+use crate::account::AccountIx;
+use crate::capacity::{AssetIx, Position};
+use crate::ledger::Ledger;
+use crate::posting::Balance;
+
+/// One trade, as the ledger sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Settlement<'a> {
+    /// Another account than the seller's.
+    pub buyer: AccountIx,
+    pub seller: AccountIx,
+    /// The slots of the window.
+    pub assets: &'a [AssetIx],
+    /// Accelerators that change hands in every slot.
+    pub accelerators: u64,
+    /// A multiple of the number of slots.
+    pub notional: MicroEc,
+    pub buyer_fee: MicroEc,
+    /// Deducted from the proceeds.
+    pub seller_fee: MicroEc,
+    /// What the trade takes off the buyer's hold: at least notional and fee; the difference becomes free again.
+    pub buyer_release: MicroEc,
+}
+
+impl Ledger {
+    /// Moves capacity from the seller's hold to the buyer, and credits from the buyer's hold to seller and fees.
+    ///
+    /// Accelerators that the seller registered are paid into escrow until they are delivered; accelerators that it
+    /// bought before are paid at once. What it holds beyond its registration counts as bought and is sold first.
+    ///
+    /// Example: a seller registered 8 accelerators and bought 8 more, and sells 12 for 120 EC with a fee of 1 EC, one
+    /// slot. Of its 16, 8 are beyond its registration, so 8 of the 12 are a resale and 4 come from the registration.
+    /// Escrow gets 4/12 of 120 EC = 40 EC, rounded up; the rest, 80 EC, is free at once, less the fee: 79 EC.
+    pub fn settle(&mut self, trade: &Settlement<'_>) {
+        assert!(trade.buyer != trade.seller, "nobody trades with itself");
+        let share = self.slot_share(trade);
+        let free_part: MicroEc =
+            trade.assets.iter().map(|asset| share - self.escrow_part(trade, *asset, share)).sum();
+        let fee_from_free = trade.seller_fee.min(free_part);
+        let mut fee_from_escrow = trade.seller_fee - fee_from_free;
+        let held = Balance::Held(trade.buyer);
+        for asset in trade.assets {
+            let escrow = self.escrow_part(trade, *asset, share);
+            let fee = fee_from_escrow.min(escrow);
+            fee_from_escrow -= fee;
+            let position = self.move_capacity(trade, *asset);
+            self.post(held, Balance::Escrow(position), escrow - fee);
+        }
+        assert!(fee_from_escrow == MicroEc::ZERO, "a fee is less than the proceeds");
+        self.post(held, Balance::Free(trade.seller), free_part - fee_from_free);
+        self.post(held, Balance::Fees, trade.buyer_fee + trade.seller_fee);
+        let change = trade.buyer_release - trade.notional - trade.buyer_fee;
+        self.post(held, Balance::Free(trade.buyer), change);
+    }
+
+    /// What one slot of the window is paid.
+    fn slot_share(&self, trade: &Settlement<'_>) -> MicroEc {
+        let slots = trade.assets.len() as i64;
+        assert!(trade.notional.raw() % slots == 0, "an exact tick divides over the quarter hours");
+        MicroEc::new(trade.notional.raw() / slots)
+    }
+
+    /// The part of a slot's share that waits for delivery: that of registered accelerators, rounded up.
+    fn escrow_part(&self, trade: &Settlement<'_>, asset: AssetIx, share: MicroEc) -> MicroEc {
+        let position = self.position(trade.seller, asset).expect("a seller has a position");
+        let sold = trade.accelerators;
+        let registered = sold - resale(position, sold);
+        let part =
+            (i128::from(share.raw()) * i128::from(registered) + i128::from(sold) - 1) / i128::from(sold);
+        MicroEc::new(i64::try_from(part).expect("a part of the share"))
+    }
+
+    /// Returns the seller's position.
+    fn move_capacity(&mut self, trade: &Settlement<'_>, asset: AssetIx) -> crate::capacity::PositionIx {
+        let to = self.capacity.open_position(trade.buyer, asset);
+        let from = self.capacity.open_position(trade.seller, asset);
+        let seller = self.capacity.position_mut(from);
+        assert!(seller.held >= trade.accelerators, "a seller holds what it sells");
+        seller.held -= trade.accelerators;
+        self.capacity.position_mut(to).free += trade.accelerators;
+        from
+    }
+}
+
+/// How many of the accelerators sold were bought before: at most what the seller has beyond its registration.
+fn resale(position: &Position, sold: u64) -> u64 {
+    let balance = position.free + position.held;
+    sold.min(balance.saturating_sub(position.registered))
+}
