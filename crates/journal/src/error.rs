@@ -1,0 +1,42 @@
+//! Why a journal cannot be read or opened, in words that say what to do.
+
+use joulebook_types::{SeqNum, ShardId};
+
+use crate::storage::StorageError;
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JournalError {
+    /// The disk refused.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+
+    /// Written by a version of the program with another format.
+    #[error(
+        "{file} has journal format {found}, and this program reads format {supported}: \
+         start the version of the program that wrote it, nothing was changed"
+    )]
+    Version { file: String, found: u32, supported: u32 },
+
+    /// The journal of another shard.
+    #[error("{file} belongs to shard {found}, not to shard {expected}: check the data folder's path")]
+    Shard { file: String, found: ShardId, expected: ShardId },
+
+    /// Damage where acknowledged commands are, so it is not a torn tail and must not be cut away.
+    #[error(
+        "{file}, byte {offset_bytes}: {what}. Commands up to number {last_good_seq} are intact; acknowledged commands \
+         may follow the damage, so nothing was changed and the journal was not opened. First copy the whole folder. \
+         Then either put an intact copy of {file} from a backup in its place; or, if losing every command after \
+         number {last_good_seq} is acceptable, fill {file} with zeros from byte {cut_at_bytes} to its end and remove \
+         all segments with a higher number"
+    )]
+    Corrupt {
+        file: String,
+        /// Where in the file the damage shows.
+        offset_bytes: u64,
+        what: String,
+        /// The last command before the damage.
+        last_good_seq: SeqNum,
+        /// Where in the file the intact part ends.
+        cut_at_bytes: u64,
+    },
+}

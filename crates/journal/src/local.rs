@@ -1,0 +1,400 @@
+//! The journal of one node: proposing appends, a finished sync commits.
+
+use std::collections::VecDeque;
+
+use joulebook_types::{SeqNum, ShardId, TimeNs};
+use zerocopy::IntoBytes;
+
+use crate::{
+    Batch, CommandLog, Completion, GroupBuffer, JournalReader, LogEvent, LogFault, RefusalReason, Refused,
+    Segment, SnapshotId, Storage, StorageError, StorageErrorKind, Term, Ticket,
+    error::JournalError,
+    format::{
+        BLOCK_BYTES, BatchHeader, ChainHash, GroupHeader, MIN_SEGMENT_BYTES, SEGMENT_HEADER_BYTES,
+        SegmentHeader, chain_origin,
+    },
+    reader::Position,
+};
+
+/// How a journal is kept.
+#[derive(Clone, Debug)]
+pub struct LocalConfig {
+    pub shard: ShardId,
+    /// The one term of this journal's life; any other is fenced.
+    pub term: Term,
+    /// A random number that names the journal, used when the storage holds none yet.
+    pub new_journal_id: u64,
+    /// Length of new segments: whole blocks, at least [`MIN_SEGMENT_BYTES`].
+    pub segment_bytes: u64,
+    /// Bound of the batches that wait while a group is being written.
+    pub group_bytes_max: usize,
+    /// How long the last group may stay without a later one that vouches for it.
+    pub idle_marker_ns: u64,
+}
+
+impl LocalConfig {
+    pub fn new(shard: ShardId, new_journal_id: u64) -> Self {
+        Self {
+            shard,
+            term: Term::new(1),
+            new_journal_id,
+            segment_bytes: 64 << 20,
+            group_bytes_max: 8 << 20,
+            idle_marker_ns: 10_000_000,
+        }
+    }
+}
+
+/// Numbers batches as they come and writes them in groups: while one group is being synced, everything that arrives
+/// joins the next.
+#[derive(Debug)]
+pub struct LocalJournal<S> {
+    storage: S,
+    config: LocalConfig,
+    journal_id: u64,
+    last_seq: SeqNum,
+    chain: ChainHash,
+    last_ticket: Ticket,
+    /// Events for the next poll.
+    events: Vec<LogEvent>,
+    filling: Filling,
+    /// The other buffer, unless it is with the storage.
+    spare: Option<GroupBuffer>,
+    in_flight: Option<InFlight>,
+    last_group: u64,
+    /// Where the next group goes, if it fits.
+    place: Position,
+    next_segment: NextSegment,
+    /// Blank segments that follow the next one.
+    more_segments: VecDeque<Segment>,
+    durable_seq: SeqNum,
+    /// The watermark that the last durable group carries.
+    marked_seq: SeqNum,
+    /// Since when nothing is being written although the last group lacks a witness.
+    idle_since: Option<TimeNs>,
+    stopping: bool,
+    failed: bool,
+}
+
+/// The group that collects batches.
+#[derive(Debug)]
+struct Filling {
+    buffer: GroupBuffer,
+    payload_bytes_max: usize,
+    batches: u32,
+    first_seq: SeqNum,
+    /// The hash that its first batch carries, for the header of a segment that begins with it.
+    chain_before: ChainHash,
+}
+
+/// What becomes true when the storage has synced a group.
+#[derive(Clone, Copy, Debug)]
+struct InFlight {
+    last_seq: SeqNum,
+    watermark: SeqNum,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NextSegment {
+    Absent,
+    Preparing,
+    Ready(Segment),
+    /// The disk is full; ask again then.
+    NoSpace {
+        retry_at: Option<TimeNs>,
+    },
+}
+
+/// How soon a full disk is asked again.
+const NO_SPACE_RETRY_MS: u32 = 1_000;
+
+impl<S: Storage> LocalJournal<S> {
+    /// Continues the journal where the reader's input ends; what was not read yet is read (and verified) here.
+    ///
+    /// Torn bytes at the end are zeroed, and everything is synced before the first new group: what recovery saw may
+    /// so far exist only in the page cache, and what follows will vouch for it.
+    ///
+    /// # Panics
+    /// When the configuration is impossible.
+    pub fn open(mut reader: JournalReader<S>, config: LocalConfig) -> Result<Self, JournalError> {
+        config.check();
+        assert_eq!(reader.shard(), config.shard, "the reader and the journal are of one shard");
+        while reader.next_batch()?.is_some() {}
+        let tail = reader.tail().expect("a drained reader has settled the tail").clone();
+        let (place, state, segments) = (reader.at, reader.state, core::mem::take(&mut reader.segments));
+        let mut storage = reader.into_storage();
+        for cut in &tail.cuts {
+            storage.write_zeros(cut.segment, cut.range.clone())?;
+        }
+        // The last good group may lie in the last segment but one when the cut emptied the last.
+        for segment in segments.iter().filter(|segment| segment.number + 1 >= place.segment) {
+            storage.sync(segment.number)?;
+        }
+
+        let journal_id = state.journal_id.unwrap_or(config.new_journal_id);
+        let chain = if state.journal_id.is_some() { state.chain } else { chain_origin(journal_id) };
+        let mut blank: VecDeque<_> = segments.into_iter().skip(place.segment as usize).collect();
+        let smallest = blank.iter().map(|segment| segment.bytes).fold(config.segment_bytes, u64::min);
+        let payload_bytes_max = config.payload_bytes_max(smallest);
+        Ok(Self {
+            storage,
+            journal_id,
+            last_seq: state.last_seq,
+            chain,
+            last_ticket: Ticket::default(),
+            events: Vec::new(),
+            filling: Filling {
+                buffer: GroupBuffer::new(payload_bytes_max),
+                payload_bytes_max,
+                batches: 0,
+                first_seq: SeqNum::NONE,
+                chain_before: chain,
+            },
+            spare: Some(GroupBuffer::new(payload_bytes_max)),
+            in_flight: None,
+            last_group: state.last_group,
+            place,
+            next_segment: blank.pop_front().map_or(NextSegment::Absent, NextSegment::Ready),
+            more_segments: blank,
+            durable_seq: state.last_seq,
+            marked_seq: state.watermark,
+            idle_since: None,
+            stopping: false,
+            failed: false,
+            config,
+        })
+    }
+
+    /// The last command that has a number.
+    pub fn last_seq(&self) -> SeqNum {
+        self.last_seq
+    }
+
+    /// The last command that is durable.
+    pub fn durable_seq(&self) -> SeqNum {
+        self.durable_seq
+    }
+
+    /// The hash of the last batch.
+    pub fn chain_hash(&self) -> [u8; 32] {
+        self.chain
+    }
+
+    pub fn journal_id(&self) -> u64 {
+        self.journal_id
+    }
+
+    fn refusal(&self, term: Term, batch: &Batch) -> Option<RefusalReason> {
+        let bytes = size_of::<BatchHeader>() + batch.bytes_len();
+        if self.stopping || self.failed || self.is_out_of_space() {
+            Some(RefusalReason::ReadOnly)
+        } else if term != self.config.term {
+            Some(RefusalReason::Fenced)
+        } else if self.filling.buffer.payload_len() + bytes > self.filling.payload_bytes_max {
+            Some(RefusalReason::Busy)
+        } else {
+            None
+        }
+    }
+
+    /// True when what already waits has no place to go until the disk has room again.
+    fn is_out_of_space(&self) -> bool {
+        let full = matches!(self.next_segment, NextSegment::NoSpace { .. });
+        full && self.place.offset + self.filling.buffer.group_len() as u64 > self.place.segment_bytes
+    }
+
+    fn append(&mut self, batch: &Batch) {
+        let header = BatchHeader::new(
+            self.config.shard,
+            self.config.term.raw(),
+            self.last_seq.next(),
+            self.durable_seq,
+            self.chain,
+        )
+        .sealed(batch.time().raw(), batch.count(), batch.bytes_len() as u32);
+        let filling = &mut self.filling;
+        if filling.batches == 0 {
+            filling.first_seq = header.first_seq;
+            filling.chain_before = self.chain;
+        }
+        let start = filling.buffer.payload_len();
+        filling.buffer.extend(header.as_bytes());
+        filling.buffer.extend(batch.bytes());
+        filling.batches += 1;
+        self.chain = *blake3::hash(filling.buffer.payload_from(start)).as_bytes();
+        self.last_seq = SeqNum::new(self.last_seq.raw() + u64::from(batch.count()));
+    }
+
+    fn complete(&mut self, completion: Completion, now: TimeNs) {
+        match completion {
+            Completion::Synced(buffer) => {
+                let done = self.in_flight.take().expect("the storage syncs what was submitted");
+                self.spare = Some(buffer);
+                self.marked_seq = done.watermark;
+                self.idle_since = Some(now);
+                if self.durable_seq < done.last_seq {
+                    self.durable_seq = done.last_seq;
+                    self.events.push(LogEvent::Committed { seq: done.last_seq, term: self.config.term });
+                }
+            }
+            Completion::Prepared(segment) => {
+                assert_eq!(segment.number, self.place.segment + 1, "one segment is prepared ahead");
+                self.next_segment = NextSegment::Ready(segment);
+            }
+            Completion::PrepareFailed(error) if error.kind == StorageErrorKind::NoSpace => {
+                let retry_at = now.saturating_add_ms(NO_SPACE_RETRY_MS);
+                self.next_segment = NextSegment::NoSpace { retry_at: Some(retry_at) };
+            }
+            Completion::PrepareFailed(error) | Completion::WriteFailed(error) => self.fail(error),
+        }
+    }
+
+    /// From here on nothing is committed, whatever the disk still says.
+    fn fail(&mut self, error: StorageError) {
+        self.failed = true;
+        self.events.push(LogEvent::Fault(LogFault::Storage(error)));
+    }
+
+    /// Asks for the next segment when the current one is half full.
+    fn ask_for_segment(&mut self, now: TimeNs) {
+        let due = match self.next_segment {
+            NextSegment::Absent => self.place.offset * 2 >= self.place.segment_bytes,
+            NextSegment::NoSpace { retry_at } => retry_at.is_none_or(|at| at <= now),
+            NextSegment::Preparing | NextSegment::Ready(_) => false,
+        };
+        if due {
+            self.next_segment = NextSegment::Preparing;
+            self.storage.prepare_segment(self.place.segment + 1, self.config.segment_bytes);
+        }
+    }
+
+    /// Hands the filling group to the storage if that is free and there is a place.
+    fn submit(&mut self, now: TimeNs) {
+        if self.in_flight.is_some() || self.filling.batches == 0 && !self.marker_is_due(now) {
+            return;
+        }
+        let length = self.filling.buffer.group_len() as u64;
+        let segment_header = if self.place.offset + length <= self.place.segment_bytes {
+            None
+        } else if let NextSegment::Ready(next) = self.next_segment {
+            self.next_segment =
+                self.more_segments.pop_front().map_or(NextSegment::Absent, NextSegment::Ready);
+            self.place = Position { segment: next.number, offset: 0, segment_bytes: next.bytes };
+            Some(self.segment_header(next).to_block())
+        } else {
+            // It waits and goes on growing; `Prepared` will come.
+            return;
+        };
+        self.last_group += 1;
+        let filling = &mut self.filling;
+        let first_seq = if filling.batches == 0 { self.last_seq.next() } else { filling.first_seq };
+        let header = GroupHeader::new(self.journal_id, self.last_group, self.durable_seq, first_seq)
+            .sealed(filling.buffer.payload_len() as u32, filling.batches);
+        let spare = self.spare.take().expect("a buffer is with the storage only while a group is in flight");
+        let mut group = core::mem::replace(&mut filling.buffer, spare);
+        filling.buffer.clear();
+        filling.batches = 0;
+        group.seal(&header, segment_header.as_ref());
+
+        let offset = self.place.offset;
+        self.place.offset += group.as_bytes().len() as u64;
+        assert!(self.place.offset <= self.place.segment_bytes, "a group fits every segment");
+        self.in_flight = Some(InFlight { last_seq: self.last_seq, watermark: self.durable_seq });
+        self.storage.submit(self.place.segment, offset, group);
+    }
+
+    fn segment_header(&self, segment: Segment) -> SegmentHeader {
+        let empty = self.filling.batches == 0;
+        let mut header =
+            SegmentHeader::new(self.journal_id, self.config.shard, segment.number, segment.bytes);
+        header.first_group = self.last_group + 1;
+        header.first_seq = if empty { self.last_seq.next() } else { self.filling.first_seq };
+        header.chain = if empty { self.chain } else { self.filling.chain_before };
+        header
+    }
+
+    /// A marker vouches for the last group; it is due after a while without another group that would.
+    fn marker_is_due(&self, now: TimeNs) -> bool {
+        self.marked_seq < self.durable_seq
+            && (self.stopping || self.marker_deadline().is_some_and(|deadline| deadline <= now))
+    }
+
+    fn marker_deadline(&self) -> Option<TimeNs> {
+        let waits =
+            self.marked_seq < self.durable_seq && self.in_flight.is_none() && self.filling.batches == 0;
+        let since = self.idle_since.filter(|_| waits && !self.failed)?;
+        Some(TimeNs::new(since.raw().saturating_add(self.config.idle_marker_ns)))
+    }
+}
+
+impl<S: Storage> CommandLog for LocalJournal<S> {
+    fn propose(&mut self, term: Term, batch: Batch) -> Result<Ticket, Refused> {
+        assert!(!batch.is_empty(), "an empty batch");
+        assert!(batch.bytes_len() <= self.batch_bytes_max(), "a batch longer than the journal's bound");
+        if let Some(reason) = self.refusal(term, &batch) {
+            return Err(Refused { reason, batch });
+        }
+        let first_seq = self.last_seq.next();
+        self.append(&batch);
+        self.events.push(LogEvent::Appended { first_seq, term, batch });
+        self.last_ticket = self.last_ticket.next();
+        Ok(self.last_ticket)
+    }
+
+    fn poll(&mut self, now: TimeNs, out: &mut Vec<LogEvent>) {
+        while !self.failed
+            && let Some(completion) = self.storage.poll()
+        {
+            self.complete(completion, now);
+        }
+        // A clock that was set back must not put the marker off.
+        self.idle_since = Some(self.idle_since.map_or(now, |since| since.min(now)));
+        if !self.failed {
+            self.ask_for_segment(now);
+            self.submit(now);
+        }
+        out.append(&mut self.events);
+    }
+
+    fn next_deadline(&self) -> Option<TimeNs> {
+        let space = match self.next_segment {
+            NextSegment::NoSpace { retry_at } if !self.failed => retry_at,
+            _ => None,
+        };
+        [self.marker_deadline(), space].into_iter().flatten().min()
+    }
+
+    fn batch_bytes_max(&self) -> usize {
+        self.filling.payload_bytes_max - size_of::<BatchHeader>()
+    }
+
+    fn compact(&mut self, _upto: SeqNum, _snapshot: SnapshotId) -> Result<(), LogFault> {
+        Err(LogFault::NotSupported("compaction"))
+    }
+
+    fn shutdown(&mut self) {
+        self.stopping = true;
+    }
+
+    fn is_stopped(&self) -> bool {
+        let written =
+            self.filling.batches == 0 && self.in_flight.is_none() && self.marked_seq == self.durable_seq;
+        self.events.is_empty() && (self.failed || self.stopping && written)
+    }
+}
+
+impl LocalConfig {
+    fn check(&self) {
+        assert!(self.segment_bytes >= MIN_SEGMENT_BYTES, "segments below {MIN_SEGMENT_BYTES} bytes");
+        assert_eq!(self.segment_bytes % BLOCK_BYTES as u64, 0, "a segment is whole blocks");
+        assert!(self.group_bytes_max >= 2 * BLOCK_BYTES, "a group holds at least a batch");
+    }
+
+    /// A group is bounded by the buffer and fits, with the segment header before it, in the smallest segment.
+    fn payload_bytes_max(&self, smallest_segment_bytes: u64) -> usize {
+        let segment = usize::try_from(smallest_segment_bytes).unwrap_or(usize::MAX) - SEGMENT_HEADER_BYTES;
+        let group = self.group_bytes_max / BLOCK_BYTES * BLOCK_BYTES;
+        // Lengths are stored in 32 bits.
+        group.min(segment).min(1 << 30) - size_of::<GroupHeader>()
+    }
+}

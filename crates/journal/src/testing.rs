@@ -1,0 +1,196 @@
+//! A disk in memory that can lose, tear and flip what is on it.
+
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use crate::{Completion, GroupBuffer, Segment, SegmentNumber, Storage, StorageError, StorageErrorKind};
+
+/// The unit that a power cut keeps or loses as a whole.
+pub const SECTOR_BYTES: usize = 512;
+
+/// A handle to a disk; clones share it, so a test can look at the disk of a running journal.
+#[derive(Clone, Debug, Default)]
+pub struct MemStorage(Arc<Mutex<Disk>>);
+
+#[derive(Debug, Default)]
+struct Disk {
+    segments: BTreeMap<SegmentNumber, Vec<u8>>,
+    writing: Option<Write>,
+    preparing: Option<Segment>,
+    /// Nothing completes while this is set.
+    held: bool,
+    /// Syncs of groups asked for so far.
+    syncs: u64,
+    fail_sync: Option<u64>,
+    dead: bool,
+    /// Bytes of segments that fit.
+    space_bytes: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Write {
+    segment: SegmentNumber,
+    offset: u64,
+    group: GroupBuffer,
+}
+
+impl MemStorage {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A disk of its own with the same content.
+    pub fn fork(&self) -> Self {
+        let segments = self.disk().segments.clone();
+        Self(Arc::new(Mutex::new(Disk { segments, ..Disk::default() })))
+    }
+
+    /// Holds completions back, or lets them come.
+    pub fn hold(&self, held: bool) {
+        self.disk().held = held;
+    }
+
+    /// Makes the `nth` sync of a group fail (1 is the next one ever).
+    pub fn fail_sync(&self, nth: u64) {
+        self.disk().fail_sync = Some(nth);
+    }
+
+    /// Lets segments of so many bytes in all fit; `None` takes the limit away.
+    pub fn limit_space(&self, bytes: Option<u64>) {
+        self.disk().space_bytes = bytes;
+    }
+
+    /// Syncs of groups that were asked for.
+    pub fn syncs(&self) -> u64 {
+        self.disk().syncs
+    }
+
+    /// The power goes: of the group that is being written, only the sectors that `survives` names are kept. Segments
+    /// that are not complete vanish.
+    pub fn crash(&self, mut survives: impl FnMut(usize) -> bool) {
+        let mut disk = self.disk();
+        disk.preparing = None;
+        if let Some(write) = disk.writing.take() {
+            for (index, sector) in write.group.as_bytes().chunks(SECTOR_BYTES).enumerate() {
+                if survives(index) {
+                    let offset = write.offset as usize + index * SECTOR_BYTES;
+                    disk.segment(write.segment)[offset..offset + sector.len()].copy_from_slice(sector);
+                }
+            }
+        }
+    }
+
+    pub fn flip_bit(&self, segment: SegmentNumber, offset: u64, bit: u8) {
+        self.disk().segment(segment)[offset as usize] ^= 1 << bit;
+    }
+
+    pub fn bytes(&self, segment: SegmentNumber) -> Vec<u8> {
+        self.disk().segment(segment).clone()
+    }
+
+    pub fn set_bytes(&self, segment: SegmentNumber, bytes: Vec<u8>) {
+        self.disk().segments.insert(segment, bytes);
+    }
+
+    pub fn remove(&self, segment: SegmentNumber) {
+        self.disk().segments.remove(&segment);
+    }
+
+    fn disk(&self) -> MutexGuard<'_, Disk> {
+        self.0.lock().expect("no user of the disk panics while it holds it")
+    }
+}
+
+impl Disk {
+    fn segment(&mut self, segment: SegmentNumber) -> &mut Vec<u8> {
+        self.segments.get_mut(&segment).expect("the journal uses segments that exist")
+    }
+
+    fn finish_write(&mut self, write: Write) -> Completion {
+        if self.fail_sync == Some(self.syncs) {
+            self.dead = true;
+            return Completion::WriteFailed(error(write.segment, "sync", StorageErrorKind::Io));
+        }
+        let bytes = write.group.as_bytes();
+        let offset = write.offset as usize;
+        self.segment(write.segment)[offset..offset + bytes.len()].copy_from_slice(bytes);
+        Completion::Synced(write.group)
+    }
+
+    fn finish_segment(&mut self, segment: Segment) -> Completion {
+        let used: u64 = self.segments.values().map(|bytes| bytes.len() as u64).sum();
+        if self.space_bytes.is_some_and(|space| used + segment.bytes > space) {
+            return Completion::PrepareFailed(error(segment.number, "extend", StorageErrorKind::NoSpace));
+        }
+        self.segments.insert(segment.number, vec![0; segment.bytes as usize]);
+        Completion::Prepared(segment)
+    }
+}
+
+fn error(segment: SegmentNumber, doing: &'static str, kind: StorageErrorKind) -> StorageError {
+    StorageError { kind, doing, file: format!("segment {segment}"), reason: "as the test asked".into() }
+}
+
+impl Storage for MemStorage {
+    fn segments(&mut self) -> Result<Vec<Segment>, StorageError> {
+        let disk = self.disk();
+        let segments = disk.segments.iter();
+        Ok(segments.map(|(number, bytes)| Segment { number: *number, bytes: bytes.len() as u64 }).collect())
+    }
+
+    fn file_name(&self, segment: SegmentNumber) -> String {
+        format!("segment {segment}")
+    }
+
+    fn read_at(&mut self, segment: SegmentNumber, offset: u64, into: &mut [u8]) -> Result<(), StorageError> {
+        let offset = offset as usize;
+        let mut disk = self.disk();
+        match disk.segment(segment).get(offset..offset + into.len()) {
+            Some(bytes) => into.copy_from_slice(bytes),
+            None => return Err(error(segment, "read", StorageErrorKind::Io)),
+        }
+        Ok(())
+    }
+
+    fn write_zeros(&mut self, segment: SegmentNumber, range: Range<u64>) -> Result<(), StorageError> {
+        self.disk().segment(segment)[range.start as usize..range.end as usize].fill(0);
+        Ok(())
+    }
+
+    fn sync(&mut self, _segment: SegmentNumber) -> Result<(), StorageError> {
+        Ok(())
+    }
+
+    fn prepare_segment(&mut self, segment: SegmentNumber, bytes: u64) {
+        let mut disk = self.disk();
+        assert!(disk.preparing.is_none() && !disk.segments.contains_key(&segment), "segment {segment} twice");
+        disk.preparing = Some(Segment { number: segment, bytes });
+    }
+
+    fn submit(&mut self, segment: SegmentNumber, offset: u64, group: GroupBuffer) {
+        let mut disk = self.disk();
+        assert!(disk.writing.is_none() && !disk.dead, "one group at a time, and none after an error");
+        let bytes = group.as_bytes();
+        assert!(offset.is_multiple_of(4096) && bytes.len().is_multiple_of(4096), "groups are whole blocks");
+        let range = offset as usize..offset as usize + bytes.len();
+        // Also the proof that no written block is ever written again.
+        assert!(disk.segment(segment)[range].iter().all(|byte| *byte == 0), "a group goes where nothing is");
+        disk.syncs += 1;
+        disk.writing = Some(Write { segment, offset, group });
+    }
+
+    fn poll(&mut self) -> Option<Completion> {
+        let mut disk = self.disk();
+        if disk.held || disk.dead {
+            return None;
+        }
+        if let Some(write) = disk.writing.take() {
+            return Some(disk.finish_write(write));
+        }
+        let segment = disk.preparing.take()?;
+        Some(disk.finish_segment(segment))
+    }
+}
