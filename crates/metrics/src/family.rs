@@ -45,7 +45,7 @@ pub enum Value {
     Counter(u64),
     /// A current value.
     Gauge(i64),
-    /// Durations; see [`HistogramSnapshot::cumulative_seconds`].
+    /// Durations; see [`HistogramSnapshot::buckets_seconds`].
     Histogram(Box<HistogramSnapshot>),
 }
 

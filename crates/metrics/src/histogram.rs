@@ -139,16 +139,18 @@ impl HistogramSnapshot {
         None
     }
 
-    /// Bounds in seconds with the number of values up to and including each bound, the last one for everything:
-    /// the cumulative buckets of a scrape. A value that equals a bound to the nanosecond counts above it.
-    pub fn cumulative_seconds(&self) -> Vec<(f64, u64)> {
-        let mut bounds: Vec<(f64, u64)> = SCRAPED_BOUNDS
-            .map(|power| {
-                let below = &self.counts[..bucket_of(1 << power)];
-                ((1_u64 << power) as f64 / 1e9, below.iter().sum())
-            })
-            .collect();
-        bounds.push((f64::INFINITY, self.count()));
+    /// Bounds in seconds, each with the number of values above the bound before it: the buckets of a scrape, which
+    /// adds them up. The last bound is `f64::MAX`, for everything. A value that equals a bound to the nanosecond
+    /// counts above it.
+    pub fn buckets_seconds(&self) -> Vec<(f64, u64)> {
+        let mut start = 0;
+        let mut bounds = Vec::new();
+        for power in SCRAPED_BOUNDS {
+            let end = bucket_of(1 << power);
+            bounds.push(((1_u64 << power) as f64 / 1e9, self.counts[start..end].iter().sum()));
+            start = end;
+        }
+        bounds.push((f64::MAX, self.counts[start..].iter().sum()));
         bounds
     }
 }
@@ -277,15 +279,15 @@ mod tests {
     }
 
     #[test]
-    fn scraped_buckets_are_cumulative_and_end_with_everything() {
+    fn scraped_buckets_hold_every_value_once() {
         let histogram = StageHistogram::new();
         for value in [63, 64, 1 << 20, 1 << 36] {
             histogram.record(value);
         }
-        let bounds = histogram.snapshot().cumulative_seconds();
-        assert_eq!(bounds.first(), Some(&(64e-9, 1)));
-        assert_eq!(bounds[1], (128e-9, 2));
-        assert_eq!(bounds.last(), Some(&(f64::INFINITY, 4)));
-        assert!(bounds.windows(2).all(|pair| pair[0].0 < pair[1].0 && pair[0].1 <= pair[1].1));
+        let bounds = histogram.snapshot().buckets_seconds();
+        assert_eq!(bounds[..2], [(64e-9, 1), (128e-9, 1)]);
+        assert_eq!(bounds.last(), Some(&(f64::MAX, 1)));
+        assert_eq!(bounds.iter().map(|(_, count)| count).sum::<u64>(), 4);
+        assert!(bounds.is_sorted_by(|lower, upper| lower.0 < upper.0));
     }
 }

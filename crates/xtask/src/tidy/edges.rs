@@ -179,7 +179,7 @@ impl<'a> Manifest<'a> {
                     self.folder
                 ));
             }
-        } else if target == "testkit" {
+        } else if target == "testkit" && row != ANY {
             refuse("testkit is for tests only: list it under dev-dependencies".to_owned());
         } else if !allows(row, target) {
             refuse(format!(
@@ -267,7 +267,10 @@ mod tests {
                 "crates/console",
                 "[dependencies]\njoulebook-protocol = { path = \"../protocol\" }\naxum = \"1\"\n",
             ),
-            ("tests", "[dependencies]\njoulebook-server.workspace = true\n"),
+            (
+                "tests",
+                "[dependencies]\njoulebook-server.workspace = true\njoulebook-testkit.workspace = true\n",
+            ),
             ("crates/book", "[dev-dependencies]\njoulebook-testkit.workspace = true\n"),
         ];
         assert_eq!(findings(clean), [""; 0]);
