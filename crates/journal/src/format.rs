@@ -242,8 +242,9 @@ impl BatchHeader {
 
 /// Whether bytes were never written.
 pub(crate) fn is_blank(bytes: &[u8]) -> bool {
-    // Whole chunks without an early exit inside: the compiler makes vector code of it.
-    bytes.chunks(512).all(|chunk| chunk.iter().fold(0, |any, byte| any | byte) == 0)
+    // Comparing memory is the fastest loop there is, in every build profile.
+    static BLANK: [u8; BLOCK_BYTES] = [0; BLOCK_BYTES];
+    bytes.chunks(BLOCK_BYTES).all(|chunk| *chunk == BLANK[..chunk.len()])
 }
 
 #[cfg(test)]

@@ -456,7 +456,10 @@ impl Window {
             let wanted = length.max(WINDOW_BYTES).min((segment_bytes - offset) as usize);
             // A failed read must not leave stale bytes that look loaded.
             self.segment = 0;
-            self.bytes.resize(wanted, 0);
+            if self.bytes.len() < wanted {
+                self.bytes = vec![0; wanted];
+            }
+            self.bytes.truncate(wanted);
             storage.read_at(segment, offset, &mut self.bytes)?;
             (self.segment, self.start) = (segment, offset);
         }
