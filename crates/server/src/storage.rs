@@ -1,0 +1,590 @@
+//! The journal's disk: a data folder of preallocated segment files.
+//!
+//! ```text
+//! DIR/VERSION                              which program may read the folder
+//! DIR/LOCK                                 held by the one daemon that uses it
+//! DIR/journal/00000000000000000001.seg     segments, made as `.tmp` and renamed when they are durable zeros
+//! ```
+//!
+//! Two threads stand behind it. The *journal thread* writes and syncs one group at a time and wakes the core; nothing
+//! else in the daemon blocks on the disk. The *preparing thread* makes the next segment at low priority. Both sleep
+//! when there is nothing to do.
+
+use std::{
+    fs::{DirBuilder, File, OpenOptions},
+    io::{self, Read, Write},
+    ops::Range,
+    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+};
+
+use crossbeam::channel::{Receiver, Sender, bounded, unbounded};
+use joulebook_journal::{
+    Completion, GroupBuffer, Segment, SegmentNumber, Storage, StorageError, StorageErrorKind,
+};
+use joulebook_rings::Wake;
+use joulebook_sys::{Advisory, lock_exclusive, sync_data, sync_directory, write_all_at, write_zeros_at};
+
+/// What the file `VERSION` says in a folder that this program can use.
+pub const DATA_VERSION: u32 = 1;
+
+/// The files of one journal, locked for this process.
+#[derive(Debug)]
+pub struct FileStorage {
+    folder: PathBuf,
+    /// The segment that recovery is reading.
+    open: Option<(SegmentNumber, File)>,
+    groups: Option<Sender<Group>>,
+    segments: Option<Sender<Segment>>,
+    completions: Receiver<Completion>,
+    stopping: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+    /// Closed last, so the folder is free only when the threads have left it.
+    _lock: File,
+}
+
+/// Why a data folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("{} is in use by another joulebook daemon{holder}: stop that one, or choose another folder", dir.display())]
+    Locked { dir: PathBuf, holder: String },
+    #[error(
+        "{} was written for data version {found:?}, and this program uses version {DATA_VERSION}: start the version \
+         of joulebook that wrote it, or choose another folder", dir.display()
+    )]
+    Version { dir: PathBuf, found: String },
+    #[error(
+        "{} has a journal but no file VERSION, so nobody can tell who wrote it: restore the file, or choose another \
+         folder", dir.display()
+    )]
+    NoVersion { dir: PathBuf },
+    #[error("cannot {doing} {}: {error}", path.display())]
+    Io { doing: &'static str, path: PathBuf, error: io::Error },
+}
+
+/// A group on its way to the disk.
+struct Group {
+    segment: SegmentNumber,
+    offset: u64,
+    buffer: GroupBuffer,
+}
+
+impl FileStorage {
+    /// Locks the data folder, making it if it does not exist, and starts its threads. `waker` is woken whenever
+    /// [`Storage::poll`] has something to say.
+    pub fn open(dir: &Path, waker: Arc<dyn Wake>) -> Result<Self, OpenError> {
+        create_folder(dir)?;
+        let lock = lock_folder(dir)?;
+        check_version(dir)?;
+        let folder = dir.join("journal");
+        create_folder(&folder)?;
+        sync_directory(dir).map_err(|error| io_error("sync", dir, error))?;
+
+        let (completed, completions) = unbounded();
+        let (groups, group_queue) = bounded(1);
+        let (segments, segment_queue) = bounded(1);
+        let stopping = Arc::new(AtomicBool::new(false));
+        let reply = Reply { completed, waker };
+        let writer = Writer { folder: folder.clone(), open: None, reply: reply.clone() };
+        let preparer = Preparer { folder: folder.clone(), reply, stopping: Arc::clone(&stopping) };
+        let threads = vec![
+            spawn("journal", dir, move || writer.run(&group_queue))?,
+            spawn("prepare", dir, move || preparer.run(&segment_queue))?,
+        ];
+        Ok(Self {
+            folder,
+            open: None,
+            groups: Some(groups),
+            segments: Some(segments),
+            completions,
+            stopping,
+            threads,
+            _lock: lock,
+        })
+    }
+
+    fn path(&self, segment: SegmentNumber) -> PathBuf {
+        segment_path(&self.folder, segment)
+    }
+
+    fn file(&mut self, segment: SegmentNumber) -> Result<&File, StorageError> {
+        if self.open.as_ref().is_none_or(|(open, _)| *open != segment) {
+            let path = self.path(segment);
+            let file = OpenOptions::new().read(true).write(true).open(&path);
+            self.open = Some((segment, file.map_err(|error| storage_error("open", &path, &error))?));
+        }
+        Ok(&self.open.as_ref().expect("opened above").1)
+    }
+
+    fn with_file<R>(
+        &mut self,
+        segment: SegmentNumber,
+        doing: &'static str,
+        action: impl FnOnce(&File) -> io::Result<R>,
+    ) -> Result<R, StorageError> {
+        let path = self.path(segment);
+        action(self.file(segment)?).map_err(|error| storage_error(doing, &path, &error))
+    }
+}
+
+impl Storage for FileStorage {
+    fn segments(&mut self) -> Result<Vec<Segment>, StorageError> {
+        let folder = self.folder.clone();
+        list_segments(&folder).map_err(|error| storage_error("list", &folder, &error))
+    }
+
+    fn file_name(&self, segment: SegmentNumber) -> String {
+        self.path(segment).display().to_string()
+    }
+
+    fn read_at(&mut self, segment: SegmentNumber, offset: u64, into: &mut [u8]) -> Result<(), StorageError> {
+        self.with_file(segment, "read", |file| file.read_exact_at(into, offset))
+    }
+
+    fn write_zeros(&mut self, segment: SegmentNumber, range: Range<u64>) -> Result<(), StorageError> {
+        self.with_file(segment, "cut the tail of", |file| {
+            write_zeros_at(file, range.start, range.end - range.start)
+        })
+    }
+
+    fn sync(&mut self, segment: SegmentNumber) -> Result<(), StorageError> {
+        self.with_file(segment, "sync", sync_data)
+    }
+
+    fn prepare_segment(&mut self, segment: SegmentNumber, bytes: u64) {
+        let queue = self.segments.as_ref().expect("open until dropped");
+        queue.try_send(Segment { number: segment, bytes }).expect("one segment is prepared at a time");
+    }
+
+    fn submit(&mut self, segment: SegmentNumber, offset: u64, group: GroupBuffer) {
+        let queue = self.groups.as_ref().expect("open until dropped");
+        queue.try_send(Group { segment, offset, buffer: group }).expect("one group is written at a time");
+    }
+
+    fn poll(&mut self) -> Option<Completion> {
+        self.completions.try_recv().ok()
+    }
+}
+
+impl Drop for FileStorage {
+    fn drop(&mut self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        self.groups = None;
+        self.segments = None;
+        for thread in self.threads.drain(..) {
+            // A panic there has been reported by its own message; here it must not become an abort.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// How both threads answer.
+#[derive(Clone)]
+struct Reply {
+    completed: Sender<Completion>,
+    waker: Arc<dyn Wake>,
+}
+
+impl Reply {
+    fn send(&self, completion: Completion) {
+        // Nobody listens any more only when the storage is being dropped.
+        let _ = self.completed.send(completion);
+        self.waker.wake();
+    }
+}
+
+/// The journal thread.
+struct Writer {
+    folder: PathBuf,
+    open: Option<(SegmentNumber, File)>,
+    reply: Reply,
+}
+
+impl Writer {
+    fn run(mut self, queue: &Receiver<Group>) {
+        while let Ok(group) = queue.recv() {
+            match self.write(&group) {
+                Ok(()) => self.reply.send(Completion::Synced(group.buffer)),
+                Err(error) => {
+                    self.reply.send(Completion::WriteFailed(error));
+                    // The kernel reports a lost write once; a sync that succeeds now would prove nothing.
+                    return;
+                }
+            }
+        }
+    }
+
+    fn write(&mut self, group: &Group) -> Result<(), StorageError> {
+        let path = segment_path(&self.folder, group.segment);
+        if self.open.as_ref().is_none_or(|(open, _)| *open != group.segment) {
+            let file = OpenOptions::new().write(true).open(&path);
+            self.open = Some((group.segment, file.map_err(|error| storage_error("open", &path, &error))?));
+        }
+        let file = &self.open.as_ref().expect("opened above").1;
+        write_all_at(file, group.buffer.as_bytes(), group.offset)
+            .map_err(|error| storage_error("write", &path, &error))?;
+        sync_data(file).map_err(|error| storage_error("sync", &path, &error))
+    }
+}
+
+/// The preparing thread.
+struct Preparer {
+    folder: PathBuf,
+    reply: Reply,
+    stopping: Arc<AtomicBool>,
+}
+
+/// Zeros between two syncs: a larger burst would delay the groups that are synced meanwhile.
+const PREPARE_STEP_BYTES: u64 = 4 << 20;
+
+impl Preparer {
+    fn run(self, queue: &Receiver<Segment>) {
+        // Without the lower priority it still works, only less quietly.
+        let _ = joulebook_sys::lower_current_thread_priority(10);
+        while let Ok(segment) = queue.recv() {
+            let path = segment_path(&self.folder, segment.number);
+            match self.prepare(&path, segment.bytes) {
+                Ok(true) => self.reply.send(Completion::Prepared(segment)),
+                Ok(false) => return,
+                Err(error) => {
+                    // What was written so far is in the way when the disk is full.
+                    let _ = std::fs::remove_file(path.with_extension("tmp"));
+                    self.reply.send(Completion::PrepareFailed(storage_error("prepare", &path, &error)));
+                }
+            }
+        }
+    }
+
+    /// False when the daemon stops before the segment is complete.
+    fn prepare(&self, path: &Path, bytes: u64) -> io::Result<bool> {
+        let unfinished = path.with_extension("tmp");
+        let file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+        let mut offset = 0;
+        while offset < bytes {
+            if self.stopping.load(Ordering::Relaxed) {
+                return Ok(false);
+            }
+            let step = PREPARE_STEP_BYTES.min(bytes - offset);
+            write_zeros_at(&file, offset, step)?;
+            sync_data(&file)?;
+            offset += step;
+        }
+        // Also the length and the block map, which `fdatasync` may leave out only where no read needs them.
+        file.sync_all()?;
+        std::fs::rename(&unfinished, path)?;
+        sync_directory(&self.folder)?;
+        Ok(true)
+    }
+}
+
+fn spawn(name: &str, dir: &Path, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
+    let thread = thread::Builder::new().name(name.to_owned()).spawn(run);
+    thread.map_err(|error| io_error("start a thread for", dir, error))
+}
+
+fn segment_path(folder: &Path, segment: SegmentNumber) -> PathBuf {
+    folder.join(format!("{segment:020}.seg"))
+}
+
+/// Complete segments in order; leftovers of an interrupted preparation do not count.
+fn list_segments(folder: &Path) -> io::Result<Vec<Segment>> {
+    let mut segments = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let number = name.to_str().and_then(|name| name.strip_suffix(".seg")).and_then(|digits| {
+            let plain = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
+            plain.then(|| digits.parse().ok()).flatten()
+        });
+        if let Some(number) = number {
+            segments.push(Segment { number, bytes: entry.metadata()?.len() });
+        }
+    }
+    segments.sort_unstable_by_key(|segment| segment.number);
+    Ok(segments)
+}
+
+fn create_folder(dir: &Path) -> Result<(), OpenError> {
+    let created = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    created.map_err(|error| io_error("create the folder", dir, error))
+}
+
+fn lock_folder(dir: &Path) -> Result<File, OpenError> {
+    let path = dir.join("LOCK");
+    let opened =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+    let mut file = opened.map_err(|error| io_error("open", &path, error))?;
+    match lock_exclusive(&file) {
+        Ok(Advisory::Held) => {}
+        Ok(Advisory::Busy) => {
+            // Only a help for people: the lock itself is what counts.
+            let mut text = String::new();
+            let _ = (&file).take(32).read_to_string(&mut text);
+            let holder =
+                text.trim().parse::<u32>().map(|pid| format!(" (process {pid})")).unwrap_or_default();
+            return Err(OpenError::Locked { dir: dir.to_owned(), holder });
+        }
+        Err(error) => return Err(io_error("lock", &path, error)),
+    }
+    let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+    written.map_err(|error| io_error("write", &path, error))?;
+    Ok(file)
+}
+
+/// A folder is ours when it says so, or when it has no journal yet; then it is made to say so.
+fn check_version(dir: &Path) -> Result<(), OpenError> {
+    let path = dir.join("VERSION");
+    let expected = format!("joulebook data {DATA_VERSION}\n");
+    match std::fs::read(&path) {
+        Ok(found) if found == expected.as_bytes() => return Ok(()),
+        Ok(found) => {
+            let text = String::from_utf8_lossy(&found[..found.len().min(40)]).trim().to_owned();
+            let found = text.strip_prefix("joulebook data ").unwrap_or(&text).to_owned();
+            return Err(OpenError::Version { dir: dir.to_owned(), found });
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(io_error("read", &path, error)),
+    }
+    if dir.join("journal").exists() {
+        return Err(OpenError::NoVersion { dir: dir.to_owned() });
+    }
+    // Renamed into place, so a crash leaves the old state or the new one and never half a line.
+    let unfinished = dir.join("VERSION.tmp");
+    let create = || {
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+        file.write_all(expected.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&unfinished, &path)?;
+        sync_directory(dir)
+    };
+    create().map_err(|error| io_error("write", &path, error))
+}
+
+fn io_error(doing: &'static str, path: &Path, error: io::Error) -> OpenError {
+    OpenError::Io { doing, path: path.to_owned(), error }
+}
+
+fn storage_error(doing: &'static str, path: &Path, error: &io::Error) -> StorageError {
+    let kind = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StorageErrorKind::NoSpace,
+        _ => StorageErrorKind::Io,
+    };
+    StorageError { kind, doing, file: path.display().to_string(), reason: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{os::unix::fs::PermissionsExt, time::Duration};
+
+    use crossbeam::sync::{Parker, Unparker};
+    use joulebook_journal::{
+        Batch, CommandLog, JournalError, JournalReader, LocalConfig, LocalJournal, LogEvent, LogFault, Term,
+        conformance,
+    };
+    use joulebook_types::{ShardId, TimeNs};
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const SHARD: ShardId = ShardId::new(1);
+    const TERM: Term = Term::new(1);
+
+    /// A journal on real files, driven as the core drives it: parked until its disk wakes it.
+    struct Daemon {
+        journal: LocalJournal<FileStorage>,
+        parker: Parker,
+        events: Vec<LogEvent>,
+    }
+
+    impl Daemon {
+        fn start(dir: &Path) -> Result<Self, JournalError> {
+            let parker = Parker::new();
+            let storage = open(dir, parker.unparker()).unwrap();
+            let mut config = LocalConfig::new(SHARD, 77);
+            config.segment_bytes = 1 << 20;
+            let journal = LocalJournal::open(JournalReader::new(storage, SHARD)?, config)?;
+            Ok(Self { journal, parker, events: Vec::new() })
+        }
+
+        fn poll(&mut self, now: u64) {
+            self.journal.poll(TimeNs::new(now), &mut self.events);
+            for event in self.events.drain(..) {
+                assert!(!matches!(event, LogEvent::Fault(_)), "{event:?}");
+            }
+        }
+
+        /// Proposes one record and sleeps until it is durable.
+        fn commit(&mut self, record: &[u8]) {
+            let mut batch = Batch::new();
+            batch.push(record);
+            self.journal.propose(TERM, batch).unwrap();
+            self.poll(1);
+            while self.journal.durable_seq() < self.journal.last_seq() {
+                self.parker.park();
+                self.poll(1);
+            }
+        }
+
+        fn stop(mut self) {
+            self.journal.shutdown();
+            self.poll(2);
+            while !self.journal.is_stopped() {
+                self.parker.park();
+                self.poll(2);
+            }
+        }
+    }
+
+    fn open(dir: &Path, waker: &Unparker) -> Result<FileStorage, OpenError> {
+        FileStorage::open(dir, Arc::new(waker.clone()))
+    }
+
+    fn records(dir: &Path) -> Result<Vec<Vec<u8>>, JournalError> {
+        let storage = open(dir, Parker::new().unparker()).unwrap();
+        let mut reader = JournalReader::new(storage, SHARD)?;
+        let mut records = Vec::new();
+        while let Some(batch) = reader.next_batch()? {
+            records.extend(batch.records().map(<[u8]>::to_vec));
+        }
+        Ok(records)
+    }
+
+    fn segment(dir: &TempDir, number: u64) -> PathBuf {
+        segment_path(&dir.path().join("journal"), number)
+    }
+
+    #[test]
+    fn commits_are_found_again_with_and_without_a_clean_stop() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut expected = Vec::new();
+        for life in 0..6_u8 {
+            let mut daemon = Daemon::start(dir.path()).unwrap();
+            for number in 0..20 {
+                // Large enough to cross several segments.
+                let record = vec![life * 20 + number; 40_000];
+                daemon.commit(&record);
+                expected.push(record);
+            }
+            if life % 2 == 0 {
+                daemon.stop();
+            } else {
+                drop(daemon);
+            }
+            assert_eq!(records(dir.path()).unwrap(), expected, "life {life}");
+        }
+        assert!(segment(&dir, 5).exists(), "several segments were used");
+    }
+
+    #[test]
+    fn the_local_journal_conforms_on_real_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let next = std::cell::Cell::new(0);
+        let make = || {
+            next.set(next.get() + 1);
+            let dir = dir.path().join(next.get().to_string());
+            Daemon::start(&dir).unwrap().journal
+        };
+        conformance::check(TERM, make, thread::yield_now);
+    }
+
+    #[test]
+    fn a_second_daemon_is_told_who_has_the_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let parker = Parker::new();
+        let first = open(dir.path(), parker.unparker()).unwrap();
+        let error = open(dir.path(), parker.unparker()).unwrap_err();
+        assert!(matches!(error, OpenError::Locked { .. }));
+        let text = error.to_string();
+        assert!(text.contains(&format!("process {}", std::process::id())), "{text}");
+        drop(first);
+        open(dir.path(), parker.unparker()).unwrap();
+    }
+
+    #[test]
+    fn a_folder_of_another_version_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        Daemon::start(dir.path()).unwrap().commit(b"order");
+        let version = dir.path().join("VERSION");
+        for (text, found) in [("joulebook data 2\n", "2"), ("", ""), ("\u{0}\u{1}", "\u{0}\u{1}")] {
+            std::fs::write(&version, text).unwrap();
+            let error = open(dir.path(), Parker::new().unparker()).unwrap_err();
+            assert!(matches!(&error, OpenError::Version { found: is, .. } if is == found), "{error:?}");
+            assert!(error.to_string().contains("uses version 1"));
+        }
+        std::fs::remove_file(&version).unwrap();
+        let error = open(dir.path(), Parker::new().unparker()).unwrap_err();
+        assert!(matches!(error, OpenError::NoVersion { .. }));
+        std::fs::write(&version, "joulebook data 1\n").unwrap();
+        assert_eq!(records(dir.path()).unwrap(), [b"order"]);
+    }
+
+    #[test]
+    fn a_flipped_bit_is_refused_with_the_path_of_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut daemon = Daemon::start(dir.path()).unwrap();
+        daemon.commit(b"first");
+        daemon.commit(b"second");
+        daemon.stop();
+        let path = segment(&dir, 1);
+        let mut bytes = std::fs::read(&path).unwrap();
+        // Within the first group's record: behind the headers of group, batch and record.
+        bytes[4096 + 56 + 88 + 8] ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        let Err(error) = Daemon::start(dir.path()) else { panic!("opened a damaged journal") };
+        let text = error.to_string();
+        assert!(text.contains(path.to_str().unwrap()) && text.contains("byte 4"), "{text}");
+        assert_eq!(std::fs::read(&path).unwrap(), bytes, "nothing was changed");
+    }
+
+    #[test]
+    fn files_are_private_written_out_and_leftovers_ignored() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("a/b");
+        Daemon::start(&data).unwrap().commit(b"order");
+        let journal = data.join("journal");
+        let first = segment_path(&journal, 1);
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&data), mode(&journal)), (0o700, 0o700));
+        for file in [&data.join("VERSION"), &data.join("LOCK"), &first] {
+            assert_eq!(mode(file), 0o600, "{}", file.display());
+        }
+        let blocks = std::os::unix::fs::MetadataExt::blocks(&std::fs::metadata(&first).unwrap());
+        assert!(blocks * 512 >= 1 << 20, "the segment is written, not a hole");
+
+        std::fs::write(journal.join("00000000000000000002.tmp"), b"half a segment").unwrap();
+        std::fs::write(journal.join("2.seg"), b"a copy that someone made").unwrap();
+        assert_eq!(records(&data).unwrap(), [b"order"]);
+    }
+
+    #[test]
+    fn a_disk_that_refuses_is_reported_once_and_for_good() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut daemon = Daemon::start(dir.path()).unwrap();
+        daemon.commit(b"order");
+        drop(daemon);
+        let mut daemon = Daemon::start(dir.path()).unwrap();
+        // The journal thread opens the segment with its first group, and cannot.
+        std::fs::rename(segment(&dir, 1), dir.path().join("gone")).unwrap();
+        let mut batch = Batch::new();
+        batch.push(b"lost");
+        daemon.journal.propose(TERM, batch.clone()).unwrap();
+        let mut events = Vec::new();
+        while !events.iter().any(|event| matches!(event, LogEvent::Fault(_))) {
+            daemon.journal.poll(TimeNs::new(1), &mut events);
+            daemon.parker.park_timeout(Duration::from_secs(1));
+        }
+        let Some(LogEvent::Fault(LogFault::Storage(error))) = events.last() else { panic!("{events:?}") };
+        assert!(error.to_string().contains("00000000000000000001.seg"), "{error}");
+        assert!(!events.iter().any(|event| matches!(event, LogEvent::Committed { .. })));
+        assert!(daemon.journal.propose(TERM, batch).is_err());
+        daemon.journal.shutdown();
+        assert!(daemon.journal.is_stopped());
+    }
+}
