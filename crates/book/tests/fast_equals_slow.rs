@@ -35,8 +35,8 @@ fn step() -> impl Strategy<Value = Step> {
     let (ticks, lots, pick) = (95..106i64, 1..9u32, any::<usize>());
     prop_oneof![
         5 => (side, ticks.clone(), lots.clone()).prop_map(|(side, ticks, lots)| Step::Enter { side, ticks, lots }),
-        2 => pick.clone().prop_map(|pick| Step::Cancel { pick }),
-        2 => (pick.clone(), lots.clone()).prop_map(|(pick, lots)| Step::Reduce { pick, lots }),
+        2 => pick.prop_map(|pick| Step::Cancel { pick }),
+        2 => (pick, lots.clone()).prop_map(|(pick, lots)| Step::Reduce { pick, lots }),
         2 => (pick, ticks, lots).prop_map(|(pick, ticks, lots)| Step::Move { pick, ticks, lots }),
     ]
 }

@@ -1,34 +1,49 @@
 //! The engine itself: its state, its batches, and the one place where commands part.
 
+use joulebook_ledger::Ledger;
 use joulebook_protocol::messages::Genesis;
 use joulebook_protocol::{Command, Origin, SequencedCommand};
-use joulebook_types::{SeqNum, TimeNs};
+use joulebook_types::{OrderId, SeqNum, TimeNs, TradeId};
 
 use crate::Events;
 use crate::accounts::Accounts;
 use crate::hash::EventHash;
+use crate::instruments::Instruments;
+use crate::orders::Orders;
 use crate::outbox::{Outbox, Position};
 use crate::outcomes::OutcomeBudget;
 use crate::policy::{Policy, policy};
 use crate::sessions::Sessions;
-use crate::timers::{Timer, Timers};
+use crate::timers::Timers;
+use crate::token_walk::TokenWalk;
+use crate::yields::Yields;
 
 /// One shard's market: everything that commands change.
 #[derive(Debug)]
 pub struct Engine {
     pub(crate) started: bool,
+    /// As `Genesis` said.
+    pub(crate) limits: Genesis,
     pub(crate) time: TimeNs,
     pub(crate) last_seq: SeqNum,
     /// When the gateway received the command in hand; zero while timers run.
     pub(crate) received: TimeNs,
+    pub(crate) last_order_id: OrderId,
+    pub(crate) last_trade_id: TradeId,
     pub(crate) accounts: Accounts,
+    pub(crate) ledger: Ledger,
+    pub(crate) instruments: Instruments,
+    pub(crate) yields: Yields,
+    pub(crate) orders: Orders,
     pub(crate) sessions: Sessions,
     pub(crate) outcome_budget: OutcomeBudget,
     pub(crate) outbox: Outbox,
     pub(crate) timers: Timers,
     pub(crate) hash: EventHash,
     pub(crate) ignored_commands: u64,
+    /// Memory of commands that need some, used again.
     pub(crate) resend_positions: Vec<Position>,
+    pub(crate) token_walk: TokenWalk,
 }
 
 impl Default for Engine {
@@ -42,10 +57,17 @@ impl Engine {
     pub fn new() -> Self {
         Self {
             started: false,
+            limits: Genesis::default(),
             time: TimeNs::ZERO,
             last_seq: SeqNum::NONE,
             received: TimeNs::ZERO,
+            last_order_id: OrderId::NONE,
+            last_trade_id: TradeId::NONE,
             accounts: Accounts::default(),
+            ledger: Ledger::default(),
+            instruments: Instruments::default(),
+            yields: Yields::default(),
+            orders: Orders::default(),
             sessions: Sessions::default(),
             outcome_budget: OutcomeBudget::default(),
             outbox: Outbox::new(0),
@@ -53,6 +75,7 @@ impl Engine {
             hash: EventHash::new(),
             ignored_commands: 0,
             resend_positions: Vec::new(),
+            token_walk: TokenWalk::default(),
         }
     }
 
@@ -80,22 +103,26 @@ impl Engine {
             return self.ignore();
         }
         match command {
-            Command::NewOrder(_) => self.ignore(),
-            Command::CancelOrder(_) => self.ignore(),
-            Command::ReplaceOrder(_) => self.ignore(),
-            Command::MassCancel(_) => self.ignore(),
-            Command::TokenOrder(_) => self.ignore(),
-            Command::OrderQuery(_) => self.ignore(),
-            Command::AccountQuery(_) => self.ignore(),
-            Command::MintCredits(_) => self.ignore(),
-            Command::RetireCredits(_) => self.ignore(),
-            Command::DepositCredits(_) => self.ignore(),
-            Command::RegisterCapacity(_) => self.ignore(),
-            Command::DeliverSlot(_) => self.ignore(),
-            Command::ListInstrument(_) => self.ignore(),
+            Command::NewOrder(order) => self.request(origin, policy, order, Self::new_order, out),
+            Command::CancelOrder(cancel) => self.request(origin, policy, cancel, Self::cancel_order, out),
+            Command::ReplaceOrder(replace) => self.request(origin, policy, replace, Self::replace_order, out),
+            Command::MassCancel(cancel) => self.request(origin, policy, cancel, Self::mass_cancel, out),
+            Command::TokenOrder(order) => self.request(origin, policy, order, Self::token_order, out),
+            Command::OrderQuery(query) => self.order_query(origin, query, out),
+            Command::AccountQuery(query) => self.account_query(origin, query, out),
+            Command::MintCredits(mint) => self.request(origin, policy, mint, Self::mint_credits, out),
+            Command::RetireCredits(retire) => self.request(origin, policy, retire, Self::retire_credits, out),
+            Command::DepositCredits(deposit) => {
+                self.request(origin, policy, deposit, Self::deposit_credits, out)
+            }
+            Command::RegisterCapacity(register) => {
+                self.request(origin, policy, register, Self::register_capacity, out)
+            }
+            Command::DeliverSlot(deliver) => self.request(origin, policy, deliver, Self::deliver_slot, out),
+            Command::ListInstrument(list) => self.request(origin, policy, list, Self::list_instrument, out),
             Command::OpenAccount(open) if origin.account.is_none() => self.open_system_account(open, out),
             Command::OpenAccount(open) => self.request(origin, policy, open, Self::open_account, out),
-            Command::SetYield(_) => self.ignore(),
+            Command::SetYield(set) => self.request(origin, policy, set, Self::set_yield, out),
             Command::Genesis(genesis) => self.genesis(genesis),
             Command::SessionOpened(opened) => self.session_opened(origin, opened, out),
             Command::SessionClosed(closed) => self.session_closed(origin, closed, out),
@@ -105,7 +132,11 @@ impl Engine {
     }
 
     /// Closes the batch: its number and time enter the chain, so that no two batches look alike.
+    ///
+    /// # Panics
+    /// When credits were made or lost: nothing may be acknowledged after that.
     pub fn end_batch(&mut self, _out: &mut Events) {
+        self.ledger.totals().check().expect("credits are conserved");
         self.hash.absorb_word(self.last_seq.raw());
         self.hash.absorb_word(self.time.raw());
     }
@@ -155,21 +186,23 @@ impl Engine {
         self.ignored_commands += 1;
     }
 
+    pub(crate) fn next_order_id(&mut self) -> OrderId {
+        self.last_order_id = self.last_order_id.next();
+        self.last_order_id
+    }
+
     fn genesis(&mut self, genesis: &Genesis) {
         self.started = true;
+        self.limits = *genesis;
         self.accounts = Accounts::new(genesis.accounts_max);
         self.sessions = Sessions::new(genesis.sessions_max);
+        self.instruments = Instruments::new(genesis.instruments_max);
+        self.orders = Orders::new(genesis.orders_max);
         self.outbox = Outbox::new(genesis.outbox_events_max);
         self.outcome_budget = OutcomeBudget {
             session_max: genesis.session_outcomes_max as usize,
             total_max: genesis.outcomes_max as usize,
             total: 0,
         };
-    }
-
-    fn fire(&mut self, timer: Timer, _out: &mut Events) {
-        match timer {
-            Timer::Open(_) | Timer::Gate(_) | Timer::Grace(_) => {}
-        }
     }
 }

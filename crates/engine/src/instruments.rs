@@ -1,5 +1,192 @@
-//! Listed instruments.
+//! Listed instruments and the slots that they cover.
+
+use std::collections::BTreeMap;
+
+use joulebook_book::Book;
+use joulebook_ledger::{AssetIx, bid_hold};
+use joulebook_protocol::messages::InstrumentDefinition;
+use joulebook_types::{
+    AreaCode, ClassCode, InstrumentId, LotSize, MicroEc, Phase, Price, Qty, Side, TimeNs, Window,
+};
 
 /// The engine's dense number of an instrument: its id minus one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct InstrumentIx(u32);
+
+impl InstrumentIx {
+    pub(crate) const fn new(raw: u32) -> Self {
+        Self(raw)
+    }
+
+    pub(crate) const fn raw(self) -> u32 {
+        self.0
+    }
+
+    pub(crate) const fn id(self) -> InstrumentId {
+        InstrumentId::new(self.0 + 1)
+    }
+}
+
+/// Accelerator class, power zone, delivery window: what an instrument is, and listed at most once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Product {
+    pub(crate) class: ClassCode,
+    pub(crate) area: AreaCode,
+    pub(crate) start_minute: u32,
+    pub(crate) window_minutes: u16,
+}
+
+#[derive(Debug)]
+pub(crate) struct Instrument {
+    pub(crate) product: Product,
+    pub(crate) window: Window,
+    pub(crate) lot: LotSize,
+    pub(crate) tick: Price,
+    pub(crate) band_low: Price,
+    pub(crate) band_high: Price,
+    pub(crate) opens: TimeNs,
+    pub(crate) gate: TimeNs,
+    pub(crate) qty_max: u32,
+    pub(crate) taker_fee_ppm: i32,
+    pub(crate) maker_fee_ppm: i32,
+    pub(crate) phase: Phase,
+    /// The quarter hours of the window.
+    pub(crate) assets: Box<[AssetIx]>,
+    pub(crate) undelivered_slots: u32,
+    /// `None` once the gate has closed: a closed book gives its memory back.
+    pub(crate) book: Option<Book>,
+}
+
+impl Instrument {
+    /// What a bid for `leaves` lots holds; `None` when it does not fit a balance.
+    pub(crate) fn bid_hold(&self, limit: Price, leaves: u32) -> Option<MicroEc> {
+        bid_hold(self.lot, limit, Qty::from(leaves), self.taker_fee_ppm.max(self.maker_fee_ppm))
+    }
+
+    /// Accelerators that `lots` need in every slot of the window.
+    pub(crate) fn accelerators(&self, lots: u32) -> u64 {
+        u64::from(self.lot.accelerators()) * u64::from(lots)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        match self.phase {
+            Phase::Pending | Phase::PreOpen | Phase::Open | Phase::Halted | Phase::Auction => false,
+            Phase::Closed | Phase::Delivering | Phase::Settled => true,
+        }
+    }
+
+    /// The book of an instrument that trades.
+    pub(crate) fn book(&self) -> &Book {
+        self.book.as_ref().expect("an instrument has a book until its gate")
+    }
+
+    pub(crate) fn book_mut(&mut self) -> &mut Book {
+        self.book.as_mut().expect("an instrument has a book until its gate")
+    }
+
+    pub(crate) fn best(&self, side: Side) -> Option<Price> {
+        self.book.as_ref()?.best(side)
+    }
+
+    pub(crate) fn definition(&self, ix: InstrumentIx) -> InstrumentDefinition {
+        InstrumentDefinition {
+            class: self.product.class,
+            area: self.product.area,
+            tick: self.tick,
+            band_low: self.band_low,
+            band_high: self.band_high,
+            opens: self.opens,
+            gate: self.gate,
+            instrument: ix.id(),
+            start_minute: self.product.start_minute,
+            window_minutes: self.product.window_minutes,
+            accelerators_per_lot: self.lot.accelerators(),
+            qty_max: self.qty_max,
+            taker_fee_ppm: self.taker_fee_ppm,
+            maker_fee_ppm: self.maker_fee_ppm,
+            phase: self.phase.raw(),
+            ..Default::default()
+        }
+    }
+}
+
+/// All instruments ever listed. Definitions stay; books do not.
+#[derive(Debug, Default)]
+pub(crate) struct Instruments {
+    all: Vec<Instrument>,
+    by_product: BTreeMap<Product, InstrumentIx>,
+    /// By slot asset: the instruments whose window covers it.
+    by_asset: Vec<Vec<InstrumentIx>>,
+    trading: usize,
+    instruments_max: usize,
+}
+
+impl Instruments {
+    pub(crate) fn new(instruments_max: u32) -> Self {
+        Self { instruments_max: instruments_max as usize, ..Self::default() }
+    }
+
+    pub(crate) fn find(&self, id: InstrumentId) -> Option<InstrumentIx> {
+        let ix = InstrumentIx(id.raw().checked_sub(1)?);
+        ((ix.0 as usize) < self.all.len()).then_some(ix)
+    }
+
+    pub(crate) fn is_listed(&self, product: &Product) -> bool {
+        self.by_product.contains_key(product)
+    }
+
+    /// The limit is on books, so instruments whose gate has closed do not count.
+    pub(crate) fn is_full(&self) -> bool {
+        self.trading >= self.instruments_max || self.all.len() >= u32::MAX as usize - 1
+    }
+
+    pub(crate) fn instruments_max(&self) -> usize {
+        self.instruments_max
+    }
+
+    pub(crate) fn add(&mut self, instrument: Instrument) -> InstrumentIx {
+        let ix = InstrumentIx(self.all.len() as u32);
+        self.by_product.insert(instrument.product, ix);
+        for asset in &instrument.assets {
+            if self.by_asset.len() <= asset.index() {
+                self.by_asset.resize_with(asset.index() + 1, Vec::new);
+            }
+            self.by_asset[asset.index()].push(ix);
+        }
+        self.all.push(instrument);
+        self.trading += 1;
+        ix
+    }
+
+    /// The gate has closed.
+    pub(crate) fn close(&mut self, ix: InstrumentIx) {
+        let instrument = &mut self[ix];
+        instrument.phase = Phase::Closed;
+        instrument.book = None;
+        self.trading -= 1;
+    }
+
+    /// The instruments over a slot, in listing order.
+    pub(crate) fn over(&self, asset: AssetIx) -> &[InstrumentIx] {
+        self.by_asset.get(asset.index()).map_or(&[], Vec::as_slice)
+    }
+
+    /// In listing order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (InstrumentIx, &Instrument)> {
+        self.all.iter().enumerate().map(|(index, instrument)| (InstrumentIx(index as u32), instrument))
+    }
+}
+
+impl core::ops::Index<InstrumentIx> for Instruments {
+    type Output = Instrument;
+
+    fn index(&self, ix: InstrumentIx) -> &Instrument {
+        &self.all[ix.0 as usize]
+    }
+}
+
+impl core::ops::IndexMut<InstrumentIx> for Instruments {
+    fn index_mut(&mut self, ix: InstrumentIx) -> &mut Instrument {
+        &mut self.all[ix.0 as usize]
+    }
+}

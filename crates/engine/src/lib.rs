@@ -5,21 +5,43 @@
 #![forbid(unsafe_code)]
 
 mod accounts;
+mod cancel;
+mod capacity;
+mod credits;
 mod engine;
 mod events;
 mod hash;
+mod holds;
+mod inspect;
 mod instruments;
+mod list_instrument;
 mod logon;
+mod matching;
+mod new_order;
 mod open_account;
+mod order_checks;
+mod order_index;
+mod orders;
 mod outbox;
 mod outcomes;
+mod phases;
 mod policy;
 mod publish;
+mod query;
+mod recount;
+mod replace;
 mod request;
 mod sessions;
 mod state_hash;
 mod tell;
 mod timers;
+mod token_order;
+mod token_walk;
+mod yields;
 
 pub use engine::Engine;
 pub use events::{Destination, Events, Record};
+pub use inspect::OpenOrder;
+pub use joulebook_book::{Level, LevelTotal};
+pub use joulebook_ledger::{Credits, Position, SlotKey, Totals};
+pub use recount::Imbalance;

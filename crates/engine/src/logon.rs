@@ -2,7 +2,7 @@
 
 use joulebook_protocol::messages::{LogonAccepted, LogonRejected, SessionClosed, SessionOpened, Terminate};
 use joulebook_protocol::{CloseReason, Origin, RejectReason};
-use joulebook_types::ConnectionId;
+use joulebook_types::{ClientOrderId, ConnectionId};
 
 use crate::sessions::{KEEP_ON_DISCONNECT, SessionIx};
 use crate::timers::Timer;
@@ -91,18 +91,25 @@ impl Engine {
             ..Default::default()
         };
         out.push_to(opened.connection, session_ix.raw(), &accepted);
-        if resends {
+        if snapshot {
+            self.send_snapshot(session_ix, ClientOrderId::NONE, out);
+        } else if resends {
             self.resend(session_ix, first_missed, out);
         }
     }
 
-    fn disconnect(&mut self, session_ix: SessionIx, _out: &mut Events) {
+    /// Nobody is logged on any more: orders stay as long as the session asked for.
+    fn disconnect(&mut self, session_ix: SessionIx, out: &mut Events) {
         let session = &mut self.sessions[session_ix];
         session.connection = ConnectionId::NONE;
         let grace_ms = session.cancel_on_disconnect_ms;
-        if grace_ms != KEEP_ON_DISCONNECT && session.open_orders > 0 {
-            let due = self.time.saturating_add_ms(grace_ms);
-            session.grace = Some(self.timers.set(due, Timer::Grace(session_ix)));
+        if grace_ms == KEEP_ON_DISCONNECT || session.open_orders == 0 {
+            return;
         }
+        if grace_ms == 0 {
+            return self.end_grace(session_ix, out);
+        }
+        let due = self.time.saturating_add_ms(grace_ms);
+        session.grace = Some(self.timers.set(due, Timer::Grace(session_ix)));
     }
 }

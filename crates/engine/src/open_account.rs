@@ -42,6 +42,7 @@ impl Engine {
         }
         let roles = valid_roles(open.roles)
             .ok_or(Rejection::field(RejectReason::InvalidRoles, offset_of!(OpenAccount, roles)))?;
+        self.ledger.open_account();
         let account = self.accounts.add(Account {
             id: open.account,
             roles,

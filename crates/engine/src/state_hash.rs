@@ -1,20 +1,136 @@
 //! A 256-bit hash of the logical state: two engines with the same hash will answer alike for ever.
 
-use zerocopy::IntoBytes;
+use joulebook_book::Order;
+use joulebook_ledger::AccountIx;
+use joulebook_types::Side;
+use zerocopy::{Immutable, IntoBytes};
 
 use crate::Engine;
+use crate::sessions::{Session, SessionIx};
+use crate::timers::Timer;
+
+/// Feeds numbers to the hash; every list is preceded by its length, so no two states look alike.
+struct Walk(blake3::Hasher);
+
+impl Walk {
+    fn put(&mut self, value: impl IntoBytes + Immutable) {
+        self.0.update(value.as_bytes());
+    }
+
+    fn number(&mut self, value: usize) {
+        self.put(value as u64);
+    }
+}
 
 impl Engine {
     /// The hash of everything that decides what happens next. Slots, capacities of containers and connections are not
     /// part of it: a restart may change them.
     pub fn state_hash(&self) -> [u8; 32] {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(self.time.as_bytes());
-        hasher.update(self.last_seq.as_bytes());
-        for account in self.accounts.iter() {
-            hasher.update(account.definition().as_bytes());
-            hasher.update(account.self_trade_group.as_bytes());
+        let mut walk = Walk(blake3::Hasher::new());
+        self.walk_limits(&mut walk);
+        self.walk_accounts(&mut walk);
+        self.walk_market(&mut walk);
+        for session in self.sessions.indices() {
+            self.walk_session(&mut walk, session);
         }
-        *hasher.finalize().as_bytes()
+        self.walk_outbox(&mut walk);
+        self.walk_capacity(&mut walk);
+        self.walk_timers(&mut walk);
+        *walk.0.finalize().as_bytes()
+    }
+
+    fn walk_limits(&self, walk: &mut Walk) {
+        walk.put(self.limits);
+        walk.put(self.time);
+        walk.put(self.last_seq);
+        walk.put(self.last_order_id);
+        walk.put(self.last_trade_id);
+        walk.put(self.hash.words());
+        let totals = self.ledger.totals();
+        walk.put([totals.minted, totals.retired]);
+        walk.put([totals.free, totals.held, totals.escrow, totals.fees, totals.rounding]);
+    }
+
+    fn walk_accounts(&self, walk: &mut Walk) {
+        walk.number(self.accounts.len());
+        for (index, account) in self.accounts.iter().enumerate() {
+            walk.put(account.definition());
+            walk.put(account.self_trade_group);
+            let credits = self.ledger.credits(AccountIx::new(index as u32));
+            walk.put([credits.free, credits.held, credits.escrow]);
+        }
+    }
+
+    fn walk_market(&self, walk: &mut Walk) {
+        for definition in self.yields.definitions() {
+            walk.put(definition);
+        }
+        for (ix, instrument) in self.instruments.iter() {
+            walk.put(instrument.definition(ix));
+            walk.put(instrument.undelivered_slots);
+            let Some(book) = &instrument.book else { continue };
+            walk.number(book.order_count());
+            for side in [Side::Buy, Side::Sell] {
+                for slot in book.makers(&self.orders.slab, side) {
+                    self.walk_order(walk, &self.orders.slab[slot]);
+                    walk.put(self.orders.owner(slot).client_order_id);
+                }
+            }
+        }
+    }
+
+    fn walk_order(&self, walk: &mut Walk, order: &Order) {
+        walk.put(order.order_id);
+        walk.put(order.price);
+        walk.put([order.qty, order.leaves, order.account]);
+        walk.put([order.side.raw(), u8::from(order.post_only)]);
+    }
+
+    fn walk_session(&self, walk: &mut Walk, session_ix: SessionIx) {
+        let Session { account, id, high_water_mark, last_event_seq, .. } = &self.sessions[session_ix];
+        let session = &self.sessions[session_ix];
+        walk.put([account.raw(), id.raw(), session.cancel_on_disconnect_ms, session.open_orders]);
+        walk.put([high_water_mark.raw(), *last_event_seq, session.outcomes.dropped_through().raw()]);
+        walk.number(session.outcomes.iter().count());
+        for outcome in session.outcomes.iter() {
+            let reason = outcome.reason.map_or(0, |reason| u64::from(reason.raw()));
+            walk.put([outcome.client_order_id.raw(), outcome.order_id.raw(), reason]);
+        }
+        for slot in self.orders.of_session(session.first_order) {
+            walk.put(self.orders.slab[slot].order_id);
+        }
+    }
+
+    fn walk_outbox(&self, walk: &mut Walk) {
+        for entry in self.outbox.iter() {
+            walk.put(entry.session.raw());
+            walk.0.update(entry.frame());
+        }
+    }
+
+    fn walk_capacity(&self, walk: &mut Walk) {
+        self.ledger.walk_slots(|key, delivered, positions| {
+            walk.put(key.class);
+            walk.put(key.area);
+            walk.put(key.slot);
+            walk.put([u8::from(delivered)]);
+            walk.number(positions.len());
+            for position in positions {
+                walk.put(position.account.raw());
+                walk.put([position.registered, position.free, position.held]);
+                walk.put(position.escrow);
+            }
+        });
+    }
+
+    fn walk_timers(&self, walk: &mut Walk) {
+        for (due, timer) in self.timers.iter() {
+            walk.put(due);
+            walk.put(match timer {
+                Timer::Open(instrument) => [1, instrument.raw()],
+                Timer::Gate(instrument) => [2, instrument.raw()],
+                Timer::Grace(session) => [3, session.raw()],
+            });
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use joulebook_protocol::{Message, messages::Stamp};
 
-use crate::outbox::{Position, Stamped};
+use crate::outbox::Stamped;
 use crate::sessions::SessionIx;
 use crate::{Engine, Events};
 
@@ -41,36 +41,31 @@ impl Engine {
         self.hash.absorb(frame);
     }
 
-    /// Sends the retained events of the session from `first_seq` on once more; `false` when some of them are gone.
-    pub(crate) fn resend(&mut self, session_ix: SessionIx, first_seq: u64, out: &mut Events) -> bool {
+    /// Sends the session's events from `first_seq` on once more. All of them are retained.
+    pub(crate) fn resend(&mut self, session_ix: SessionIx, first_seq: u64, out: &mut Events) {
         let session = &self.sessions[session_ix];
         self.resend_positions.clear();
         let mut position = session.newest_event;
-        let mut next_seq = session.last_event_seq;
-        while next_seq >= first_seq {
-            let Some(entry) = self.outbox.get(position) else { return false };
-            assert!(entry.event_seq == next_seq, "the chain of a session has no gaps");
+        for expected in (first_seq..=session.last_event_seq).rev() {
+            let entry = self.outbox.get(position).expect("the caller checked that it is retained");
+            assert!(entry.event_seq == expected, "the chain of a session has no gaps");
             self.resend_positions.push(position);
             position = entry.previous;
-            next_seq -= 1;
         }
         for position in self.resend_positions.iter().rev() {
             let entry = self.outbox.get(*position).expect("it was there a moment ago");
             out.push_frame(session.connection, session_ix.raw(), entry.template_id, entry.frame());
         }
-        true
     }
 
     /// Whether every event of the session from `first_seq` on is retained.
     pub(crate) fn retains_from(&self, session_ix: SessionIx, first_seq: u64) -> bool {
         let session = &self.sessions[session_ix];
         let mut position = session.newest_event;
-        let mut next_seq = session.last_event_seq;
-        while next_seq >= first_seq && position != Position::NONE {
+        for _ in first_seq..=session.last_event_seq {
             let Some(entry) = self.outbox.get(position) else { return false };
             position = entry.previous;
-            next_seq -= 1;
         }
-        next_seq < first_seq
+        true
     }
 }

@@ -27,7 +27,7 @@ pub enum Imbalance {
     /// Minted minus retired is not the sum of all balances.
     Credits { supply: i128, balances: i128 },
     /// A running total is not what the accounts add up to.
-    Running { totals: Totals, counted: Totals },
+    Running { balance: &'static str, total: MicroEc, counted: MicroEc },
     /// An account's escrow is not the sum of its positions'.
     Escrow { account: AccountIx },
     /// The accounts' capacity in a slot is not what was registered.
@@ -59,8 +59,7 @@ impl Ledger {
     /// Adds up every account and every position again.
     pub fn recount(&self) -> Result<(), Imbalance> {
         self.totals.check()?;
-        let Totals { minted, retired, fees, rounding, .. } = self.totals;
-        let mut counted = Totals { minted, retired, fees, rounding, ..Totals::default() };
+        let mut counted = Credits::default();
         for (index, credits) in self.accounts.iter().enumerate() {
             let Credits { free, held, escrow } = *credits;
             counted.free += free;
@@ -72,8 +71,15 @@ impl Ledger {
                 return Err(Imbalance::Escrow { account });
             }
         }
-        if counted != self.totals {
-            return Err(Imbalance::Running { totals: self.totals, counted });
+        let running = [
+            ("free", self.totals.free, counted.free),
+            ("held", self.totals.held, counted.held),
+            ("escrow", self.totals.escrow, counted.escrow),
+        ];
+        for (balance, total, counted) in running {
+            if total != counted {
+                return Err(Imbalance::Running { balance, total, counted });
+            }
         }
         self.recount_capacity()
     }

@@ -1,0 +1,202 @@
+//! Ways for an order to end without a fill.
+
+use core::mem::offset_of;
+
+use joulebook_book::Slot;
+use joulebook_ledger::AccountIx;
+use joulebook_protocol::messages::{BookUpdate, CancelOrder, MassCancel, MassCancelDone, OrderCanceled};
+use joulebook_protocol::{CancelReason, RejectReason};
+use joulebook_types::{ClientOrderId, OrderId, Role, SlotHint};
+
+use crate::instruments::InstrumentIx;
+use crate::matching::Taker;
+use crate::request::{Done, Rejection};
+use crate::sessions::SessionIx;
+use crate::{Engine, Events};
+
+/// The request behind a cancel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Requester {
+    pub(crate) session: SessionIx,
+    pub(crate) request: ClientOrderId,
+}
+
+impl Requester {
+    /// The exchange itself cancels.
+    pub(crate) const NOBODY: Self = Self { session: SessionIx::NONE, request: ClientOrderId::NONE };
+}
+
+impl Engine {
+    pub(crate) fn cancel_order(
+        &mut self,
+        session: SessionIx,
+        cancel: &CancelOrder,
+        out: &mut Events,
+    ) -> Result<Done, Rejection> {
+        let unknown = Rejection::field(RejectReason::UnknownOrder, offset_of!(CancelOrder, order_id));
+        let slot = self.own_order(session, cancel.order_id, cancel.target, cancel.slot).ok_or(unknown)?;
+        let owner = self.orders.owner(slot).session;
+        let requester = Requester { session, request: cancel.client_order_id };
+        let canceled = self.cancel_open_order(slot, CancelReason::Requested, requester, out);
+        if owner != session {
+            self.tell(session, for_another_session(canceled, cancel.client_order_id), out);
+        }
+        Ok(Done { order_id: canceled.order_id, slot: SlotHint::UNKNOWN })
+    }
+
+    pub(crate) fn mass_cancel(
+        &mut self,
+        session: SessionIx,
+        cancel: &MassCancel,
+        out: &mut Events,
+    ) -> Result<Done, Rejection> {
+        let account = self.mass_cancel_account(session, cancel)?;
+        let instrument = match cancel.instrument.is_none() {
+            true => None,
+            false => Some(self.find_instrument(cancel.instrument, offset_of!(MassCancel, instrument))?),
+        };
+        let requester = Requester { session, request: cancel.client_order_id };
+        let reason = CancelReason::MassCanceled;
+        let canceled_orders = if cancel.scope == MassCancel::SCOPE_SESSION {
+            self.cancel_session_orders(session, instrument, reason, requester, out)
+        } else {
+            self.cancel_account_orders(account, instrument, reason, requester, out)
+        };
+        let client_order_id = cancel.client_order_id;
+        self.tell(session, MassCancelDone { client_order_id, canceled_orders, ..Default::default() }, out);
+        Ok(Done::NO_ORDER)
+    }
+
+    /// Whose orders a mass cancel means. Only an operator may name another account, and then means all of it.
+    fn mass_cancel_account(&self, session: SessionIx, cancel: &MassCancel) -> Result<AccountIx, Rejection> {
+        let own = self.sessions[session].account;
+        let offset = offset_of!(MassCancel, account);
+        let named = !cancel.account.is_none();
+        if named && !self.accounts[own].roles.has(Role::Operator) {
+            return Err(Rejection::field(RejectReason::NotAuthorised, offset));
+        }
+        let known_scope = matches!(cancel.scope, MassCancel::SCOPE_SESSION | MassCancel::SCOPE_ACCOUNT);
+        if !known_scope || named && cancel.scope != MassCancel::SCOPE_ACCOUNT {
+            let scope = Rejection::field(RejectReason::InvalidChoice, offset_of!(MassCancel, scope));
+            return Err(scope.met(0, cancel.scope));
+        }
+        if !named {
+            return Ok(own);
+        }
+        self.accounts.find(cancel.account).ok_or(Rejection::field(RejectReason::UnknownAccount, offset))
+    }
+
+    fn cancel_account_orders(
+        &mut self,
+        account: AccountIx,
+        instrument: Option<InstrumentIx>,
+        reason: CancelReason,
+        requester: Requester,
+        out: &mut Events,
+    ) -> u32 {
+        let mut canceled = 0;
+        for index in 0..self.accounts[account].sessions.len() {
+            let session = self.accounts[account].sessions[index];
+            canceled += self.cancel_session_orders(session, instrument, reason, requester, out);
+        }
+        canceled
+    }
+
+    /// Cancels the session's open orders, oldest first, and returns how many there were.
+    pub(crate) fn cancel_session_orders(
+        &mut self,
+        session: SessionIx,
+        instrument: Option<InstrumentIx>,
+        reason: CancelReason,
+        requester: Requester,
+        out: &mut Events,
+    ) -> u32 {
+        let mut canceled = 0;
+        let mut next = self.sessions[session].first_order;
+        while let Some(slot) = next {
+            next = self.orders.next_of_session(slot);
+            let order_instrument = InstrumentIx::new(self.orders.slab[slot].instrument);
+            if instrument.is_none_or(|wanted| wanted == order_instrument) {
+                self.cancel_open_order(slot, reason, requester, out);
+                canceled += 1;
+            }
+        }
+        canceled
+    }
+
+    /// Takes a resting order out of its book, gives its hold back, and tells its session.
+    pub(crate) fn cancel_open_order(
+        &mut self,
+        slot: Slot,
+        reason: CancelReason,
+        requester: Requester,
+        out: &mut Events,
+    ) -> OrderCanceled {
+        let order = self.orders.slab[slot];
+        let owner = *self.orders.owner(slot);
+        let ix = InstrumentIx::new(order.instrument);
+        let level = self.instruments[ix].book_mut().remove(&mut self.orders.slab, slot);
+        self.release_hold(AccountIx::new(order.account), ix, order.side, order.price, order.leaves);
+        let by_owner = owner.session == requester.session;
+        let canceled = OrderCanceled {
+            client_order_id: owner.client_order_id,
+            order_id: order.order_id,
+            request: if by_owner { requester.request } else { ClientOrderId::NONE },
+            instrument: ix.id(),
+            canceled_qty: order.leaves,
+            filled_qty: order.filled(),
+            reason: reason.raw(),
+            side: order.side.raw(),
+            ..Default::default()
+        };
+        self.tell(owner.session, canceled, out);
+        self.publish_book_update(&order, 0, level, BookUpdate::REMOVED, out);
+        self.orders.close(&mut self.sessions, slot);
+        canceled
+    }
+
+    /// Ends a taker that may not or must not rest.
+    pub(crate) fn cancel_remainder(&mut self, taker: &Taker, reason: CancelReason, out: &mut Events) {
+        self.release_hold(taker.account, taker.instrument, taker.side, taker.limit, taker.leaves);
+        let canceled = OrderCanceled {
+            client_order_id: taker.client_order_id,
+            order_id: taker.order_id,
+            instrument: taker.instrument.id(),
+            canceled_qty: taker.leaves,
+            filled_qty: taker.qty - taker.leaves,
+            reason: reason.raw(),
+            side: taker.side.raw(),
+            ..Default::default()
+        };
+        self.tell(taker.session, canceled, out);
+        if let Some(slot) = taker.slot {
+            self.orders.close(&mut self.sessions, slot);
+        }
+    }
+
+    /// The open order that a request names, if it belongs to the sender's account. Client order ids are the session's
+    /// own; order ids may be of any session of the account.
+    pub(crate) fn own_order(
+        &self,
+        session: SessionIx,
+        order_id: OrderId,
+        target: ClientOrderId,
+        hint: SlotHint,
+    ) -> Option<Slot> {
+        if !order_id.is_none() {
+            let slot = self.orders.find(order_id, hint)?;
+            let account = self.sessions[session].account.raw();
+            return (self.orders.slab[slot].account == account).then_some(slot);
+        }
+        let outcome = self.sessions[session].outcomes.find(target)?;
+        let slot = self.orders.find(outcome.order_id, outcome.slot)?;
+        // The outcome of a cancel or a replace names an order too, but that is not its client order id.
+        let owner = self.orders.owner(slot);
+        (owner.session == session && owner.client_order_id == target).then_some(slot)
+    }
+}
+
+/// The same fact for the session that asked, when the order is another session's: client order ids are per session.
+pub(crate) fn for_another_session(canceled: OrderCanceled, request: ClientOrderId) -> OrderCanceled {
+    OrderCanceled { client_order_id: ClientOrderId::NONE, request, ..canceled }
+}

@@ -1,0 +1,103 @@
+//! Questions about the state: for reports, replays and tests. None of them changes anything.
+
+use joulebook_book::Level;
+use joulebook_ledger::{Credits, Position, SlotKey, Totals};
+use joulebook_protocol::messages::InstrumentDefinition;
+use joulebook_types::{AccountId, ClientOrderId, InstrumentId, OrderId, Price, SessionId, Side, SlotHint};
+
+use crate::Engine;
+use crate::instruments::InstrumentIx;
+
+/// An order that rests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenOrder {
+    pub order_id: OrderId,
+    pub account: AccountId,
+    pub session: SessionId,
+    pub client_order_id: ClientOrderId,
+    pub instrument: InstrumentId,
+    pub side: Side,
+    pub price: Price,
+    /// Total lots.
+    pub qty: u32,
+    /// Lots still open.
+    pub leaves: u32,
+    pub slot: SlotHint,
+}
+
+impl Engine {
+    /// All instruments ever listed, in listing order, with their phase.
+    pub fn instruments(&self) -> impl Iterator<Item = InstrumentDefinition> {
+        self.instruments.iter().map(|(ix, instrument)| instrument.definition(ix))
+    }
+
+    pub fn instrument(&self, id: InstrumentId) -> Option<InstrumentDefinition> {
+        self.instruments.find(id).map(|ix| self.instruments[ix].definition(ix))
+    }
+
+    pub fn best_bid(&self, id: InstrumentId) -> Option<Price> {
+        self.instruments.find(id).and_then(|ix| self.instruments[ix].best(Side::Buy))
+    }
+
+    pub fn best_ask(&self, id: InstrumentId) -> Option<Price> {
+        self.instruments.find(id).and_then(|ix| self.instruments[ix].best(Side::Sell))
+    }
+
+    /// The levels of a side, best first; none for an unknown or closed instrument.
+    pub fn levels(&self, id: InstrumentId, side: Side) -> impl Iterator<Item = Level> {
+        let book = self.instruments.find(id).and_then(|ix| self.instruments[ix].book.as_ref());
+        book.into_iter().flat_map(move |book| book.levels(side))
+    }
+
+    /// All resting orders: by instrument, bids before asks, in price-time order.
+    pub fn open_orders(&self) -> impl Iterator<Item = OpenOrder> {
+        let books = self.instruments.iter().filter_map(|(_, instrument)| instrument.book.as_ref());
+        let slots = books.flat_map(|book| {
+            let makers = |side| book.makers(&self.orders.slab, side);
+            makers(Side::Buy).chain(makers(Side::Sell))
+        });
+        slots.map(|slot| self.open_order_at(slot))
+    }
+
+    pub fn open_order_count(&self) -> usize {
+        self.orders.slab.len()
+    }
+
+    /// An open order by its id.
+    pub fn open_order(&self, order_id: OrderId) -> Option<OpenOrder> {
+        self.orders.find(order_id, SlotHint::UNKNOWN).map(|slot| self.open_order_at(slot))
+    }
+
+    pub fn credits(&self, account: AccountId) -> Option<Credits> {
+        self.accounts.find(account).map(|ix| self.ledger.credits(ix))
+    }
+
+    /// What the account has in a slot; `None` when it never had anything there.
+    pub fn position(&self, account: AccountId, slot: SlotKey) -> Option<Position> {
+        let account = self.accounts.find(account)?;
+        self.ledger.position(account, self.ledger.find_asset(slot)?).copied()
+    }
+
+    /// Where all credits are: minted minus retired is the sum of the balances.
+    pub fn totals(&self) -> Totals {
+        self.ledger.totals()
+    }
+
+    fn open_order_at(&self, slot: joulebook_book::Slot) -> OpenOrder {
+        let order = &self.orders.slab[slot];
+        let owner = self.orders.owner(slot);
+        let session = &self.sessions[owner.session];
+        OpenOrder {
+            order_id: order.order_id,
+            account: self.accounts[session.account].id,
+            session: session.id,
+            client_order_id: owner.client_order_id,
+            instrument: InstrumentIx::new(order.instrument).id(),
+            side: order.side,
+            price: order.price,
+            qty: order.qty,
+            leaves: order.leaves,
+            slot: slot.hint(),
+        }
+    }
+}

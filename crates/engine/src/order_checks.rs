@@ -1,0 +1,73 @@
+//! The rules that an order's price and size must meet, in the order of their reject codes.
+
+use joulebook_protocol::RejectReason;
+use joulebook_types::{InstrumentId, Phase, Price, Side};
+
+use crate::Engine;
+use crate::instruments::{Instrument, InstrumentIx};
+use crate::request::Rejection;
+
+impl Engine {
+    pub(crate) fn find_instrument(&self, id: InstrumentId, offset: usize) -> Result<InstrumentIx, Rejection> {
+        let unknown = Rejection::field(RejectReason::UnknownInstrument, offset).met(0, id.raw());
+        self.instruments.find(id).ok_or(unknown)
+    }
+
+    /// Orders are taken only while the instrument is open.
+    pub(crate) fn check_open(&self, ix: InstrumentIx) -> Result<(), Rejection> {
+        let instrument = &self.instruments[ix];
+        let now = self.time.raw();
+        match instrument.phase {
+            Phase::Open => Ok(()),
+            Phase::Pending | Phase::PreOpen | Phase::Halted | Phase::Auction => {
+                Err(Rejection::whole(RejectReason::NotOpen).met(instrument.opens.raw(), now))
+            }
+            Phase::Closed | Phase::Delivering | Phase::Settled => {
+                Err(Rejection::whole(RejectReason::GateClosed).met(instrument.gate.raw(), now))
+            }
+        }
+    }
+
+    /// Post-only: refused when it would trade with anybody, its own group included.
+    pub(crate) fn check_post_only(
+        &self,
+        ix: InstrumentIx,
+        side: Side,
+        limit: Price,
+    ) -> Result<(), Rejection> {
+        let book = self.instruments[ix].book();
+        match book.best(side.opposite()) {
+            Some(best) if book.crosses(side, limit) => {
+                Err(Rejection::whole(RejectReason::PostOnlyWouldTrade).met(best.raw(), limit.raw()))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+impl Instrument {
+    pub(crate) fn check_qty_max(&self, qty: u32, offset: usize) -> Result<(), Rejection> {
+        if qty <= self.qty_max {
+            return Ok(());
+        }
+        Err(Rejection::field(RejectReason::QtyAboveMax, offset).met(self.qty_max, qty))
+    }
+
+    pub(crate) fn check_price(&self, price: Price, offset: usize) -> Result<(), Rejection> {
+        let refuse =
+            |reason, limit: Price| Err(Rejection::field(reason, offset).met(limit.raw(), price.raw()));
+        if price <= Price::ZERO {
+            return refuse(RejectReason::PriceNotPositive, Price::new(1));
+        }
+        if price.raw() % self.tick.raw() != 0 {
+            return refuse(RejectReason::PriceOffTick, self.tick);
+        }
+        if price < self.band_low {
+            return refuse(RejectReason::PriceOutsideBand, self.band_low);
+        }
+        if price > self.band_high {
+            return refuse(RejectReason::PriceOutsideBand, self.band_high);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,114 @@
+//! All open orders: the slab that books share, whose they are, and how they are found.
+
+use joulebook_book::{Order, OrderSlab, Slot};
+use joulebook_types::{ClientOrderId, OrderId, SlotHint};
+
+use crate::order_index::OrderIndex;
+use crate::sessions::{SessionIx, Sessions};
+
+/// Whose an order is: what matching does not need.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Owner {
+    pub(crate) session: SessionIx,
+    /// The request that entered the order.
+    pub(crate) client_order_id: ClientOrderId,
+    previous_of_session: Option<Slot>,
+    next_of_session: Option<Slot>,
+}
+
+/// Open orders. Every order in the slab is in the index and in the list of its session, and the other way round.
+#[derive(Debug, Default)]
+pub(crate) struct Orders {
+    pub(crate) slab: OrderSlab,
+    /// Beside the slab, by slot.
+    owners: Vec<Owner>,
+    index: OrderIndex,
+    orders_max: usize,
+}
+
+impl Orders {
+    pub(crate) fn new(orders_max: u32) -> Self {
+        Self { orders_max: orders_max as usize, ..Self::default() }
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.slab.len() >= self.orders_max
+    }
+
+    pub(crate) fn orders_max(&self) -> usize {
+        self.orders_max
+    }
+
+    pub(crate) fn owner(&self, slot: Slot) -> &Owner {
+        &self.owners[slot.index()]
+    }
+
+    pub(crate) fn open(
+        &mut self,
+        sessions: &mut Sessions,
+        order: Order,
+        session: SessionIx,
+        client_order_id: ClientOrderId,
+    ) -> Slot {
+        let slot = self.slab.insert(order);
+        self.index.insert(order.order_id, slot);
+        let list = &mut sessions[session];
+        let previous_of_session = list.last_order.replace(slot);
+        match previous_of_session {
+            Some(previous) => self.owners[previous.index()].next_of_session = Some(slot),
+            None => list.first_order = Some(slot),
+        }
+        list.open_orders += 1;
+        let owner = Owner { session, client_order_id, previous_of_session, next_of_session: None };
+        if slot.index() == self.owners.len() {
+            self.owners.push(owner);
+        } else {
+            self.owners[slot.index()] = owner;
+        }
+        slot
+    }
+
+    /// Forgets an order that has left its book.
+    pub(crate) fn close(&mut self, sessions: &mut Sessions, slot: Slot) {
+        let order = self.slab.remove(slot);
+        self.index.remove(order.order_id);
+        let Owner { session, previous_of_session, next_of_session, .. } = self.owners[slot.index()];
+        let list = &mut sessions[session];
+        list.open_orders -= 1;
+        match previous_of_session {
+            Some(previous) => self.owners[previous.index()].next_of_session = next_of_session,
+            None => list.first_order = next_of_session,
+        }
+        match next_of_session {
+            Some(next) => self.owners[next.index()].previous_of_session = previous_of_session,
+            None => list.last_order = previous_of_session,
+        }
+    }
+
+    /// The slot of an open order: at the hint if it is there, else by its id.
+    pub(crate) fn find(&self, order_id: OrderId, hint: SlotHint) -> Option<Slot> {
+        if order_id.is_none() {
+            return None;
+        }
+        let hinted = Slot::new(hint.raw());
+        match self.slab.get(hinted) {
+            Some(order) if order.order_id == order_id => Some(hinted),
+            Some(_) | None => self.index.get(order_id),
+        }
+    }
+
+    /// The order after this one in the list of its session.
+    pub(crate) fn next_of_session(&self, slot: Slot) -> Option<Slot> {
+        self.owners[slot.index()].next_of_session
+    }
+
+    /// The session's open orders, oldest first.
+    pub(crate) fn of_session(&self, first: Option<Slot>) -> impl Iterator<Item = Slot> {
+        core::iter::successors(first, |slot| self.next_of_session(*slot))
+    }
+
+    /// Open orders in the index, which is those in the slab.
+    pub(crate) fn indexed(&self) -> usize {
+        self.index.len()
+    }
+}

@@ -1,0 +1,92 @@
+//! Questions of clients: what is, not what happened. The answers are not numbered.
+
+use core::mem::offset_of;
+
+use joulebook_book::Slot;
+use joulebook_protocol::messages::{
+    AccountQuery, CapacityBalance, CreditBalance, OrderQuery, OrderStatus, SnapshotEnd,
+};
+use joulebook_protocol::{Origin, RejectReason};
+use joulebook_types::{ClientOrderId, InstrumentId, SlotHint};
+
+use crate::request::Rejection;
+use crate::sessions::SessionIx;
+use crate::{Engine, Events};
+
+impl Engine {
+    pub(crate) fn order_query(&mut self, origin: Origin, query: &OrderQuery, out: &mut Events) {
+        let Some(session) = self.connected_session(origin) else { return self.ignore() };
+        match self.own_order(session, query.order_id, query.target, SlotHint::UNKNOWN) {
+            Some(slot) => self.answer(session, self.order_status(slot), out),
+            None => {
+                let offset = offset_of!(OrderQuery, order_id);
+                let unknown = Rejection::field(RejectReason::UnknownOrder, offset);
+                self.answer(session, Self::rejected::<OrderQuery>(query.client_order_id, unknown), out);
+            }
+        }
+    }
+
+    pub(crate) fn account_query(&mut self, origin: Origin, query: &AccountQuery, out: &mut Events) {
+        match self.connected_session(origin) {
+            Some(session) => self.send_snapshot(session, query.client_order_id, out),
+            None => self.ignore(),
+        }
+    }
+
+    /// The session's open orders, the account's balances, and the end marker.
+    pub(crate) fn send_snapshot(&self, session_ix: SessionIx, request: ClientOrderId, out: &mut Events) {
+        let session = &self.sessions[session_ix];
+        for slot in self.orders.of_session(session.first_order) {
+            self.answer(session_ix, self.order_status(slot), out);
+        }
+        let credits = self.ledger.credits(session.account);
+        let balance = CreditBalance {
+            free: credits.free,
+            held: credits.held,
+            escrow: credits.escrow,
+            ..Default::default()
+        };
+        self.answer(session_ix, balance, out);
+        self.send_positions(session_ix, out);
+        let end = SnapshotEnd {
+            client_order_id: request,
+            last_event_seq: session.last_event_seq,
+            ..Default::default()
+        };
+        self.answer(session_ix, end, out);
+    }
+
+    fn send_positions(&self, session_ix: SessionIx, out: &mut Events) {
+        for position in self.ledger.positions(self.sessions[session_ix].account) {
+            let key = self.ledger.slot_key(position.asset);
+            // A slot never has more accelerators than the wire can say, so no account has.
+            let on_wire = |accelerators: u64| u32::try_from(accelerators).unwrap_or(u32::MAX);
+            let balance = CapacityBalance {
+                class: key.class,
+                area: key.area,
+                escrow: position.escrow,
+                slot: key.slot,
+                registered: on_wire(position.registered),
+                free: on_wire(position.free),
+                held: on_wire(position.held),
+                ..Default::default()
+            };
+            self.answer(session_ix, balance, out);
+        }
+    }
+
+    fn order_status(&self, slot: Slot) -> OrderStatus {
+        let order = &self.orders.slab[slot];
+        OrderStatus {
+            client_order_id: self.orders.owner(slot).client_order_id,
+            order_id: order.order_id,
+            price: order.price,
+            instrument: InstrumentId::new(order.instrument + 1),
+            qty: order.qty,
+            leaves_qty: order.leaves,
+            slot: slot.hint(),
+            side: order.side.raw(),
+            ..Default::default()
+        }
+    }
+}

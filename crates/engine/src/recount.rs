@@ -1,0 +1,125 @@
+//! The full check: everything that is kept as a running figure, counted again from the ground.
+
+use std::collections::BTreeMap;
+
+use joulebook_ledger::AccountIx;
+use joulebook_types::{AccountId, InstrumentId, MicroEc, SessionId, Side};
+
+use crate::Engine;
+use crate::holds::Hold;
+use crate::instruments::InstrumentIx;
+
+/// What does not add up. Any of these is a defect of the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Imbalance {
+    /// Credits or capacity are not conserved.
+    Ledger(joulebook_ledger::Imbalance),
+    /// A book's levels are not its orders, or it is crossed.
+    Book { instrument: InstrumentId },
+    /// Slab, index, books and sessions know different numbers of orders.
+    Orders { slab: usize, index: usize, books: usize, sessions: usize },
+    /// A session's list of orders is not its orders.
+    Session { account: AccountId, session: SessionId },
+    /// An account's held credits are not what its open bids promise.
+    HeldCredits { account: AccountId, held: MicroEc, promised: MicroEc },
+    /// An account's held capacity is not what its open asks promise.
+    HeldCapacity { account: AccountId },
+    /// The number of retained outcomes is not what the sessions retain.
+    Outcomes { counted: usize, running: usize },
+}
+
+impl Engine {
+    /// Counts everything again. Linear in the whole state: for snapshots, tests and reports.
+    pub fn recount(&self) -> Result<(), Imbalance> {
+        self.ledger.recount().map_err(Imbalance::Ledger)?;
+        self.recount_books()?;
+        self.recount_orders()?;
+        self.recount_holds()?;
+        let counted = self.sessions.indices().map(|ix| self.sessions[ix].outcomes.iter().count()).sum();
+        let running = self.outcome_budget.total;
+        if counted == running { Ok(()) } else { Err(Imbalance::Outcomes { counted, running }) }
+    }
+
+    fn recount_books(&self) -> Result<(), Imbalance> {
+        for (ix, instrument) in self.instruments.iter() {
+            let Some(book) = &instrument.book else { continue };
+            let belongs = |side| {
+                book.makers(&self.orders.slab, side).all(|slot| self.orders.slab[slot].instrument == ix.raw())
+            };
+            if !book.is_consistent(&self.orders.slab) || !belongs(Side::Buy) || !belongs(Side::Sell) {
+                return Err(Imbalance::Book { instrument: ix.id() });
+            }
+        }
+        Ok(())
+    }
+
+    fn recount_orders(&self) -> Result<(), Imbalance> {
+        let mut sessions = 0;
+        for ix in self.sessions.indices() {
+            let session = &self.sessions[ix];
+            let mut listed = 0;
+            for slot in self.orders.of_session(session.first_order) {
+                let order = &self.orders.slab[slot];
+                let found = self.orders.find(order.order_id, joulebook_types::SlotHint::UNKNOWN);
+                let own = self.orders.owner(slot).session == ix && order.account == session.account.raw();
+                listed += usize::from(own && order.is_resting() && found == Some(slot));
+            }
+            if listed != session.open_orders as usize {
+                let account = self.accounts[session.account].id;
+                return Err(Imbalance::Session { account, session: session.id });
+            }
+            sessions += listed;
+        }
+        let books = self.instruments.iter().filter_map(|(_, instrument)| instrument.book.as_ref());
+        let books = books.map(|book| book.order_count()).sum();
+        let (slab, index) = (self.orders.slab.len(), self.orders.indexed());
+        if slab == index && slab == books && slab == sessions {
+            return Ok(());
+        }
+        Err(Imbalance::Orders { slab, index, books, sessions })
+    }
+
+    fn recount_holds(&self) -> Result<(), Imbalance> {
+        for (index, account) in self.accounts.iter().enumerate() {
+            let account_ix = AccountIx::new(index as u32);
+            let (promised, mut capacity) = self.promises(&account.sessions);
+            let held = self.ledger.credits(account_ix).held;
+            if held != promised {
+                return Err(Imbalance::HeldCredits { account: account.id, held, promised });
+            }
+            for position in self.ledger.positions(account_ix) {
+                if capacity.remove(&position.asset).unwrap_or(0) != position.held {
+                    return Err(Imbalance::HeldCapacity { account: account.id });
+                }
+            }
+            if !capacity.is_empty() {
+                return Err(Imbalance::HeldCapacity { account: account.id });
+            }
+        }
+        Ok(())
+    }
+
+    /// What the open orders of some sessions promise: credits, and accelerators by slot.
+    fn promises(
+        &self,
+        sessions: &[crate::sessions::SessionIx],
+    ) -> (MicroEc, BTreeMap<joulebook_ledger::AssetIx, u64>) {
+        let mut credits = MicroEc::ZERO;
+        let mut capacity = BTreeMap::new();
+        let orders = sessions.iter().flat_map(|ix| self.orders.of_session(self.sessions[*ix].first_order));
+        for slot in orders {
+            let order = &self.orders.slab[slot];
+            let instrument = &self.instruments[InstrumentIx::new(order.instrument)];
+            match Hold::of(instrument, order.side, order.price, order.leaves) {
+                Some(Hold::Credits(amount)) => credits += amount,
+                Some(Hold::Capacity(accelerators)) => {
+                    for asset in &instrument.assets {
+                        *capacity.entry(*asset).or_insert(0) += accelerators;
+                    }
+                }
+                None => {}
+            }
+        }
+        (credits, capacity)
+    }
+}

@@ -1,0 +1,237 @@
+//! Token orders: buy inference, not hours. "5,000 Mtok of this model at 1.60 EC/Mtok at most, on any of these."
+
+use core::mem::offset_of;
+
+use joulebook_protocol::messages::{TokenOrder, TokenOrderDone};
+use joulebook_protocol::{CancelReason, RejectReason};
+use joulebook_types::{InstrumentId, MicroEc, Phase, Price, Side, SlotHint, TimeInForce, TokenPrice};
+
+use crate::instruments::InstrumentIx;
+use crate::matching::{Funding, Taker};
+use crate::request::{Done, Rejection};
+use crate::sessions::SessionIx;
+use crate::token_walk::{Leg, PlannedFill, TokenWalk, Wanted};
+use crate::{Engine, Events};
+
+/// What a token order did.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bought {
+    ktok_minutes: u128,
+    notional: MicroEc,
+    fees: MicroEc,
+    fills: u32,
+}
+
+impl Engine {
+    /// Plans all fills before the first: a fill-or-kill order is then only a question about the plan.
+    pub(crate) fn token_order(
+        &mut self,
+        session: SessionIx,
+        order: &TokenOrder,
+        out: &mut Events,
+    ) -> Result<Done, Rejection> {
+        let mut walk = core::mem::take(&mut self.token_walk);
+        let result = self.token_order_with(&mut walk, session, order, out);
+        self.token_walk = walk;
+        result
+    }
+
+    fn token_order_with(
+        &mut self,
+        walk: &mut TokenWalk,
+        session: SessionIx,
+        order: &TokenOrder,
+        out: &mut Events,
+    ) -> Result<Done, Rejection> {
+        let wanted = self.check_token_order(walk, session, order)?;
+        let reason = walk.plan(&self.instruments, &self.orders.slab, &wanted);
+        if order.time_in_force == TimeInForce::Fok.raw() && reason.is_some() {
+            let planned = walk.planned_ktok_minutes() / 60;
+            return Err(Rejection::whole(RejectReason::FokNotFillable).met(planned, order.quantity.raw()));
+        }
+        let mut taker = self.token_taker(session, order);
+        let mut bought = Bought { ktok_minutes: walk.planned_ktok_minutes(), ..Bought::default() };
+        for fill in walk.fills() {
+            self.take_planned(&mut taker, fill, &mut bought, out);
+        }
+        self.tell(session, token_order_done(order, &taker, &bought, reason), out);
+        Ok(Done { order_id: taker.order_id, slot: SlotHint::UNKNOWN })
+    }
+
+    fn take_planned(&mut self, taker: &mut Taker, fill: &PlannedFill, bought: &mut Bought, out: &mut Events) {
+        let front = self.instruments[fill.instrument].book().front(Side::Sell);
+        assert_eq!(front, Some(fill.maker), "the plan takes makers in the order of their queues");
+        taker.instrument = fill.instrument;
+        // A token order counts tokens, not lots: no lots are left open beyond the fill in hand.
+        taker.leaves = fill.lots;
+        let (notional, fee) = self.trade(taker, fill.lots, out);
+        bought.notional += notional;
+        bought.fees += fee;
+        bought.fills += 1;
+    }
+
+    /// Checks in the order of the reject codes and sets up the walk's legs.
+    fn check_token_order(
+        &self,
+        walk: &mut TokenWalk,
+        session: SessionIx,
+        order: &TokenOrder,
+    ) -> Result<Wanted, Rejection> {
+        use RejectReason::*;
+        let field = Rejection::field;
+        check_choices(order)?;
+        let count = usize::from(order.count);
+        let named = &order.instruments[..count.min(TokenOrder::INSTRUMENTS_MAX)];
+        self.check_named(named)?;
+        if order.quantity.raw() == 0 {
+            return Err(field(QtyZero, offset_of!(TokenOrder, quantity)).met(1, 0));
+        }
+        if count == 0 || count > TokenOrder::INSTRUMENTS_MAX {
+            let rejection = field(InstrumentCount, offset_of!(TokenOrder, count));
+            return Err(rejection.met(TokenOrder::INSTRUMENTS_MAX, count));
+        }
+        self.check_one_window(named)?;
+        self.set_legs(walk, order, named)?;
+        let quantity = order.quantity.minutes();
+        let smallest = walk.smallest_lot();
+        if quantity < smallest {
+            let rejection = field(BelowLot, offset_of!(TokenOrder, quantity));
+            return Err(rejection.met(smallest.raw().div_ceil(60), order.quantity.raw()));
+        }
+        if order.limit.raw() <= 0 {
+            let rejection = field(TokenPriceNotPositive, offset_of!(TokenOrder, limit));
+            return Err(rejection.met(1, order.limit.raw()));
+        }
+        let account = self.sessions[session].account;
+        Ok(Wanted {
+            quantity,
+            limit: order.limit,
+            overshoot: order.flags & TokenOrder::OVERSHOOT != 0,
+            credits: self.ledger.credits(account).free,
+            trade_group: self.accounts.trade_group(account),
+        })
+    }
+
+    /// Each check runs over all instruments before the next one, so that the lowest code is the answer.
+    fn check_named(&self, named: &[InstrumentId]) -> Result<(), Rejection> {
+        let at = |index: usize| offset_of!(TokenOrder, instruments) + index * size_of::<InstrumentId>();
+        for (index, id) in named.iter().enumerate() {
+            self.find_instrument(*id, at(index)).map_err(|rejection| rejection.of_instrument(*id))?;
+        }
+        let mut first_closed = Ok(());
+        for id in named {
+            let ix = self.find_instrument(*id, 0)?;
+            let open = self.check_open(ix).map_err(|rejection| rejection.of_instrument(*id));
+            match open {
+                Err(rejection) if rejection.reason == RejectReason::NotOpen => return open,
+                Err(_) if first_closed.is_ok() => first_closed = open,
+                Ok(()) | Err(_) => {}
+            }
+        }
+        first_closed
+    }
+
+    /// No instrument twice, one area, one window.
+    fn check_one_window(&self, named: &[InstrumentId]) -> Result<(), Rejection> {
+        let refuse = |reason, index: usize| {
+            let offset = offset_of!(TokenOrder, instruments) + index * size_of::<InstrumentId>();
+            Err(Rejection::field(reason, offset).of_instrument(named[index]))
+        };
+        for (index, id) in named.iter().enumerate() {
+            if named[..index].contains(id) {
+                return refuse(RejectReason::DuplicateInstrument, index);
+            }
+        }
+        let place = |id: InstrumentId| {
+            self.instruments.find(id).map(|ix| {
+                let instrument = &self.instruments[ix];
+                (instrument.product.area, instrument.window)
+            })
+        };
+        match named.iter().position(|id| place(*id) != place(named[0])) {
+            Some(index) => refuse(RejectReason::MixedWindow, index),
+            None => Ok(()),
+        }
+    }
+
+    fn set_legs(
+        &self,
+        walk: &mut TokenWalk,
+        order: &TokenOrder,
+        named: &[InstrumentId],
+    ) -> Result<(), Rejection> {
+        walk.clear();
+        for id in named {
+            let ix = self.find_instrument(*id, offset_of!(TokenOrder, instruments))?;
+            let instrument = &self.instruments[ix];
+            assert!(instrument.phase == Phase::Open, "checked before");
+            let no_yield = Rejection::field(RejectReason::NoYield, offset_of!(TokenOrder, model));
+            let yield_ktok = self
+                .yields
+                .get(order.model, instrument.product.class)
+                .ok_or(no_yield.of_instrument(*id).met(0, order.model.raw()))?;
+            walk.add_leg(Leg::new(ix, instrument, yield_ktok));
+        }
+        Ok(())
+    }
+
+    fn token_taker(&mut self, session: SessionIx, order: &TokenOrder) -> Taker {
+        let account = self.sessions[session].account;
+        Taker {
+            order_id: self.next_order_id(),
+            slot: None,
+            session,
+            client_order_id: order.client_order_id,
+            account,
+            trade_group: self.accounts.trade_group(account),
+            instrument: InstrumentIx::new(0),
+            side: Side::Buy,
+            limit: Price::ZERO,
+            qty: 0,
+            leaves: 0,
+            funding: Funding::FreeCredits,
+        }
+    }
+}
+
+fn check_choices(order: &TokenOrder) -> Result<(), Rejection> {
+    let invalid = |offset, value: u8| Rejection::field(RejectReason::InvalidChoice, offset).met(0, value);
+    match TimeInForce::from_raw(order.time_in_force) {
+        Some(TimeInForce::Ioc | TimeInForce::Fok) => {}
+        // A resting token bid would have to follow every book that it names.
+        Some(TimeInForce::Gtc) | None => {
+            return Err(invalid(offset_of!(TokenOrder, time_in_force), order.time_in_force));
+        }
+    }
+    if order.flags & !TokenOrder::OVERSHOOT != 0 {
+        return Err(invalid(offset_of!(TokenOrder, flags), order.flags));
+    }
+    Ok(())
+}
+
+fn token_order_done(
+    order: &TokenOrder,
+    taker: &Taker,
+    bought: &Bought,
+    reason: Option<CancelReason>,
+) -> TokenOrderDone {
+    TokenOrderDone {
+        client_order_id: order.client_order_id,
+        order_id: taker.order_id,
+        filled_ktok_minutes: u64::try_from(bought.ktok_minutes).unwrap_or(u64::MAX),
+        notional: bought.notional,
+        fees: bought.fees,
+        average_price: average_price(bought),
+        fills: bought.fills,
+        reason: reason.map_or(0, CancelReason::raw),
+        ..Default::default()
+    }
+}
+
+/// Notional per million tokens, rounded toward zero; zero without fills.
+fn average_price(bought: &Bought) -> TokenPrice {
+    // micro-EC / (kilo-token minutes / 60) * 1,000 kilo-tokens per million
+    let scaled = bought.notional.raw().unsigned_abs() as u128 * 60 * 1_000;
+    let average = scaled.checked_div(bought.ktok_minutes).unwrap_or(0);
+    TokenPrice::new(i64::try_from(average).unwrap_or(i64::MAX))
+}
