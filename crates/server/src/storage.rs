@@ -23,7 +23,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use crossbeam::channel::{Receiver, Sender, bounded, unbounded};
+use crossbeam::channel::{Receiver, Sender, bounded};
 use joulebook_journal::{
     Completion, GroupBuffer, Segment, SegmentNumber, Storage, StorageError, StorageErrorKind,
 };
@@ -44,8 +44,8 @@ pub struct FileStorage {
     completions: Receiver<Completion>,
     stopping: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
-    /// Closed last, so the folder is free only when the threads have left it.
-    _lock: File,
+    /// Closed last, so the folder is free only when the threads have left it. `None` when only reading.
+    lock: Option<File>,
 }
 
 /// Why a data folder cannot be used.
@@ -85,7 +85,8 @@ impl FileStorage {
         create_folder(&folder)?;
         sync_directory(dir).map_err(|error| io_error("sync", dir, error))?;
 
-        let (completed, completions) = unbounded();
+        // One group and one segment are under way at most, so an answer never waits for room.
+        let (completed, completions) = bounded(2);
         let (groups, group_queue) = bounded(1);
         let (segments, segment_queue) = bounded(1);
         let stopping = Arc::new(AtomicBool::new(false));
@@ -104,7 +105,25 @@ impl FileStorage {
             completions,
             stopping,
             threads,
-            _lock: lock,
+            lock: Some(lock),
+        })
+    }
+
+    /// For replay and inspection: changes nothing, takes no lock and starts no thread. Beside a running daemon it
+    /// sees what was written so far, of the last group perhaps a part.
+    pub fn open_read_only(dir: &Path) -> Result<Self, OpenError> {
+        if !read_version(dir)? {
+            return Err(OpenError::NoVersion { dir: dir.to_owned() });
+        }
+        Ok(Self {
+            folder: dir.join("journal"),
+            open: None,
+            groups: None,
+            segments: None,
+            completions: bounded(0).1,
+            stopping: Arc::default(),
+            threads: Vec::new(),
+            lock: None,
         })
     }
 
@@ -115,7 +134,7 @@ impl FileStorage {
     fn file(&mut self, segment: SegmentNumber) -> Result<&File, StorageError> {
         if self.open.as_ref().is_none_or(|(open, _)| *open != segment) {
             let path = self.path(segment);
-            let file = OpenOptions::new().read(true).write(true).open(&path);
+            let file = OpenOptions::new().read(true).write(self.lock.is_some()).open(&path);
             self.open = Some((segment, file.map_err(|error| storage_error("open", &path, &error))?));
         }
         Ok(&self.open.as_ref().expect("opened above").1)
@@ -157,12 +176,12 @@ impl Storage for FileStorage {
     }
 
     fn prepare_segment(&mut self, segment: SegmentNumber, bytes: u64) {
-        let queue = self.segments.as_ref().expect("open until dropped");
+        let queue = self.segments.as_ref().expect("the folder was opened for writing");
         queue.try_send(Segment { number: segment, bytes }).expect("one segment is prepared at a time");
     }
 
     fn submit(&mut self, segment: SegmentNumber, offset: u64, group: GroupBuffer) {
-        let queue = self.groups.as_ref().expect("open until dropped");
+        let queue = self.groups.as_ref().expect("the folder was opened for writing");
         queue.try_send(Group { segment, offset, buffer: group }).expect("one group is written at a time");
     }
 
@@ -339,32 +358,39 @@ fn lock_folder(dir: &Path) -> Result<File, OpenError> {
 
 /// A folder is ours when it says so, or when it has no journal yet; then it is made to say so.
 fn check_version(dir: &Path) -> Result<(), OpenError> {
-    let path = dir.join("VERSION");
-    let expected = format!("joulebook data {DATA_VERSION}\n");
-    match std::fs::read(&path) {
-        Ok(found) if found == expected.as_bytes() => return Ok(()),
-        Ok(found) => {
-            let text = String::from_utf8_lossy(&found[..found.len().min(40)]).trim().to_owned();
-            let found = text.strip_prefix("joulebook data ").unwrap_or(&text).to_owned();
-            return Err(OpenError::Version { dir: dir.to_owned(), found });
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(io_error("read", &path, error)),
+    if read_version(dir)? {
+        return Ok(());
     }
     if dir.join("journal").exists() {
         return Err(OpenError::NoVersion { dir: dir.to_owned() });
     }
+    let path = dir.join("VERSION");
     // Renamed into place, so a crash leaves the old state or the new one and never half a line.
     let unfinished = dir.join("VERSION.tmp");
     let create = || {
         let mut file =
             OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
-        file.write_all(expected.as_bytes())?;
+        writeln!(file, "joulebook data {DATA_VERSION}")?;
         file.sync_all()?;
         std::fs::rename(&unfinished, &path)?;
         sync_directory(dir)
     };
     create().map_err(|error| io_error("write", &path, error))
+}
+
+/// Whether the folder says that it is ours, in the one version that can be read; false when it says nothing.
+fn read_version(dir: &Path) -> Result<bool, OpenError> {
+    let path = dir.join("VERSION");
+    match std::fs::read(&path) {
+        Ok(found) if found == format!("joulebook data {DATA_VERSION}\n").as_bytes() => Ok(true),
+        Ok(found) => {
+            let text = String::from_utf8_lossy(&found[..found.len().min(40)]).trim().to_owned();
+            let found = text.strip_prefix("joulebook data ").unwrap_or(&text).to_owned();
+            Err(OpenError::Version { dir: dir.to_owned(), found })
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(io_error("read", &path, error)),
+    }
 }
 
 fn io_error(doing: &'static str, path: &Path, error: io::Error) -> OpenError {
@@ -447,7 +473,7 @@ mod tests {
     }
 
     fn records(dir: &Path) -> Result<Vec<Vec<u8>>, JournalError> {
-        let storage = open(dir, Parker::new().unparker()).unwrap();
+        let storage = FileStorage::open_read_only(dir).unwrap();
         let mut reader = JournalReader::new(storage, SHARD)?;
         let mut records = Vec::new();
         while let Some(batch) = reader.next_batch()? {
@@ -472,12 +498,11 @@ mod tests {
                 daemon.commit(&record);
                 expected.push(record);
             }
+            assert_eq!(records(dir.path()).unwrap(), expected, "life {life}, beside the daemon");
             if life % 2 == 0 {
                 daemon.stop();
-            } else {
-                drop(daemon);
+                assert_eq!(records(dir.path()).unwrap(), expected, "life {life}");
             }
-            assert_eq!(records(dir.path()).unwrap(), expected, "life {life}");
         }
         assert!(segment(&dir, 5).exists(), "several segments were used");
     }
@@ -519,8 +544,9 @@ mod tests {
             assert!(error.to_string().contains("uses version 1"));
         }
         std::fs::remove_file(&version).unwrap();
-        let error = open(dir.path(), Parker::new().unparker()).unwrap_err();
-        assert!(matches!(error, OpenError::NoVersion { .. }));
+        for opened in [open(dir.path(), Parker::new().unparker()), FileStorage::open_read_only(dir.path())] {
+            assert!(matches!(opened.unwrap_err(), OpenError::NoVersion { .. }));
+        }
         std::fs::write(&version, "joulebook data 1\n").unwrap();
         assert_eq!(records(dir.path()).unwrap(), [b"order"]);
     }
