@@ -495,6 +495,20 @@ fn another_format_version_is_named() {
     assert!(error.to_string().contains("format 7") && error.to_string().contains("reads format 1"));
 }
 
+/// A journal of format 1 as it was first written. New versions of the format add a file; none is ever changed.
+const GOLDEN_V1: &[u8] = include_bytes!("../golden/v1.seg");
+
+#[test]
+fn the_format_is_what_it_always_was() {
+    let (disk, batches) = small_journal(true);
+    let bytes = disk.bytes(1);
+    let difference = bytes.iter().zip(GOLDEN_V1).position(|(now, golden)| now != golden);
+    assert_eq!((difference, bytes.len()), (None, GOLDEN_V1.len()), "first differing byte");
+    let disk = MemStorage::new();
+    disk.set_bytes(1, GOLDEN_V1.to_vec());
+    assert_eq!(read(&disk).unwrap(), records_of(&batches));
+}
+
 #[test]
 fn records_that_look_like_a_group_do_not_fool_the_cut() {
     // A participant sends what would be a group header of this journal, if only its random name were known.
