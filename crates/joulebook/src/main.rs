@@ -4,6 +4,7 @@
 mod admin;
 mod bench;
 mod config;
+mod connect;
 mod demo;
 mod replay;
 mod serve;

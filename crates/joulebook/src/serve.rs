@@ -2,11 +2,11 @@
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::Args;
 use joulebook_server::config::{Config, Layer, Override};
-use joulebook_server::{Daemon, Health};
+use joulebook_server::{Daemon, Health, Label};
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -92,7 +92,8 @@ pub fn run(args: ServeArgs) -> Result<(), Failure> {
         let _context = runtime.enter();
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
     };
-    let daemon = Daemon::start(&config)?;
+    let label = Label { scenario: "joulebook serve".into(), seed: None };
+    let daemon = Daemon::start(&config, label)?;
     print_banner(&daemon);
     if let Some(path) = &args.ports_file {
         write_ports(path, &daemon)?;
@@ -112,7 +113,7 @@ pub fn run(args: ServeArgs) -> Result<(), Failure> {
         return Err(Failure::new(what));
     }
     let stopping = Instant::now();
-    let stopped = daemon.stop(Duration::from_secs(5))?;
+    let stopped = daemon.stop()?;
     println!("stopped at sequence {} in {} ms", stopped.last_seq, stopping.elapsed().as_millis());
     Ok(())
 }

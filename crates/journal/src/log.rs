@@ -35,6 +35,37 @@ pub trait CommandLog {
     fn is_stopped(&self) -> bool;
 }
 
+/// So that what runs the exchange need not be generic over which log was chosen at start.
+impl<L: CommandLog + ?Sized> CommandLog for Box<L> {
+    fn propose(&mut self, term: Term, batch: Batch) -> Result<Ticket, Refused> {
+        (**self).propose(term, batch)
+    }
+
+    fn poll(&mut self, now: TimeNs, out: &mut Vec<LogEvent>) {
+        (**self).poll(now, out);
+    }
+
+    fn next_deadline(&self) -> Option<TimeNs> {
+        (**self).next_deadline()
+    }
+
+    fn batch_bytes_max(&self) -> usize {
+        (**self).batch_bytes_max()
+    }
+
+    fn compact(&mut self, upto: SeqNum, snapshot: SnapshotId) -> Result<(), LogFault> {
+        (**self).compact(upto, snapshot)
+    }
+
+    fn shutdown(&mut self) {
+        (**self).shutdown();
+    }
+
+    fn is_stopped(&self) -> bool {
+        (**self).is_stopped()
+    }
+}
+
 /// What a log tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogEvent {

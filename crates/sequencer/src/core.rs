@@ -152,17 +152,19 @@ impl<L: CommandLog, C: Clock, O: CoreObserver> Core<L, C, O> {
         self.propose(batch);
     }
 
-    /// Takes no more commands; what was taken is finished. Done when [`Self::is_drained`].
+    /// Takes no more commands; what was taken is finished.
     pub fn begin_shutdown(&mut self) {
         self.draining = true;
     }
 
-    /// After [`Self::begin_shutdown`]: everything taken is durable and its events are in the rings.
-    pub fn is_drained(&self) -> bool {
-        self.draining && self.refused.is_none() && self.outputs.is_empty()
+    /// Everything that was sent so far is durable and its events are in the rings.
+    pub fn is_settled(&mut self) -> bool {
+        self.refused.is_none()
+            && self.outputs.is_empty()
+            && self.ingress.iter_mut().all(|ring| ring.is_empty())
     }
 
-    /// After [`Self::is_drained`]: lets the log write its closing marker. [`Self::turn`] until [`Self::is_closed`].
+    /// After [`Self::is_settled`]: lets the log write its closing marker. [`Self::turn`] until [`Self::is_closed`].
     pub fn close_log(&mut self) {
         self.log.shutdown();
     }

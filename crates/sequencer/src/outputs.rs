@@ -26,6 +26,13 @@ pub struct Egress {
     pub bell: Arc<Doorbell>,
 }
 
+impl Egress {
+    /// No room now, and a reader that will make some. A reader that is gone holds nobody up: what it misses, it misses.
+    fn is_full(&mut self) -> bool {
+        self.ring.free() == 0 && !self.ring.is_abandoned()
+    }
+}
+
 /// The events of one batch, and how far they have been let out.
 struct Held {
     seq: SeqNum,
@@ -125,7 +132,7 @@ impl Outputs {
     /// A release would move something now.
     pub fn can_release(&mut self) -> bool {
         let durable = self.held.front().is_some_and(|held| held.seq <= self.committed);
-        durable && (!self.blocked || self.egress.iter_mut().all(|egress| egress.ring.free() > 0))
+        durable && (!self.blocked || !self.egress.iter_mut().any(Egress::is_full))
     }
 
     pub fn is_empty(&self) -> bool {
@@ -141,14 +148,12 @@ impl Outputs {
 fn offer(egress: &mut [Egress], touched: &mut [bool], destination: Destination, frame: &[u8]) -> bool {
     match destination {
         Destination::Public => {
-            if egress.iter_mut().any(|egress| egress.ring.free() == 0) {
+            if egress.iter_mut().any(Egress::is_full) {
                 return false;
             }
             let event = EventFrame::new(None, frame);
             for (egress, touched) in egress.iter_mut().zip(touched) {
-                let pushed = egress.ring.try_push(event);
-                assert!(pushed.is_ok(), "room was seen a moment ago and only we write");
-                *touched = true;
+                *touched |= egress.ring.try_push(event).is_ok();
             }
             true
         }
@@ -159,9 +164,11 @@ fn offer(egress: &mut [Egress], touched: &mut [bool], destination: Destination, 
                 // A connection of an earlier process with more gateways: nobody is there to read.
                 return true;
             };
-            let pushed = egress.ring.try_push(EventFrame::new(Some(connection), frame)).is_ok();
-            touched[gateway] |= pushed;
-            pushed
+            if egress.is_full() {
+                return false;
+            }
+            touched[gateway] |= egress.ring.try_push(EventFrame::new(Some(connection), frame)).is_ok();
+            true
         }
     }
 }

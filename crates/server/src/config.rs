@@ -34,8 +34,6 @@ pub struct DataConfig {
 pub struct GatewayConfig {
     pub listen: SocketAddr,
     pub operator_listen: SocketAddr,
-    /// Gateway threads of the threaded wiring.
-    pub threads: u16,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
@@ -61,11 +59,11 @@ pub struct EngineConfig {
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum Wiring {
-    /// Inline when there are fewer cores than gateway threads, core and journal need, one left for others.
+    /// Inline when there are fewer cores than gateway, core, journal and one other would keep busy.
     Auto,
     /// Gateway and core take turns on one thread.
     Inline,
-    /// Gateway threads and a core thread, rings between.
+    /// A gateway thread and a core thread, rings between.
     Threaded,
 }
 
@@ -187,7 +185,6 @@ impl Config {
 
     fn check(&self) -> Result<(), ConfigError> {
         let positive = [
-            ("gateway.threads", u32::from(self.gateway.threads)),
             ("engine.accounts_max", self.engine.accounts_max),
             ("engine.sessions_max", self.engine.sessions_max),
             ("engine.instruments_max", self.engine.instruments_max),
@@ -208,16 +205,16 @@ impl Config {
         let segment_mib = self.journal.segment_mib;
         if !(1..=4_096).contains(&segment_mib) {
             let what = "must be between 1 and 4096";
-            return Err(ConfigError::Value { key: "journal.segment_mib", value: segment_mib.to_string(), what });
+            return Err(ConfigError::Value {
+                key: "journal.segment_mib",
+                value: segment_mib.to_string(),
+                what,
+            });
         }
         if self.limits.unread_bytes < 64 << 10 {
             let what = "must be at least 65536";
             let value = self.limits.unread_bytes.to_string();
             return Err(ConfigError::Value { key: "limits.unread_bytes", value, what });
-        }
-        if self.gateway.threads > 64 {
-            let value = self.gateway.threads.to_string();
-            return Err(ConfigError::Value { key: "gateway.threads", value, what: "must be at most 64" });
         }
         Ok(())
     }
@@ -239,9 +236,9 @@ fn parse_file(path: &Path, text: &str) -> Result<Table, ConfigError> {
         let line = text[..offset.min(text.len())].matches('\n').count() + 1;
         ConfigError::File { path: path.to_owned(), line, what }
     };
-    let table: Table = text
-        .parse()
-        .map_err(|error: toml::de::Error| at(error.span().map_or(0, |span| span.start), error.message().into()))?;
+    let table: Table = text.parse().map_err(|error: toml::de::Error| {
+        at(error.span().map_or(0, |span| span.start), error.message().into())
+    })?;
     let defaults = default_table();
     for (section, values) in &table {
         let offset = text.find(&format!("[{section}]")).unwrap_or(0);
@@ -362,10 +359,22 @@ mod tests {
     fn later_layers_win() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("joulebook.toml");
-        std::fs::write(&path, "[http]\nlisten = \"127.0.0.1:1\"\n[journal]\nsegment_mib = 8\nack = \"memory\"\n").unwrap();
-        let vars = [("JOULEBOOK_HTTP__LISTEN", "127.0.0.1:2"), ("JOULEBOOK_JOURNAL__SEGMENT_MIB", "16"), ("HOME", "/")];
+        std::fs::write(
+            &path,
+            "[http]\nlisten = \"127.0.0.1:1\"\n[journal]\nsegment_mib = 8\nack = \"memory\"\n",
+        )
+        .unwrap();
+        let vars = [
+            ("JOULEBOOK_HTTP__LISTEN", "127.0.0.1:2"),
+            ("JOULEBOOK_JOURNAL__SEGMENT_MIB", "16"),
+            ("HOME", "/"),
+        ];
         let mut overrides = Config::environment(vars.iter().map(|(k, v)| (k.to_string(), v.to_string())));
-        let flag = Override { layer: Layer::Flag("--http".into()), key: "http.listen".into(), value: "127.0.0.1:3".into() };
+        let flag = Override {
+            layer: Layer::Flag("--http".into()),
+            key: "http.listen".into(),
+            value: "127.0.0.1:3".into(),
+        };
         overrides.push(flag);
         let config = Config::load(Some(&path), &overrides).unwrap();
         assert_eq!(config.http.listen.port(), 3);
@@ -390,8 +399,15 @@ mod tests {
             assert!(error.contains(expected), "{text:?} gave: {error}");
             assert!(!error.contains('\n'), "one line per problem: {error}");
         }
-        let bad = Override { layer: Layer::Environment("JOULEBOOK_GATEWAY__LISTN".into()), key: "gateway.listn".into(), value: "x".into() };
+        let bad = Override {
+            layer: Layer::Environment("JOULEBOOK_GATEWAY__LISTN".into()),
+            key: "gateway.listn".into(),
+            value: "x".into(),
+        };
         let error = Config::load(None, &[bad]).unwrap_err().to_string();
-        assert!(error.contains("JOULEBOOK_GATEWAY__LISTN: unknown key `listn`: did you mean `listen`?"), "{error}");
+        assert!(
+            error.contains("JOULEBOOK_GATEWAY__LISTN: unknown key `listn`: did you mean `listen`?"),
+            "{error}"
+        );
     }
 }

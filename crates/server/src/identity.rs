@@ -42,7 +42,8 @@ pub enum IdentityError {
 
 /// Reads the certificates of `dir`, or makes a CA of our own and a leaf for localhost.
 pub fn tls_identity(dir: &Path) -> Result<TlsIdentity, IdentityError> {
-    let (ca_path, leaf_path, key_path) = (dir.join("ca.pem"), dir.join("tls/leaf.pem"), dir.join("tls/leaf.key"));
+    let (ca_path, leaf_path, key_path) =
+        (dir.join("ca.pem"), dir.join("tls/leaf.pem"), dir.join("tls/leaf.key"));
     if !key_path.exists() {
         make_certificates(dir, &ca_path, &leaf_path, &key_path)?;
     }
@@ -59,7 +60,12 @@ pub fn tls_identity(dir: &Path) -> Result<TlsIdentity, IdentityError> {
     Ok(TlsIdentity { leaf, key, leaf_sha256, ca_path })
 }
 
-fn make_certificates(dir: &Path, ca_path: &Path, leaf_path: &Path, key_path: &Path) -> Result<(), IdentityError> {
+fn make_certificates(
+    dir: &Path,
+    ca_path: &Path,
+    leaf_path: &Path,
+    key_path: &Path,
+) -> Result<(), IdentityError> {
     make_dir(&dir.join("tls"))?;
     let ca_key = KeyPair::generate()?;
     let mut ca = CertificateParams::new(Vec::<String>::new())?;
@@ -88,11 +94,32 @@ pub fn account_key(dir: &Path, account: u32, name: &str) -> Result<[u8; 32], Ide
     let path = dir.join("keys").join(format!("{name}.key"));
     if !path.exists() {
         make_dir(&dir.join("keys"))?;
-        let mut seed = [0; 32];
-        SystemRandom::new().fill(&mut seed).map_err(|_| IdentityError::Random)?;
-        write_new(&path, key_file_text(account, name, &seed).as_bytes(), 0o600)?;
+        write_new(&path, key_file_text(account, name, &random()?).as_bytes(), 0o600)?;
     }
     public_key(&path)
+}
+
+/// Secret of the QUIC endpoint, kept over restarts: it tells clients at once that their old connections are gone.
+pub fn reset_key(dir: &Path) -> Result<[u8; 32], IdentityError> {
+    let path = dir.join("tls/reset.key");
+    if !path.exists() {
+        make_dir(&dir.join("tls"))?;
+        let hex: String = random::<32>()?.iter().map(|byte| format!("{byte:02x}")).collect();
+        write_new(&path, hex.as_bytes(), 0o600)?;
+    }
+    parse_hex(read_secret(&path)?.trim())
+        .ok_or(IdentityError::Key { path, what: "it does not hold 64 hex digits" })
+}
+
+/// A number that nobody can guess.
+pub fn random_u64() -> Result<u64, IdentityError> {
+    Ok(u64::from_le_bytes(random()?))
+}
+
+fn random<const N: usize>() -> Result<[u8; N], IdentityError> {
+    let mut bytes = [0; N];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| IdentityError::Random)?;
+    Ok(bytes)
 }
 
 /// The text of a key file.
@@ -104,7 +131,10 @@ pub fn key_file_text(account: u32, name: &str, seed: &[u8; 32]) -> String {
 fn public_key(path: &Path) -> Result<[u8; 32], IdentityError> {
     let bad = |what| IdentityError::Key { path: path.to_owned(), what };
     let text = read_secret(path)?;
-    let seed = text.lines().find_map(|line| line.strip_prefix("seed ")).ok_or_else(|| bad("it has no `seed` line"))?;
+    let seed = text
+        .lines()
+        .find_map(|line| line.strip_prefix("seed "))
+        .ok_or_else(|| bad("it has no `seed` line"))?;
     let seed = parse_hex(seed.trim()).ok_or_else(|| bad("the seed is not 64 hex digits"))?;
     let pair = Ed25519KeyPair::from_seed_unchecked(&seed).map_err(|_| bad("the seed is no Ed25519 key"))?;
     pair.public_key().as_ref().try_into().map_err(|_| bad("the public key has the wrong length"))
@@ -148,8 +178,12 @@ fn write_new(path: &Path, contents: &[u8], mode: u32) -> Result<(), IdentityErro
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fail("replace")(error)),
         _ => {}
     }
-    let mut file =
-        fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside).map_err(fail("create"))?;
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(&beside)
+        .map_err(fail("create"))?;
     file.write_all(contents).and_then(|()| file.sync_all()).map_err(fail("write"))?;
     fs::rename(&beside, path).map_err(fail("create"))
 }

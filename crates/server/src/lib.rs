@@ -3,4 +3,17 @@
 
 pub mod config;
 pub mod identity;
+pub mod recovery;
 pub mod storage;
+
+mod clock;
+mod control;
+mod daemon;
+mod genesis;
+mod metered;
+mod observer;
+mod tap;
+mod wiring;
+
+pub use control::Health;
+pub use daemon::{Daemon, Info, Label, StartError, StopError, Stopped};

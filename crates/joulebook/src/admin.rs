@@ -1,0 +1,267 @@
+//! `joulebook admin`: the operator's, issuer's, seller's and meter's requests, one command each.
+
+use clap::{Args, Subcommand};
+use joulebook_client::{Client, ClientConfig};
+use joulebook_protocol::Command;
+use joulebook_protocol::messages::{
+    DeliverSlot, DepositCredits, ListInstrument, MintCredits, OpenAccount, RegisterCapacity, RetireCredits, SetYield, pad_text,
+};
+use joulebook_types::{AccountId, ClassCode, ClientOrderId, MicroEc, ModelId, Price, Role, Roles, Symbol, TimeNs, Yield};
+
+use crate::Failure;
+use crate::connect::{Endpoint, FolderArgs};
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  joulebook admin list H200S.DE.20261224T1400.H --tick 0.01 --accelerators 8
+  joulebook admin yield H200S 15387 --model 1 --name llama2-70b/server
+  joulebook admin open-account 20 --roles seller,maker --public-key HEX --name dora
+  joulebook admin mint 1000000 --attestation 77
+  joulebook admin deposit 10 50000
+  joulebook admin register H200S.DE.20261224T1400.H 320 --as alice
+  joulebook admin deliver H200S.DE.20261224T1400.H")]
+pub struct AdminArgs {
+    #[command(flatten)]
+    folder: FolderArgs,
+    #[command(subcommand)]
+    command: AdminCommand,
+}
+
+#[derive(Subcommand)]
+enum AdminCommand {
+    /// List an instrument (operator).
+    List {
+        symbol: Symbol,
+        /// Smallest price step, in EC per accelerator-hour.
+        #[arg(long, default_value = "0.01")]
+        tick: Price,
+        /// Accelerators in one lot.
+        #[arg(long, default_value_t = 8)]
+        accelerators: u16,
+        /// Lowest price; the tick if not given.
+        #[arg(long)]
+        band_low: Option<Price>,
+        /// Highest price.
+        #[arg(long, default_value = "1000000")]
+        band_high: Price,
+        /// Trading ends this many minutes before the window starts.
+        #[arg(long, default_value_t = 5)]
+        gate_minutes: u32,
+        /// The most lots of one order.
+        #[arg(long, default_value_t = 1_000_000)]
+        max_lots: u32,
+        /// In millionths of the notional.
+        #[arg(long, default_value_t = 0)]
+        taker_fee_ppm: i32,
+        /// In millionths of the notional.
+        #[arg(long, default_value_t = 0)]
+        maker_fee_ppm: i32,
+    },
+    /// Open an account (operator). `joulebook account new-key` makes a key.
+    OpenAccount {
+        account: u32,
+        /// Comma separated: issuer, seller, buyer, maker, meter.
+        #[arg(long, value_delimiter = ',', required = true)]
+        roles: Vec<String>,
+        /// Ed25519 public key, 64 hex digits.
+        #[arg(long)]
+        public_key: String,
+        #[arg(long, default_value = "")]
+        name: String,
+        /// Accounts of one non-zero group never trade with each other.
+        #[arg(long, default_value_t = 0)]
+        group: u32,
+    },
+    /// Set the tokens that a class yields, in kilo-tokens per accelerator-hour (operator). Zero removes it.
+    Yield {
+        class: ClassCode,
+        ktok_per_hour: u32,
+        #[arg(long, default_value_t = 1)]
+        model: u16,
+        #[arg(long, default_value = "")]
+        name: String,
+    },
+    /// Create energy credits (issuer).
+    Mint {
+        amount: MicroEc,
+        /// Number of the proof of the energy behind them.
+        #[arg(long, default_value_t = 0)]
+        attestation: u64,
+    },
+    /// Destroy free energy credits (issuer).
+    Retire { amount: MicroEc },
+    /// Move free credits of the issuer to an account (issuer).
+    Deposit { account: u32, amount: MicroEc },
+    /// Register accelerators for every quarter hour of the symbol's window (seller).
+    Register {
+        symbol: Symbol,
+        accelerators: u32,
+        /// Whose key: a name in the folder's `keys`.
+        #[arg(long = "as", default_value = "alice")]
+        who: String,
+    },
+    /// Say that the symbol's window was delivered: the sellers get what waited in escrow (meter).
+    Deliver { symbol: Symbol },
+}
+
+/// A request and who must send it.
+struct Order {
+    endpoint: Endpoint,
+    key: String,
+    commands: Vec<Command>,
+    done: String,
+}
+
+pub fn run(args: AdminArgs) -> Result<(), Failure> {
+    let order = order(&args.command)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let folder = args.folder.open()?;
+        let venue = folder.venue(order.endpoint)?;
+        let (client, _events) = Client::connect(ClientConfig::new(venue, folder.key(&order.key)?)).await?;
+        let mut result = 0;
+        for command in order.commands {
+            result = client.request(|id| numbered(command, id)).await?.result;
+        }
+        client.close().await;
+        println!("{}", order.done.replace("{result}", &result.to_string()));
+        Ok(())
+    })
+}
+
+fn order(command: &AdminCommand) -> Result<Order, Failure> {
+    let from = |endpoint, key: &str, command: Command, done: String| Order {
+        endpoint,
+        key: key.into(),
+        commands: vec![command],
+        done,
+    };
+    Ok(match command {
+        AdminCommand::List { symbol, .. } => {
+            let done = format!("{symbol} is instrument {{result}}");
+            from(Endpoint::Operator, "operator", Command::ListInstrument(listing(command, symbol)), done)
+        }
+        AdminCommand::OpenAccount { account, roles, public_key, name, group } => {
+            let open = OpenAccount {
+                account: AccountId::new(*account),
+                roles: parse_roles(roles)?.bits(),
+                self_trade_group: *group,
+                public_key: parse_key(public_key)?,
+                name: pad_text(name),
+                ..OpenAccount::default()
+            };
+            from(Endpoint::Operator, "operator", Command::OpenAccount(open), format!("account {account} is open"))
+        }
+        AdminCommand::Yield { class, ktok_per_hour, model, name } => {
+            let set = SetYield {
+                class: *class,
+                yield_ktok: Yield::new(*ktok_per_hour),
+                model: ModelId::new(*model),
+                model_name: pad_text(name),
+                ..SetYield::default()
+            };
+            let done = format!("{class} yields {ktok_per_hour} ktok per accelerator-hour of model {model}");
+            from(Endpoint::Operator, "operator", Command::SetYield(set), done)
+        }
+        AdminCommand::Mint { amount, attestation } => {
+            let mint = MintCredits { amount: *amount, attestation: *attestation, ..MintCredits::default() };
+            from(Endpoint::Public, "issuer", Command::MintCredits(mint), format!("minted {amount} EC"))
+        }
+        AdminCommand::Retire { amount } => {
+            let retire = RetireCredits { amount: *amount, ..RetireCredits::default() };
+            from(Endpoint::Public, "issuer", Command::RetireCredits(retire), format!("retired {amount} EC"))
+        }
+        AdminCommand::Deposit { account, amount } => {
+            let deposit = DepositCredits { amount: *amount, to: AccountId::new(*account), ..DepositCredits::default() };
+            let done = format!("deposited {amount} EC to account {account}");
+            from(Endpoint::Public, "issuer", Command::DepositCredits(deposit), done)
+        }
+        AdminCommand::Register { symbol, accelerators, who } => {
+            let register = RegisterCapacity {
+                class: symbol.class,
+                area: symbol.area,
+                start_minute: symbol.window.start_minute(),
+                window_minutes: symbol.window.minutes(),
+                accelerators: *accelerators,
+                ..RegisterCapacity::default()
+            };
+            let done = format!("registered {accelerators} accelerators for {symbol}");
+            from(Endpoint::Public, who, Command::RegisterCapacity(register), done)
+        }
+        AdminCommand::Deliver { symbol } => {
+            let deliver = |slot| {
+                Command::DeliverSlot(DeliverSlot { class: symbol.class, area: symbol.area, slot, ..DeliverSlot::default() })
+            };
+            Order {
+                endpoint: Endpoint::Public,
+                key: "meter".into(),
+                commands: symbol.window.slots().map(deliver).collect(),
+                done: format!("delivered {symbol}"),
+            }
+        }
+    })
+}
+
+fn listing(command: &AdminCommand, symbol: &Symbol) -> ListInstrument {
+    let AdminCommand::List { tick, accelerators, band_low, band_high, gate_minutes, max_lots, taker_fee_ppm, maker_fee_ppm, .. } =
+        command
+    else {
+        unreachable!("called for listings only");
+    };
+    ListInstrument {
+        class: symbol.class,
+        area: symbol.area,
+        start_minute: symbol.window.start_minute(),
+        window_minutes: symbol.window.minutes(),
+        accelerators_per_lot: *accelerators,
+        tick: *tick,
+        band_low: band_low.unwrap_or(*tick),
+        band_high: *band_high,
+        opens: TimeNs::ZERO,
+        gate: TimeNs::from_minutes(symbol.window.start_minute().saturating_sub(*gate_minutes)),
+        qty_max: *max_lots,
+        taker_fee_ppm: *taker_fee_ppm,
+        maker_fee_ppm: *maker_fee_ppm,
+        ..ListInstrument::default()
+    }
+}
+
+/// `command` with its client order id, which only the session knows.
+fn numbered(command: Command, id: ClientOrderId) -> Command {
+    match command {
+        Command::ListInstrument(list) => ListInstrument { client_order_id: id, ..list }.into(),
+        Command::OpenAccount(open) => OpenAccount { client_order_id: id, ..open }.into(),
+        Command::SetYield(set) => SetYield { client_order_id: id, ..set }.into(),
+        Command::MintCredits(mint) => MintCredits { client_order_id: id, ..mint }.into(),
+        Command::RetireCredits(retire) => RetireCredits { client_order_id: id, ..retire }.into(),
+        Command::DepositCredits(deposit) => DepositCredits { client_order_id: id, ..deposit }.into(),
+        Command::RegisterCapacity(register) => RegisterCapacity { client_order_id: id, ..register }.into(),
+        Command::DeliverSlot(deliver) => DeliverSlot { client_order_id: id, ..deliver }.into(),
+        other => unreachable!("{} is no admin request", other.name()),
+    }
+}
+
+fn parse_roles(names: &[String]) -> Result<Roles, Failure> {
+    let mut roles = Roles::NONE;
+    for name in names {
+        let role = Role::ALL.iter().find(|role| role.name() == name);
+        let role = role.ok_or_else(|| {
+            let known: Vec<&str> = Role::ALL.iter().map(|role| role.name()).collect();
+            Failure::new(format!("unknown role `{name}`: choose from {}", known.join(", ")))
+        })?;
+        roles = roles.with(*role);
+    }
+    Ok(roles)
+}
+
+fn parse_key(hex: &str) -> Result<[u8; 32], Failure> {
+    let mut key = [0; 32];
+    let valid = hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !valid {
+        return Err(Failure::new("the public key is not 64 hex digits"));
+    }
+    for (index, byte) in key.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&hex[index * 2..index * 2 + 2], 16)?;
+    }
+    Ok(key)
+}

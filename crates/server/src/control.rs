@@ -1,0 +1,67 @@
+//! What the daemon's threads tell each other besides commands and events.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use joulebook_rings::Wake;
+use tokio::sync::watch;
+
+/// How the exchange is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    Running,
+    /// It stopped acknowledging; the text says why.
+    Faulted(String),
+}
+
+/// Shared by all threads of a daemon.
+pub struct Control {
+    stop: AtomicBool,
+    health: watch::Sender<Health>,
+    /// Whoever must look at `stop`.
+    wakers: Mutex<Vec<Arc<dyn Wake>>>,
+}
+
+impl Control {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            stop: AtomicBool::new(false),
+            health: watch::Sender::new(Health::Running),
+            wakers: Mutex::default(),
+        })
+    }
+
+    pub fn wake_on_stop(&self, waker: Arc<dyn Wake>) {
+        self.wakers.lock().unwrap_or_else(PoisonError::into_inner).push(waker);
+    }
+
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+        for waker in self.wakers.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            waker.wake();
+        }
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+
+    /// The first fault counts.
+    pub fn fault(&self, what: String) {
+        self.health.send_if_modified(|health| {
+            let first = *health == Health::Running;
+            if first {
+                *health = Health::Faulted(what);
+            }
+            first
+        });
+    }
+
+    pub fn health(&self) -> Health {
+        self.health.borrow().clone()
+    }
+
+    pub fn watch(&self) -> watch::Receiver<Health> {
+        self.health.subscribe()
+    }
+}

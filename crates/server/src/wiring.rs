@@ -1,0 +1,179 @@
+//! Where the steps run: gateway and core in turns on one thread, or each on its own with rings between.
+//!
+//! Both wirings make the same steps in the same order; they differ in who sleeps where.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam::sync::Parker;
+use joulebook_engine::Engine;
+use joulebook_gateway::Gateway;
+use joulebook_journal::CommandLog;
+use joulebook_rings::{Doorbell, Wake};
+use joulebook_sequencer::{Core, Turn};
+use joulebook_sys::{EventFd, PollSet, Readiness};
+use joulebook_types::TimeNs;
+
+use crate::clock::SystemClock;
+use crate::control::Control;
+use crate::observer::MetricsObserver;
+
+/// The core over any log: the local journal, or memory for benchmarks.
+pub type ExchangeCore = Core<Box<dyn CommandLog + Send>, SystemClock, MetricsObserver>;
+
+/// How long a stopping exchange waits for peers to take what was sent to them.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// An eventfd as a waker: it stays readable until its thread drains it, so no wake is lost.
+pub struct FdWake(pub Arc<EventFd>);
+
+impl Wake for FdWake {
+    fn wake(&self) {
+        self.0.notify();
+    }
+}
+
+/// Gateway and core on this thread, until told to stop. Returns the engine as it was at the end.
+pub fn run_inline(mut gateway: Gateway, mut core: ExchangeCore, fd: &EventFd, control: &Control) -> Engine {
+    let mut goodbye: Option<Instant> = None;
+    loop {
+        let now = Instant::now();
+        let mut moved = gateway.turn(SystemClock.time(), now);
+        match core.turn() {
+            Turn::Busy => moved = true,
+            Turn::Idle => {}
+            Turn::Faulted => return fault(core, control),
+        }
+        if control.is_stopping() {
+            match goodbye {
+                None => {
+                    // What was received is finished first: its acknowledgements go out with the goodbye.
+                    if !moved && core.is_settled() {
+                        gateway.begin_shutdown();
+                        goodbye = Some(now + GOODBYE);
+                        moved = true;
+                    }
+                }
+                Some(deadline) => {
+                    if gateway.is_finished() || deadline <= now {
+                        return close(core, control, &|deadline| {
+                            let mut set = PollSet::new();
+                            wait_for(&mut set, fd, deadline);
+                        });
+                    }
+                }
+            }
+        }
+        if !moved && !gateway.has_work() {
+            let deadline = earliest(gateway.next_timeout(), core.next_deadline(), goodbye);
+            sleep_on_sockets(&gateway, fd, deadline);
+        }
+    }
+}
+
+/// The gateway's thread of the threaded wiring.
+pub fn run_gateway(mut gateway: Gateway, fd: &EventFd, bell: &Doorbell, control: &Control) {
+    let mut goodbye: Option<Instant> = None;
+    loop {
+        let now = Instant::now();
+        let moved = gateway.turn(SystemClock.time(), now);
+        if control.is_stopping() {
+            match goodbye {
+                None if !moved => {
+                    gateway.begin_shutdown();
+                    goodbye = Some(now + GOODBYE);
+                    continue;
+                }
+                Some(deadline) if gateway.is_finished() || deadline <= now => return,
+                None | Some(_) => {}
+            }
+        }
+        if !moved {
+            bell.prepare_sleep();
+            if !gateway.has_work() {
+                sleep_on_sockets(&gateway, fd, earliest(gateway.next_timeout(), None, goodbye));
+            }
+            bell.awake();
+        }
+    }
+}
+
+/// The core's thread of the threaded wiring. `gateways_done` blocks until every gateway thread has ended.
+pub fn run_core(
+    mut core: ExchangeCore,
+    parker: &Parker,
+    bell: &Doorbell,
+    control: &Control,
+    gateways_done: &dyn Fn() -> bool,
+) -> Engine {
+    loop {
+        match core.turn() {
+            Turn::Busy => continue,
+            Turn::Idle => {}
+            Turn::Faulted => return fault(core, control),
+        }
+        if control.is_stopping() && gateways_done() && core.is_settled() {
+            return close(core, control, &|deadline| park(parker, deadline));
+        }
+        bell.prepare_sleep();
+        if !core.has_work() {
+            // While stopping, a gateway that ends rings no bell: look again soon.
+            let soon = control.is_stopping().then(|| Instant::now() + Duration::from_millis(5));
+            park(parker, earliest(soon, core.next_deadline(), None));
+        }
+        bell.awake();
+    }
+}
+
+/// Makes everything durable and writes the closing marker. `wait` sleeps until the disk wakes it or a deadline comes.
+fn close(mut core: ExchangeCore, control: &Control, wait: &dyn Fn(Option<Instant>)) -> Engine {
+    core.begin_shutdown();
+    core.close_log();
+    while !core.is_closed() {
+        match core.turn() {
+            Turn::Faulted => return fault(core, control),
+            Turn::Busy => {}
+            Turn::Idle => wait(earliest(None, core.next_deadline(), None)),
+        }
+    }
+    core.into_engine()
+}
+
+fn fault(core: ExchangeCore, control: &Control) -> Engine {
+    let what = core.fault().map_or_else(|| "the exchange stopped".to_owned(), ToString::to_string);
+    control.fault(what);
+    core.into_engine()
+}
+
+fn sleep_on_sockets(gateway: &Gateway, fd: &EventFd, deadline: Option<Instant>) {
+    let mut set = PollSet::new();
+    for (socket, wants_write) in gateway.poll_fds() {
+        set.add(socket, if wants_write { Readiness::BOTH } else { Readiness::READABLE });
+    }
+    wait_for(&mut set, fd, deadline);
+}
+
+fn wait_for<'fd>(set: &mut PollSet<'fd>, fd: &'fd EventFd, deadline: Option<Instant>) {
+    set.add(fd.as_fd(), Readiness::READABLE);
+    let timeout = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    let timeout_ns = timeout.map(|timeout| u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX));
+    set.wait(timeout_ns).expect("our own descriptors can be waited for");
+    fd.drain();
+}
+
+fn park(parker: &Parker, deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => parker.park_deadline(deadline),
+        None => parker.park(),
+    }
+}
+
+/// The next moment at which somebody must turn: timers of the sockets, of the exchange, of the goodbye.
+fn earliest(socket: Option<Instant>, exchange: Option<TimeNs>, other: Option<Instant>) -> Option<Instant> {
+    let exchange = exchange.map(|due| {
+        let wait = due.raw().saturating_sub(SystemClock.time().raw());
+        Instant::now() + Duration::from_nanos(wait)
+    });
+    [socket, exchange, other].into_iter().flatten().min()
+}
