@@ -416,14 +416,14 @@ impl ServerSession {
         }
     }
 
-    /// Appends public frames, encoded already.
+    /// Appends public frames, encoded already. They do not make a slow consumer: whoever sends them looks at
+    /// [`Self::unsent`] first and leaves out what can be told later.
     pub fn send_frames(&mut self, frames: &[u8], now: Now) {
         if self.is_closed() {
             return;
         }
         self.output.frames(frames);
         self.liveness.sent(now.steady);
-        self.check_backlog(now);
     }
 
     /// Ends the session from our side, and tells the client why.
