@@ -93,13 +93,11 @@ impl Engine {
         let trade_group = self.accounts.trade_group(account);
         let order_id = self.next_order_id();
         let slot = (valid.time_in_force == TimeInForce::Gtc).then(|| {
-            let order = Order {
-                trade_group: trade_group.0,
-                instrument: valid.ix.raw(),
-                account: account.raw(),
-                post_only: valid.post_only,
-                ..Order::new(order_id, valid.side, new.price, new.qty)
-            };
+            let mut order = Order::new(order_id, valid.side, new.price, new.qty);
+            order.trade_group = trade_group.0;
+            order.instrument = valid.ix.raw();
+            order.account = account.raw();
+            order.post_only = valid.post_only;
             self.orders.open(&mut self.sessions, order, session, new.client_order_id)
         });
         Taker {

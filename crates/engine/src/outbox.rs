@@ -146,7 +146,7 @@ mod tests {
         let mut positions = Vec::new();
         for event_seq in 1..=5 {
             let event = RequestDone { result: event_seq, ..Default::default() };
-            let (position, entry) = outbox.push(SessionIx::new(0), previous, event_seq, &event);
+            let (position, entry) = outbox.push(SessionIx::NONE, previous, event_seq, &event);
             assert_eq!(entry.frame().len(), HEADER_BYTES + size_of::<RequestDone>());
             previous = position;
             positions.push(position);

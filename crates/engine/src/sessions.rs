@@ -15,10 +15,6 @@ pub(crate) struct SessionIx(u32);
 impl SessionIx {
     pub(crate) const NONE: Self = Self(u32::MAX);
 
-    pub(crate) const fn new(raw: u32) -> Self {
-        Self(raw)
-    }
-
     pub(crate) const fn raw(self) -> u32 {
         self.0
     }
