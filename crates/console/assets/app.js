@@ -10,12 +10,15 @@
 //               "ack_mode": "durable",           or "memory"
 //               "wiring": "inline",              or "threaded"
 //               "committed": 48110},             last sequence number that is durable
+//    "model": "llama2-70b/server",                the reference model of prices per Mtok, or null
 //    "vendors": [{"name": "NVIDIA", "price_per_mtok": 1.7547, "price_per_ah": 27.0,
-//                 "share": 0.54, "mtok": 1203.5}],   share of 1 and Mtok sold since the start
+//                 "share": 0.54, "mtok": 1203.5,       share of 1 and Mtok sold since the start
+//                 "share_10s": 0.61, "mtok_10s": 4.2}],   and in the last 10 s
 //    "instruments": [{"id": 1, "symbol": "H200S.DE.20261124T1400.H", "bid": 26.9, "ask": 27.0, "last": 27.0}],
 //    "book": {"id": 1, "bids": [[26.9, 12, 3]], "asks": [[27.0, 5, 1]]},   [price, lots, orders], best first
 //    "tape": [{"t": 1795440000000, "symbol": "…", "price": 27.0, "qty": 2, "side": "buy"}],   newest first, taker's side
-//    "latency_us": {"p50": 46.1, "p99": 118.0, "p999": 240.0},   order received to answer sent, last second
+//    "latency_us": {"p50": 46.1, "p99": 118.0, "p999": 240.0},   null when nothing was answered
+//    "latency_note": "Order received to answer sent, last second.",   what these are
 //    "counters": {"commands": 1, "trades": 1, "rejects": 1,      since the start
 //                 "connections": 1, "sessions": 1, "resting_orders": 1}}   now
 //
@@ -50,6 +53,7 @@ function duration(us) {
   return us < 1000 ? [number(us, us < 100 ? 1 : 0), "µs"] : [number(us / 1000, 1), "ms"];
 }
 
+const percent = (share, digits) => (share === null || share === undefined ? "–" : `${number(share * 100, digits)} %`);
 const clock = (ms) => new Date(ms).toISOString().slice(11, 19);
 
 // ---- elements ----
@@ -181,6 +185,7 @@ function showHeader(frame) {
   const { scenario, seed, ack_mode, wiring } = frame.engine;
   byId("scenario").textContent = [scenario, seed === undefined || seed === null ? null : `seed ${seed}`].filter(Boolean).join(" · ");
   byId("seq").textContent = number(frame.seq);
+  byId("model").textContent = frame.model ?? "the reference model";
   const behind = Math.max(0, frame.seq - frame.engine.committed);
   const promise = ack_mode === "durable" ? "answers wait for the journal's sync" : "answers do not wait for the disk";
   byId("journal").textContent =
@@ -193,15 +198,21 @@ function showVendors(vendors) {
     price.append(" ", element("small", { text: "EC/Mtok" }));
     const card = element("div", { className: "vendor", children: [
       element("div", { className: "name", text: vendor.name }),
-      element("div", { className: "detail end", text: `${number(vendor.share === null ? null : vendor.share * 100, 1)} % of tokens` }),
+      element("div", { className: "detail end", text: `${number(vendor.mtok)} Mtok sold · ${percent(vendor.share, 1)}` }),
       price,
-      element("div", { className: "detail end", text: `${number(vendor.price_per_ah, 2)} EC/AH · ${number(vendor.mtok)} Mtok sold` }),
+      element("div", { className: "detail end", text: `${number(vendor.price_per_ah, 2)} EC/AH` }),
     ] });
     card.style.setProperty("--colour", `var(--${vendor.name.toLowerCase()})`);
     return card;
   });
   byId("vendors").replaceChildren(...cards);
   showShares(vendors);
+}
+
+function sharesNote(vendors) {
+  const recent = vendors.filter(({ share_10s }) => typeof share_10s === "number");
+  const lately = recent.map(({ name, share_10s }) => `${name} ${percent(share_10s, 0)}`).join(", ");
+  return `Share of the tokens sold since the start${lately ? `; in the last 10 s ${lately}` : ""}.`;
 }
 
 // Bars stay in place, so that their width can glide.
@@ -216,6 +227,7 @@ function showShares(vendors) {
     bar.style.padding = percent < 4 ? "0" : "";
     bar.textContent = percent < 14 ? "" : `${vendor.name} ${number(percent, 0)} %`;
   });
+  byId("shares-note").textContent = sharesNote(vendors);
   bars.setAttribute("aria-label", vendors.map((vendor) => `${vendor.name} ${number((vendor.share ?? 0) * 100, 1)} percent`).join(", "));
 }
 
@@ -288,7 +300,8 @@ function showTape(tape) {
     row([cell(clock(trade.t)), symbolCell(trade.symbol), cell(number(trade.price, 2)), cell(number(trade.qty)), cell(trade.side, trade.side)])));
 }
 
-function showLatency(latency) {
+function showLatency(latency, note) {
+  if (note) byId("latency-note").textContent = note;
   const of = (name, key) => figure(`latency ${name}`, ...duration(latency?.[key]));
   byId("latency").replaceChildren(of("p50", "p50"), of("p99", "p99"), of("p99.9", "p999"));
 }
@@ -319,7 +332,7 @@ function show(frame) {
   showInstruments(frame.instruments, frame.book?.id);
   if (frame.book) showBook(frame.book);
   showTape(frame.tape);
-  showLatency(frame.latency_us);
+  showLatency(frame.latency_us, frame.latency_note);
   showCounters(frame);
   addPoint(frame);
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use joulebook_console::{Check, Health, Latency, LatencySource};
 use joulebook_metrics::CommandOutcome;
-use joulebook_types::{Phase, Side};
+use joulebook_types::{InstrumentId, Phase, Side};
 use serde_json::{Value, json};
 use support::{B200, Bench, H200, Pushed, TPU, WebSocket};
 
@@ -274,6 +274,31 @@ fn frames_come_by_themselves_with_the_chosen_book() {
 }
 
 #[test]
+fn the_history_gets_a_point_every_second() {
+    let bench = Bench::start();
+    bench.feed(&support::price_war());
+    let mut socket = WebSocket::open(bench.console.address());
+    let history = (0..40)
+        .map(|_| {
+            socket.json();
+            bench.json("/api/history")
+        })
+        .find(|history| {
+            history["nvidia"].as_array().unwrap().iter().filter(|price| close(price, 0.844_869)).count() == 2
+        })
+        .expect("two seconds pass within forty frames");
+    let last = |name: &str| history[name].as_array().unwrap().last().unwrap().clone();
+    assert!(
+        close(&last("nvidia_ah"), 13.0)
+            && close(&last("google"), 0.923_076)
+            && close(&last("google_ah"), 12.0)
+    );
+    let times: Vec<u64> = history["t"].as_array().unwrap().iter().map(|t| t.as_u64().unwrap()).collect();
+    assert!(times.windows(2).all(|pair| pair[0] < pair[1]), "{times:?}");
+    bench.console.stop();
+}
+
+#[test]
 fn sockets_are_bounded_and_for_our_own_page() {
     let bench = Bench::start();
     let address = bench.console.address();
@@ -301,6 +326,25 @@ fn a_client_that_floods_is_dropped() {
     (0..200).for_each(|_| socket.send(r#"{"book":1}"#));
     let ended = (0..8).any(|_| !matches!(socket.receive(), Pushed::Json(_)));
     assert!(ended);
+    bench.console.stop();
+}
+
+#[test]
+fn a_client_that_does_not_read_is_dropped_and_slows_nobody() {
+    let bench = Bench::start();
+    // Frames of about a megabyte, so that the kernel's buffers are soon full.
+    let listed: Vec<_> = (1..12_000)
+        .map(|id| support::instrument(InstrumentId::new(id), "H200S.DE.20261124T1400.H", 8))
+        .collect();
+    bench.feed(&listed);
+    let mut silent = WebSocket::open(bench.console.address());
+    let mut reader = WebSocket::open(bench.console.address());
+    for _ in 0..24 {
+        assert_eq!(reader.json()["instruments"].as_array().unwrap().len(), listed.len());
+    }
+    let ended = (0..40).any(|_| matches!(silent.receive(), Pushed::End));
+    assert!(ended, "its frames go on");
+    reader.json();
     bench.console.stop();
 }
 

@@ -226,7 +226,7 @@ pub enum Pushed {
     Json(Value),
     /// With its code.
     Close(u16),
-    /// The connection ended without a close.
+    /// The connection ended without a close, perhaps in the middle of a frame.
     End,
 }
 
@@ -275,7 +275,9 @@ impl WebSocket {
             short => u64::from(short),
         };
         let mut payload = vec![0; length as usize];
-        self.0.read_exact(&mut payload).unwrap();
+        if self.0.read_exact(&mut payload).is_err() {
+            return Pushed::End;
+        }
         match start[0] {
             0x81 => Pushed::Json(serde_json::from_slice(&payload).unwrap()),
             0x88 => Pushed::Close(u16::from_be_bytes([payload[0], payload[1]])),
