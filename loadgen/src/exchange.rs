@@ -101,6 +101,8 @@ pub struct Exchange {
     pub gateway: SocketAddr,
     pub operator: SocketAddr,
     pub ca: CertificateDer<'static>,
+    /// What it printed until it was ready.
+    pub startup: Vec<String>,
     dir: PathBuf,
     child: Option<Engine>,
 }
@@ -111,7 +113,7 @@ struct Engine {
     output: Receiver<String>,
     program: PathBuf,
     /// Removed when dropped.
-    folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
 }
 
 /// What `--ports-file` holds.
@@ -132,6 +134,7 @@ impl Exchange {
                 gateway: target.gateway,
                 operator: target.operator,
                 ca: read_ca(&target.dir)?,
+                startup: Vec::new(),
                 dir: target.dir.clone(),
                 child: None,
             }),
@@ -164,19 +167,24 @@ impl Exchange {
             .spawn()
             .map_err(|error| failed(error.to_string()))?;
         let output = lines_of(child.stdout.take().expect("its standard output is piped"));
-        let mut engine = Engine { child, output, program: own.program.clone(), folder };
-        engine.await_ready(&log)?;
+        let mut engine = Engine { child, output, program: own.program.clone(), _folder: folder };
+        let startup = engine.await_ready(&log)?;
 
         let text = fs::read_to_string(&ports_file).map_err(BenchError::file("read", &ports_file))?;
         let ports: Ports = serde_json::from_str(&text)
             .map_err(|error| BenchError::content(&ports_file, error.to_string()))?;
         let ca = read_ca(&dir)?;
-        Ok(Self { gateway: ports.gateway, operator: ports.operator, ca, dir, child: Some(engine) })
+        let child = Some(engine);
+        Ok(Self { gateway: ports.gateway, operator: ports.operator, ca, startup, dir, child })
     }
 
     /// The key of a genesis account, such as `operator`.
     pub fn signer(&self, name: &str) -> Result<Signer, BenchError> {
         Signer::read(&self.dir.join("keys").join(format!("{name}.key")))
+    }
+
+    pub fn is_own(&self) -> bool {
+        self.child.is_some()
     }
 
     /// Of the child process; `None` for a target.
@@ -191,11 +199,19 @@ impl Exchange {
 }
 
 impl Engine {
-    fn await_ready(&mut self, log: &Path) -> Result<(), BenchError> {
+    /// What the exchange prints until it is ready.
+    fn await_ready(&mut self, log: &Path) -> Result<Vec<String>, BenchError> {
+        let mut lines = Vec::new();
         loop {
             let what = match self.output.recv_timeout(PATIENCE) {
-                Ok(line) if line.trim_start().starts_with("ready") => return Ok(()),
-                Ok(_) => continue,
+                Ok(line) => {
+                    let ready = line.trim_start().starts_with("ready");
+                    lines.push(line);
+                    if ready {
+                        return Ok(lines);
+                    }
+                    continue;
+                }
                 Err(RecvTimeoutError::Timeout) => "it did not say `ready` in time".to_owned(),
                 Err(RecvTimeoutError::Disconnected) => {
                     let status = self.child.wait()?;
@@ -236,7 +252,6 @@ impl Drop for Engine {
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
-        let _ = &self.folder;
     }
 }
 

@@ -19,6 +19,12 @@ pub(crate) trait Flow {
     fn command(&mut self, planned: &Planned, id: ClientOrderId) -> (Operation, Command);
 
     fn on_event(&mut self, session: usize, event: &Event);
+
+    /// Orders that rest, as far as the answers tell.
+    fn resting(&self) -> usize;
+
+    /// Requests that could not be what the plan wanted.
+    fn fallbacks(&self) -> u64;
 }
 
 /// Requests that one session may have unanswered. An exchange that is further behind is overloaded.

@@ -29,7 +29,7 @@ pub(crate) struct Mix {
     books: Vec<InstrumentId>,
     sessions: Vec<Resting>,
     /// Cancels and moves that found no acknowledged order and became new orders.
-    pub(crate) fallbacks: u64,
+    fallbacks: u64,
 }
 
 /// The orders of one session that are acknowledged and, as far as it knows, open.
@@ -125,11 +125,6 @@ impl Mix {
         Self { books, sessions: (0..sessions).map(|_| Resting::default()).collect(), fallbacks: 0 }
     }
 
-    /// Orders known to rest.
-    pub(crate) fn resting(&self) -> usize {
-        self.sessions.iter().map(|session| session.orders.len()).sum()
-    }
-
     fn new_order(&self, planned: &Planned, id: ClientOrderId, time_in_force: TimeInForce) -> Command {
         let side = side_of(usize::from(planned.session));
         let price = match time_in_force {
@@ -191,6 +186,14 @@ impl Flow for Mix {
             Event::OrderCanceled(canceled) => session.remove(canceled.client_order_id),
             _ => {}
         }
+    }
+
+    fn resting(&self) -> usize {
+        self.sessions.iter().map(|session| session.orders.len()).sum()
+    }
+
+    fn fallbacks(&self) -> u64 {
+        self.fallbacks
     }
 }
 
