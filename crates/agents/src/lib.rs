@@ -23,7 +23,7 @@ use joulebook_types::{InstrumentId, TimeNs};
 pub use actions::{Actions, Request};
 pub use buyer::{Buyer, BuyerConfig};
 pub use maker::{Maker, MakerConfig};
-pub use market::{Level, MarketView};
+pub use market::MarketView;
 pub use pricing::{Ask, Reprice, ceil_to_tick, floor_to_tick};
 pub use quote::{Change, QuoteBoard, Resting, Target};
 pub use random::Random;

@@ -1,14 +1,6 @@
+use joulebook_feed::{FeedReceiver, Level};
 use joulebook_protocol::messages::InstrumentDefinition;
-use joulebook_types::{ClassCode, InstrumentId, ModelId, Phase, Price, Side, Yield};
-
-/// One price of a book.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Level {
-    pub price: Price,
-    /// Lots, own orders included.
-    pub qty: u64,
-    pub orders: u32,
-}
+use joulebook_types::{ClassCode, InstrumentId, ModelId, Phase, Side, Yield};
 
 /// What an agent may know of the market: what every subscriber of the feed knows.
 pub trait MarketView {
@@ -28,6 +20,28 @@ pub trait MarketView {
 
     fn best(&self, instrument: InstrumentId, side: Side) -> Option<Level> {
         self.levels(instrument, side).next()
+    }
+}
+
+impl MarketView for FeedReceiver {
+    fn definitions(&self) -> Box<dyn Iterator<Item = &InstrumentDefinition> + '_> {
+        Box::new(self.markets().filter_map(|(_, market)| market.definition.as_ref()))
+    }
+
+    fn definition(&self, instrument: InstrumentId) -> Option<&InstrumentDefinition> {
+        self.market(instrument)?.definition.as_ref()
+    }
+
+    fn yield_of(&self, class: ClassCode, model: ModelId) -> Option<Yield> {
+        self.yields().get(class, model)
+    }
+
+    fn is_synced(&self, instrument: InstrumentId) -> bool {
+        self.market(instrument).is_some_and(|market| market.is_synced())
+    }
+
+    fn levels(&self, instrument: InstrumentId, side: Side) -> Box<dyn Iterator<Item = Level> + '_> {
+        Box::new(self.market(instrument).into_iter().flat_map(move |market| market.book.levels(side)))
     }
 }
 

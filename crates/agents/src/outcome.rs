@@ -87,6 +87,16 @@ impl Record {
         *lowest = Some(lowest.map_or(price, |lowest| lowest.min(price)));
     }
 
+    /// Trades so far.
+    pub fn trades(&self) -> u64 {
+        self.trades
+    }
+
+    /// Tokens that buyers took so far, per bloc, in kilo-tokens.
+    pub fn total_ktok(&self) -> [u64; 2] {
+        in_ktok(self.tokens(0))
+    }
+
     fn second(&mut self, second: usize) -> &mut Second {
         if self.seconds.len() <= second {
             self.seconds.resize_with(second + 1, Second::default);
@@ -113,14 +123,13 @@ impl Record {
             self.winner_takes_the_volume(winner, settled_tokens),
             self.no_trade_below(winner),
         ];
-        let ktok = |tokens: [u128; 2]| tokens.map(|tokens| u64::try_from(tokens / 60).unwrap_or(u64::MAX));
         Outcome {
             checks,
             winner: winner.map(|bloc| bloc.name),
             price_path: path.iter().map(|(_, price)| *price).collect(),
             settled_second: settled,
-            settled_ktok: ktok(settled_tokens),
-            total_ktok: ktok(self.tokens(0)),
+            settled_ktok: in_ktok(settled_tokens),
+            total_ktok: self.total_ktok(),
             trades: self.trades,
             notional: self.notional,
         }
@@ -238,6 +247,11 @@ fn settles_at_the_floor(path: &[(usize, TokenPrice)], settled: Option<usize>, en
             (_, None) => "no asks were seen".to_owned(),
         },
     }
+}
+
+/// From kilo-token minutes.
+fn in_ktok(tokens: [u128; 2]) -> [u64; 2] {
+    tokens.map(|tokens| u64::try_from(tokens / 60).unwrap_or(u64::MAX))
 }
 
 fn median(prices: &[TokenPrice]) -> Option<TokenPrice> {
