@@ -194,7 +194,6 @@ impl Floor {
             let (now, intake) = (self.now(), self.intake);
             let Some(stream) = self.streams.get(key) else { return };
             match stream.session.poll(now, intake) {
-                Some(ServerOutput::Command(command)) => self.ingress.push(command),
                 Some(output) => self.on_output(key, output),
                 None if self.read(key) => {}
                 None => break,

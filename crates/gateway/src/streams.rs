@@ -190,8 +190,10 @@ impl Stream {
 impl Subscribers for Streams {
     fn is_lagging(&self, subscriber: SubscriberId) -> bool {
         match self.slots.get(subscriber.0 as usize).and_then(|slot| slot.stream.as_deref()) {
+            // While the connection takes all that it is given, what is unsent is of this turn only.
             Some(stream) => {
-                self.feed_backlog_bytes < stream.session.unsent().len() || stream.session.is_closed()
+                let is_behind = self.feed_backlog_bytes < stream.session.unsent().len();
+                (stream.is_write_blocked && is_behind) || stream.session.is_closed()
             }
             None => true,
         }

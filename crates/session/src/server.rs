@@ -35,6 +35,8 @@ pub struct ServerSession {
     cancels: TokenBucket,
     input: FrameBuffer,
     output: OutBuffer,
+    /// The stream did not take all that it was last given.
+    is_stream_full: bool,
     close_reported: bool,
     frames_in: u64,
 }
@@ -52,7 +54,8 @@ pub struct SessionLimits {
     pub cancel_burst: u32,
     /// Bytes that were received and not acted upon.
     pub unhandled_bytes_max: usize,
-    /// Bytes that the client has not taken: beyond it, it is a slow consumer.
+    /// Bytes that wait although the client was offered them: beyond it, it is a slow consumer. What was not offered
+    /// yet, such as the events of one large mass cancel, may be four times as much.
     pub unsent_bytes_max: usize,
 }
 
@@ -159,6 +162,7 @@ impl ServerSession {
             cancels: TokenBucket::new(limits.cancels_per_s, limits.cancel_burst, now.steady),
             input: FrameBuffer::default(),
             output: OutBuffer::default(),
+            is_stream_full: false,
             close_reported: false,
             frames_in: 0,
         }
@@ -491,9 +495,10 @@ impl ServerSession {
         self.output.unsent()
     }
 
-    /// The stream took the first `count` bytes of [`Self::unsent`].
+    /// The stream was given [`Self::unsent`] and took the first `count` bytes.
     pub fn sent(&mut self, count: usize) {
         self.output.advance(count);
+        self.is_stream_full = !self.output.unsent().is_empty();
     }
 
     /// Account and session that were named in `Hello`, proven or not; `None` before it, after the end, and for
@@ -545,7 +550,11 @@ impl ServerSession {
     }
 
     fn check_backlog(&mut self, now: Now) {
-        if self.limits.unsent_bytes_max < self.output.unsent().len() {
+        let unsent_max = match self.is_stream_full {
+            true => self.limits.unsent_bytes_max,
+            false => self.limits.unsent_bytes_max.saturating_mul(4),
+        };
+        if unsent_max < self.output.unsent().len() {
             self.close(CloseReason::SlowConsumer, now);
         }
     }

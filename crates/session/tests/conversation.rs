@@ -5,7 +5,9 @@ use joulebook_protocol::messages::{
     OrderStatus, RequestRejected, SnapshotEnd, Stamp, Subscribe, Terminate,
 };
 use joulebook_protocol::pipe::CommandFrame;
-use joulebook_protocol::{CloseReason, Command, Event, Frame, FrameHeader, Message, RejectReason, encode};
+use joulebook_protocol::{
+    CloseReason, Command, Event, FrameHeader, Message, RejectReason, SequencedCommand, encode,
+};
 use joulebook_session::{
     ClientConfig, ClientOutput, ClientSession, Intake, Now, RequestError, ServerOutput, ServerSession,
     SessionLimits,
@@ -204,10 +206,8 @@ fn id(raw: u64) -> ClientOrderId {
     ClientOrderId::new(raw)
 }
 
-fn command_of(frame: &CommandFrame) -> Command {
-    let (frame, rest) = Frame::split(frame.frame()).unwrap().unwrap();
-    assert!(rest.is_empty());
-    Command::decode(&frame).unwrap()
+fn command_of(command: &CommandFrame) -> Command {
+    SequencedCommand::decode(command.record()).expect("a journal record").command
 }
 
 #[test]
