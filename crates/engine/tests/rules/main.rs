@@ -1,0 +1,23 @@
+//! Table tests of the engine's rules, one file a feature. All of them drive the boundary: commands in, events out, and
+//! a full recount after every command.
+
+mod admin;
+mod cancel;
+mod capacity;
+mod delivery;
+mod disconnect;
+mod exactly_once;
+mod holds;
+mod limits;
+mod market;
+mod mass_cancel;
+mod matching;
+mod origins;
+mod phases;
+mod published;
+mod queries;
+mod rejects;
+mod replace;
+mod self_trade;
+mod sessions;
+mod token_orders;
