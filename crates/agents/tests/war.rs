@@ -292,7 +292,8 @@ fn fight(war: PriceWar, seconds: u32) -> (Outcome, Market) {
 
 #[test]
 fn the_lower_floor_wins_whoever_has_it() {
-    let cases: [(&str, fn(&mut PriceWar), &str, usize); 3] = [
+    type Change = fn(&mut PriceWar);
+    let cases: [(&str, Change, &str, usize); 3] = [
         ("as the demo", |_| {}, "Google", 1),
         ("floors swapped", PriceWar::swap_floors, "NVIDIA", 0),
         ("a poorer yield", |war| war.set_rho(450), "NVIDIA", 0),

@@ -1,3 +1,4 @@
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -131,82 +132,100 @@ impl Client {
         }
     }
 
-    /// Enters a limit order. The id is filled in. Fills come as events.
-    pub async fn place(&self, order: NewOrder) -> Result<OrderAccepted, Rejection> {
+    /// Enters a limit order; fills come as events. Like all requests it leaves when this is called, so a caller may make
+    /// several before it awaits the first. The id is filled in.
+    pub fn place(&self, order: NewOrder) -> impl Future<Output = Result<OrderAccepted, Rejection>> + '_ {
         let request = self.send(|id| NewOrder { client_order_id: id, ..order }.into());
-        match self.answer(request).await? {
-            (_, Event::OrderAccepted(accepted)) => Ok(accepted),
-            (id, other) => Err(rejection(id, &other)),
+        async move {
+            match self.answer(request).await? {
+                (_, Event::OrderAccepted(answer)) => Ok(answer),
+                (id, other) => Err(rejection(id, &other)),
+            }
         }
     }
 
     /// Cancels an order, named by its order id or by the client order id that entered it.
-    pub async fn cancel(&self, cancel: CancelOrder) -> Result<OrderCanceled, Rejection> {
+    pub fn cancel(&self, cancel: CancelOrder) -> impl Future<Output = Result<OrderCanceled, Rejection>> + '_ {
         let request = self.send(|id| CancelOrder { client_order_id: id, ..cancel }.into());
-        match self.answer(request).await? {
-            (_, Event::OrderCanceled(canceled)) => Ok(canceled),
-            (id, other) => Err(rejection(id, &other)),
+        async move {
+            match self.answer(request).await? {
+                (_, Event::OrderCanceled(answer)) => Ok(answer),
+                (id, other) => Err(rejection(id, &other)),
+            }
         }
     }
 
     /// Changes price and total quantity. [`Rejection::Ended`] when nothing was left to change.
-    pub async fn replace(&self, replace: ReplaceOrder) -> Result<OrderReplaced, Rejection> {
+    pub fn replace(
+        &self,
+        replace: ReplaceOrder,
+    ) -> impl Future<Output = Result<OrderReplaced, Rejection>> + '_ {
         let request = self.send(|id| ReplaceOrder { client_order_id: id, ..replace }.into());
-        match self.answer(request).await? {
-            (_, Event::OrderReplaced(replaced)) => Ok(replaced),
-            (id, other) => Err(rejection(id, &other)),
+        async move {
+            match self.answer(request).await? {
+                (_, Event::OrderReplaced(answer)) => Ok(answer),
+                (id, other) => Err(rejection(id, &other)),
+            }
         }
     }
 
     /// Cancels all open orders of the session or of the account.
-    pub async fn mass_cancel(&self, cancel: MassCancel) -> Result<MassCancelDone, Rejection> {
+    pub fn mass_cancel(
+        &self,
+        cancel: MassCancel,
+    ) -> impl Future<Output = Result<MassCancelDone, Rejection>> + '_ {
         let request = self.send(|id| MassCancel { client_order_id: id, ..cancel }.into());
-        match self.answer(request).await? {
-            (_, Event::MassCancelDone(done)) => Ok(done),
-            (id, other) => Err(rejection(id, &other)),
+        async move {
+            match self.answer(request).await? {
+                (_, Event::MassCancelDone(answer)) => Ok(answer),
+                (id, other) => Err(rejection(id, &other)),
+            }
         }
     }
 
     /// Buys inference tokens wherever they are cheapest.
-    pub async fn buy_tokens(&self, order: TokenOrder) -> Result<TokenOrderDone, Rejection> {
+    pub fn buy_tokens(
+        &self,
+        order: TokenOrder,
+    ) -> impl Future<Output = Result<TokenOrderDone, Rejection>> + '_ {
         let request = self.send(|id| TokenOrder { client_order_id: id, ..order }.into());
-        match self.answer(request).await? {
-            (_, Event::TokenOrderDone(done)) => Ok(done),
-            (id, other) => Err(rejection(id, &other)),
+        async move {
+            match self.answer(request).await? {
+                (_, Event::TokenOrderDone(answer)) => Ok(answer),
+                (id, other) => Err(rejection(id, &other)),
+            }
         }
     }
 
     /// Any request that is answered by `RequestDone`: deposits, registrations, listings, accounts, yields. `command` is
     /// made with the id that it gets.
-    pub async fn request(
+    pub fn request(
         &self,
         command: impl FnOnce(ClientOrderId) -> Command,
-    ) -> Result<RequestDone, Rejection> {
+    ) -> impl Future<Output = Result<RequestDone, Rejection>> + '_ {
         let request = self.send(command);
-        match self.answer(request).await? {
-            (_, Event::RequestDone(done)) => Ok(done),
-            (id, other) => Err(rejection(id, &other)),
+        async move {
+            match self.answer(request).await? {
+                (_, Event::RequestDone(done)) => Ok(done),
+                (id, other) => Err(rejection(id, &other)),
+            }
         }
     }
 
     /// Sends a request and returns at once; the answer is an event. `command` is made with the id that it gets.
-    pub fn submit(
-        &self,
-        command: impl FnOnce(ClientOrderId) -> Command,
-    ) -> Result<ClientOrderId, RequestError> {
+    pub fn submit(&self, command: impl FnOnce(ClientOrderId) -> Command) -> Result<ClientOrderId, Rejection> {
         let mut session = self.line.session();
         let id = session.next_client_order_id().ok_or(RequestError::NotLoggedOn)?;
         session.request(&command(id), self.line.clock.now())?;
         drop(session);
-        self.line.wake();
+        self.wake()?;
         Ok(id)
     }
 
-    /// Like [`Client::submit`], for a caller that numbers its requests itself: ids grow, and start above
-    /// [`Client::last_client_order_id`].
-    pub fn submit_numbered(&self, command: &Command) -> Result<ClientOrderId, RequestError> {
+    /// Like [`Client::submit`], for a caller that numbers its requests itself, from [`Client::next_client_order_id`] on.
+    pub fn submit_numbered(&self, command: &Command) -> Result<ClientOrderId, Rejection> {
         let id = self.line.session().request(command, self.line.clock.now())?;
-        self.line.wake();
+        self.wake()?;
         Ok(id)
     }
 
@@ -237,15 +256,19 @@ impl Client {
     fn send(&self, command: impl FnOnce(ClientOrderId) -> Command) -> Result<Sent, Rejection> {
         let mut session = self.line.session();
         let id = session.next_client_order_id().ok_or(RequestError::NotLoggedOn)?;
-        // Registered before it is sent, so that no answer can overtake.
+        let id = session.request(&command(id), self.line.clock.now())?;
+        // Before the session is free again, so that no answer can overtake.
         let answer = self.waiting.add(id);
-        if let Err(error) = session.request(&command(id), self.line.clock.now()) {
-            self.waiting.forget(id);
-            return Err(error.into());
-        }
         drop(session);
-        self.line.wake();
+        self.wake()?;
         Ok(Sent { id, answer })
+    }
+
+    /// Has the task send what is new; fails when there is no task any more.
+    fn wake(&self) -> Result<(), Rejection> {
+        self.line.wake();
+        // Looked at last: whoever ends the session first says so, and then gives up all that wait.
+        self.line.ended().map_or(Ok(()), |end| Err(Rejection::SessionOver(end)))
     }
 
     async fn answer(&self, request: Result<Sent, Rejection>) -> Result<(ClientOrderId, Event), Rejection> {

@@ -132,6 +132,8 @@ pub enum KeyError {
     Format { path: PathBuf, what: &'static str },
     #[error("account 0 is nobody's")]
     NoAccount,
+    #[error("the system has no randomness for a key")]
+    NoRandomness,
 }
 
 /// Why the exchange's folder is not usable.

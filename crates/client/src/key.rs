@@ -2,6 +2,7 @@ use std::fmt;
 use std::path::Path;
 
 use joulebook_types::AccountId;
+use ring::rand::{SecureRandom, SystemRandom};
 use ring::signature::{Ed25519KeyPair, KeyPair};
 
 use crate::KeyError;
@@ -20,6 +21,13 @@ impl AccountKey {
         }
         let pair = Ed25519KeyPair::from_seed_unchecked(seed).expect("every 32 bytes are an Ed25519 seed");
         Ok(Self { account, pair })
+    }
+
+    /// A new random key.
+    pub fn generate(account: AccountId) -> Result<Self, KeyError> {
+        let mut seed = [0; 32];
+        SystemRandom::new().fill(&mut seed).map_err(|_| KeyError::NoRandomness)?;
+        Self::from_seed(account, &seed)
     }
 
     /// From a key file: lines `account N` and `seed` with 64 hex digits; `#` begins a comment. A file that others can
@@ -114,6 +122,12 @@ mod tests {
         let key = load(&format!("# keep it secret\naccount 10\nname alice\nseed {SEED}\n"), 0o600).unwrap();
         assert_eq!((key.account(), key.public_key()), (AccountId::new(10), parse_hex(PUBLIC).unwrap()));
         assert!(!format!("{key:?}").contains("9d61"), "debug output hides the secret");
+    }
+
+    #[test]
+    fn new_keys_differ() {
+        let new = || AccountKey::generate(AccountId::new(1)).unwrap().public_key();
+        assert_ne!(new(), new());
     }
 
     #[test]

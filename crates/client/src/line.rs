@@ -84,10 +84,14 @@ impl Line {
         self.wake.notify_one();
     }
 
-    /// Why the session is over.
+    /// Why the session is over, if it is.
+    pub(crate) fn ended(&self) -> Option<ClientError> {
+        self.end.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Why the session is over, for those who learned that it is.
     pub(crate) fn end(&self) -> ClientError {
-        let end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
-        end.clone().unwrap_or(ClientError::Closed { reason: CloseReason::Logout })
+        self.ended().unwrap_or(ClientError::Closed { reason: CloseReason::Logout })
     }
 
     fn is_stopping(&self) -> bool {

@@ -67,7 +67,7 @@ impl MarketData {
             notices: sender,
             backlog: VecDeque::new(),
             version,
-            snapshots_awaited: 0,
+            awaited: Vec::new(),
         };
         let market = Arc::new(Market { line: line.clone(), receiver });
         tokio::spawn(Keeper::new(line, dialer, subscriber, logged_on).run());
@@ -149,7 +149,7 @@ struct Subscriber {
     backlog: VecDeque<MarketNotice>,
     version: watch::Sender<Version>,
     /// Subscriptions whose snapshots have not all come.
-    snapshots_awaited: usize,
+    awaited: Vec<InstrumentId>,
 }
 
 impl Subscriber {
@@ -167,7 +167,8 @@ impl Subscriber {
         for instrument in instruments {
             session.subscribe(*instrument, LEVELS_AND_TRADES, line.clock.now());
         }
-        self.snapshots_awaited = instruments.len();
+        drop(session);
+        self.awaited = instruments.to_vec();
     }
 
     fn on_feed(&mut self, message: &FeedMessage, line: &Line) {
@@ -181,9 +182,9 @@ impl Subscriber {
                 session.unsubscribe(instrument, line.clock.now());
                 session.subscribe(instrument, LEVELS_AND_TRADES, line.clock.now());
             }
-            FeedChange::SnapshotsDone { .. } => self.on_snapshots_done(),
-            FeedChange::Refused { .. } => {
-                self.on_snapshots_done();
+            FeedChange::SnapshotsDone { instrument } => self.on_snapshots_done(instrument),
+            FeedChange::Refused { instrument, .. } => {
+                self.on_snapshots_done(instrument);
                 self.changed(change);
             }
             FeedChange::Level { .. }
@@ -201,12 +202,10 @@ impl Subscriber {
         }
     }
 
-    fn on_snapshots_done(&mut self) {
-        if self.snapshots_awaited == 0 {
-            return;
-        }
-        self.snapshots_awaited -= 1;
-        if self.snapshots_awaited == 0 {
+    fn on_snapshots_done(&mut self, subscription: InstrumentId) {
+        let Some(index) = self.awaited.iter().position(|awaited| *awaited == subscription) else { return };
+        self.awaited.swap_remove(index);
+        if self.awaited.is_empty() {
             self.version.send_modify(|version| version.is_synced = true);
             self.notify(MarketNotice::Synced);
         }
