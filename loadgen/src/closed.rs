@@ -5,10 +5,11 @@ use std::time::Duration;
 use crate::BenchError;
 use crate::environment::Environment;
 use crate::exchange::ExchangeOptions;
+use crate::hot::Pace;
 use crate::mix::{self, MixShape};
 use crate::plan::Arrivals;
 use crate::report::Report;
-use crate::stage::{self, Pace, Span};
+use crate::stage::{self, Span};
 
 /// One session that sends an order, awaits the answer, cancels it, awaits the answer, and so on.
 #[derive(Clone, Debug)]

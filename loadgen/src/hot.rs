@@ -71,6 +71,15 @@ impl Unanswered {
     }
 }
 
+/// How a plan is played.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Pace {
+    /// When it is due.
+    Open { rate: u64 },
+    /// So many in flight per session, going round the plan.
+    Closed { window: usize },
+}
+
 /// How a run ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RunEnd {

@@ -6,11 +6,11 @@ use joulebook_agents::price_war::PriceWar;
 
 use crate::environment::Environment;
 use crate::exchange::ExchangeOptions;
-use crate::hot::Flow;
+use crate::hot::{Flow, Pace};
 use crate::mix::{self, MixShape};
 use crate::plan::{Arrivals, Plan};
 use crate::report::{Report, Run};
-use crate::stage::{self, Pace, Span, Stage};
+use crate::stage::{self, Span, Stage};
 use crate::{BenchError, war};
 
 /// What is sent.

@@ -32,7 +32,7 @@ const WINDOW_MINUTES: u16 = 15;
 
 impl Admin {
     pub(crate) fn log_on(exchange: &Exchange, seed: u64) -> Result<Self, BenchError> {
-        let mut wire = Wire::new(exchange.ca.clone())?;
+        let mut wire = Wire::new(exchange.ca.clone(), exchange.gateway)?;
         // A logical session that nobody used before: there is nothing to resume, and numbers start at 1.
         let now_s = joulebook_sys::realtime_ns() / 1_000_000_000;
         let session = SessionId::new((now_s & 0x7fff_ffff) as u32);
@@ -199,7 +199,7 @@ pub(crate) fn connect(
     connections: usize,
     signers: &[Signer],
 ) -> Result<Wire, BenchError> {
-    let mut wire = Wire::new(exchange.ca.clone())?;
+    let mut wire = Wire::new(exchange.ca.clone(), exchange.gateway)?;
     let conns: Vec<ConnKey> =
         (0..connections).map(|_| wire.connect(exchange.gateway)).collect::<Result<_, _>>()?;
     for (number, signer) in signers.iter().enumerate() {

@@ -10,6 +10,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::environment::Environment;
+use crate::hot::{Pace, RunEnd};
 use crate::plan::Operation;
 use crate::recorder::{Interval, Recorder};
 use crate::replay::ReplayResult;
@@ -188,7 +189,7 @@ impl Latency {
 }
 
 /// Latencies by operation, those that occurred.
-pub(crate) fn operations(recorder: &Recorder) -> BTreeMap<&'static str, OperationRun> {
+fn operations(recorder: &Recorder) -> BTreeMap<&'static str, OperationRun> {
     Operation::ALL
         .into_iter()
         .filter(|operation| 0 < recorder.sent[*operation as usize])
@@ -197,6 +198,56 @@ pub(crate) fn operations(recorder: &Recorder) -> BTreeMap<&'static str, Operatio
             (operation.name(), OperationRun { sent: recorder.sent[operation as usize], latency })
         })
         .collect()
+}
+
+impl Run {
+    /// What the recorder knows; what the stage knows is zero or unknown yet.
+    pub(crate) fn new(recorder: Recorder, pace: Pace, end: RunEnd) -> Self {
+        let (latency, service) = (Latency::of(&recorder.latency()), Latency::of(&recorder.service));
+        let lag = Latency::of(&recorder.lag);
+        let empty_poll_share = recorder.empty_polls as f64 / recorder.polls.max(1) as f64;
+        let (offered_per_s, window, verdict) = match pace {
+            Pace::Open { rate } => {
+                (Some(rate), None, Verdict::of_open_loop(&lag, &latency, end.lost, end.unsent))
+            }
+            Pace::Closed { window } => (None, Some(window), Verdict::of_peak(empty_poll_share, end.lost)),
+        };
+        let seconds = end.span_ns.max(1) as f64 / 1e9;
+        let accepted = recorder.answered - recorder.rejected;
+        Self {
+            offered_per_s,
+            connections: 0,
+            sessions: 0,
+            window,
+            plan_sha256: String::new(),
+            seconds,
+            sent: recorder.sent.iter().sum(),
+            answered: recorder.answered,
+            accepted,
+            rejected: recorder.rejected,
+            reject_reasons: recorder.reasons().collect(),
+            lost: end.lost,
+            unsent: end.unsent,
+            fallbacks: 0,
+            fills: recorder.fills,
+            resting_at_end: 0,
+            answered_per_s: recorder.answered as f64 / seconds,
+            accepted_per_s: accepted as f64 / seconds,
+            latency,
+            service,
+            lag,
+            operations: operations(&recorder),
+            empty_poll_share,
+            lost_packets: 0,
+            blocked_writes: 0,
+            exchange_cores: None,
+            generator_cores: 0.0,
+            stolen_share: None,
+            verdict,
+            intervals: recorder.intervals,
+            started: SystemTime::now(),
+        }
+    }
 }
 
 impl Report {

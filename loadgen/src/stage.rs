@@ -8,12 +8,12 @@ use joulebook_types::{InstrumentId, MicroEc, Role, TimeNs, Window};
 use crate::BenchError;
 use crate::environment::{cpu_ns_of, stolen_ticks};
 use crate::exchange::{Ack, Exchange, ExchangeOptions};
-use crate::hot::{Flow, HotClient, RunEnd};
+use crate::hot::{Flow, HotClient, Pace, RunEnd};
 use crate::market::{Admin, Listing, connect, is_taken, request_done};
 use crate::mix::{Mix, MixShape, TICK};
 use crate::plan::{Plan, Planned};
 use crate::recorder::Recorder;
-use crate::report::{ExchangeFacts, Latency, Run, Verdict, operations};
+use crate::report::{ExchangeFacts, Run};
 use crate::war::War;
 use crate::wire::Wire;
 
@@ -23,15 +23,6 @@ pub(crate) struct Stage<F> {
     pub(crate) wire: Wire,
     pub(crate) flow: F,
     pub(crate) connections: usize,
-}
-
-/// How a plan is played.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Pace {
-    /// When it is due.
-    Open { rate: u64 },
-    /// So many in flight per session, going round the plan.
-    Closed { window: usize },
 }
 
 /// How long, warm-up apart.
@@ -241,48 +232,17 @@ impl Meters {
 
 impl<F: Flow> Stage<F> {
     fn run(&self, recorder: Recorder, pace: Pace, end: RunEnd, used: &Used) -> Run {
-        let (latency, service) = (Latency::of(&recorder.latency()), Latency::of(&recorder.service));
-        let lag = Latency::of(&recorder.lag);
-        let empty_poll_share = recorder.empty_polls as f64 / recorder.polls.max(1) as f64;
-        let verdict = match pace {
-            Pace::Open { .. } => Verdict::of_open_loop(&lag, &latency, end.lost, end.unsent),
-            // With one request in flight the generator waits by definition.
-            Pace::Closed { .. } => Verdict::of_peak(empty_poll_share, end.lost),
-        };
-        let seconds = end.span_ns.max(1) as f64 / 1e9;
-        let accepted = recorder.answered - recorder.rejected;
         Run {
-            offered_per_s: if let Pace::Open { rate } = pace { Some(rate) } else { None },
-            window: if let Pace::Closed { window } = pace { Some(window) } else { None },
             connections: self.connections,
             sessions: self.wire.session_count(),
-            plan_sha256: String::new(),
-            seconds,
-            sent: recorder.sent.iter().sum(),
-            answered: recorder.answered,
-            accepted,
-            rejected: recorder.rejected,
-            reject_reasons: recorder.reasons().collect(),
-            lost: end.lost,
-            unsent: end.unsent,
             fallbacks: self.flow.fallbacks(),
-            fills: recorder.fills,
             resting_at_end: self.flow.resting(),
-            answered_per_s: recorder.answered as f64 / seconds,
-            accepted_per_s: accepted as f64 / seconds,
-            latency,
-            service,
-            lag,
-            operations: operations(&recorder),
-            empty_poll_share,
             lost_packets: self.wire.lost_packets(),
             blocked_writes: self.wire.blocked_writes,
             exchange_cores: used.exchange_cores,
             generator_cores: used.generator_cores,
             stolen_share: used.stolen_share,
-            verdict,
-            intervals: recorder.intervals,
-            started: SystemTime::now(),
+            ..Run::new(recorder, pace, end)
         }
     }
 }

@@ -200,6 +200,10 @@ fn line(text: &mut String, line: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::environment::Environment;
+    use crate::hot::{Pace, RunEnd};
+    use crate::plan::Operation;
+    use crate::recorder::{Outcome, Pending, Recorder};
 
     #[test]
     fn times_and_rates_fit_their_unit() {
@@ -241,5 +245,61 @@ mod tests {
                 .starts_with("GENERATOR-LIMITED")
         );
         assert!(verdict_text(&Verdict::Overloaded { lost: 1, unsent: 0 }).contains("1 requests without"));
+    }
+
+    fn report(lost: u64) -> Report {
+        let mut recorder = Recorder::new(0, 1_000_000_000);
+        for number in 1..=100_u64 {
+            let operation = Operation::Move;
+            let pending = Pending { id: number, intended_ns: number, sent_ns: number + 500, operation };
+            recorder.sent(&pending);
+            recorder.answered(&pending, Outcome::Rejected(40), number + 20_000);
+        }
+        let facts = ExchangeFacts {
+            own: true,
+            ack: Some("memory"),
+            wiring: Some("inline"),
+            startup: Vec::new(),
+            includes: vec!["matching".to_owned()],
+            excludes: vec!["the journal".to_owned()],
+        };
+        let mut report = Report::new("mix", 7, facts, Environment::read());
+        let end = RunEnd { lost, unsent: 0, span_ns: 1_000_000_000 };
+        report.runs.push(Run::new(recorder, Pace::Open { rate: 100_000 }, end));
+        report
+    }
+
+    #[test]
+    fn a_report_says_what_one_must_know() {
+        let text = report(0).text();
+        for part in [
+            "joulebook mix, seed 7",
+            "own exchange, a child process; ack memory, wiring inline",
+            "included: matching",
+            "not included: the journal",
+            "|100K| 20us|",
+            "rejected 100 x UnknownOrder",
+            "generator lag      50% 0.5us",
+            "service time       50% 20us",
+        ] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+        assert!(text.ends_with("  valid\n"), "{text}");
+        assert!(report(0).is_valid());
+        assert!(!report(1).is_valid());
+    }
+
+    #[test]
+    fn the_json_has_its_schema_and_nanoseconds() {
+        let mut report = report(0);
+        report.runs[0].verdict = Verdict::Invalid { lag_p99_ns: 5, latency_p99_ns: 6 };
+        let json: serde_json::Value = serde_json::from_str(&report.json()).unwrap();
+        assert_eq!((&json["schema"], &json["schema_version"]), (&"joulebook.bench".into(), &1.into()));
+        let run = &json["runs"][0];
+        assert_eq!(run["verdict"]["verdict"], "invalid");
+        assert_eq!(run["reject_reasons"]["UnknownOrder"], 100);
+        assert!((19_900..20_100).contains(&run["latency"]["p50"].as_u64().unwrap()));
+        assert_eq!(run["operations"]["move"]["sent"], 100);
+        assert!(json["environment"]["kernel"].is_string());
     }
 }

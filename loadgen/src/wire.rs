@@ -3,7 +3,7 @@
 //! The load generator keeps nothing for a resend and never reconnects: a broken connection ends the run, because
 //! numbers measured across one would mean nothing. That makes its session much leaner than the SDK's.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
@@ -57,9 +57,11 @@ const READ_BUDGET_BYTES: usize = 1 << 20;
 const HEARTBEAT_CHECK: Duration = Duration::from_millis(100);
 
 impl Wire {
-    /// A socket that trusts `ca` only.
-    pub fn new(ca: CertificateDer<'static>) -> Result<Self, BenchError> {
-        let any_port = "0.0.0.0:0".parse().expect("an address");
+    /// A socket that trusts `ca` only and reaches addresses of the family of `peer`.
+    pub fn new(ca: CertificateDer<'static>, peer: SocketAddr) -> Result<Self, BenchError> {
+        let any: IpAddr =
+            if peer.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let any_port = SocketAddr::new(any, 0);
         let profile = TransportProfile::client();
         Ok(Self {
             driver: Driver::client(DriverConfig::new(any_port))?,
