@@ -29,20 +29,20 @@ impl Book {
     /// An empty book whose prices are multiples of `tick`, which is positive.
     pub fn new(tick: Price) -> Self {
         assert!(tick > Price::ZERO, "a tick is positive");
-        Self { tick, bids: Ladder::default(), asks: Ladder::default() }
+        Self { tick, bids: Ladder::new(Side::Buy), asks: Ladder::new(Side::Sell) }
     }
 
     /// Whether the book has a level for this price.
     pub fn is_on_tick(&self, price: Price) -> bool {
-        price.raw() % self.tick.raw() == 0
+        price > Price::ZERO && price.raw() % self.tick.raw() == 0
     }
 
     /// Puts an order at the back of its price.
     pub fn add(&mut self, orders: &mut OrderSlab, slot: Slot) -> LevelTotal {
         let (side, price) = (orders[slot].side, orders[slot].price);
         assert!(!orders[slot].is_resting(), "an order rests once");
-        let rank = self.rank(side, price);
-        self.ladder_mut(side).push_back(orders, slot, rank)
+        let tick = self.ticks(price);
+        self.ladder_mut(side).push_back(orders, slot, tick)
     }
 
     /// The best price of a side.
@@ -79,10 +79,8 @@ impl Book {
 
     /// Takes an order out of the book; it stays in the slab with the lots that it had.
     pub fn remove(&mut self, orders: &mut OrderSlab, slot: Slot) -> LevelTotal {
-        let (side, price) = (orders[slot].side, orders[slot].price);
         assert!(orders[slot].is_resting(), "only a resting order is removed");
-        let rank = self.rank(side, price);
-        self.ladder_mut(side).remove(orders, slot, rank)
+        self.ladder_mut(orders[slot].side).remove(orders, slot)
     }
 
     /// Whether an order of `side` limited to `price` would trade with what rests now.
@@ -104,7 +102,10 @@ impl Book {
     pub fn maker_after(&self, orders: &OrderSlab, slot: Slot) -> Option<Slot> {
         let order = &orders[slot];
         match order.links.next {
-            Slot::NONE => self.ladder(order.side).after(self.rank(order.side, order.price)),
+            Slot::NONE => {
+                let ladder = self.ladder(order.side);
+                ladder.after(ladder.level_of(orders, slot)).map(|queue| queue.first)
+            }
             next => Some(next),
         }
     }
@@ -137,14 +138,9 @@ impl Book {
         side_is_consistent(Side::Buy) && side_is_consistent(Side::Sell) && !crossed
     }
 
-    /// Ranks are ticks, turned so that lower is better on both sides.
-    fn rank(&self, side: Side, price: Price) -> i64 {
-        assert!(self.is_on_tick(price), "a resting price is a multiple of the tick");
-        let ticks = price.raw() / self.tick.raw();
-        match side {
-            Side::Buy => -ticks,
-            Side::Sell => ticks,
-        }
+    fn ticks(&self, price: Price) -> u64 {
+        assert!(self.is_on_tick(price), "a resting price is a positive multiple of the tick");
+        (price.raw() / self.tick.raw()) as u64
     }
 
     fn ladder(&self, side: Side) -> &Ladder {

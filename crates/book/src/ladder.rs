@@ -1,42 +1,51 @@
 //! One side of a book: its price levels, best first.
 
-use core::ops::Bound;
-use std::collections::BTreeMap;
-
-use joulebook_types::Price;
+use joulebook_types::Side;
 
 use crate::level::{LevelTotal, Queue};
 use crate::slab::{OrderSlab, Slot};
+use crate::tick_index::{Order, TickIndex};
 
 /// The levels of one side. Levels keep their index while they live, so an order finds its level without a search.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Ladder {
-    /// From rank (lower is better) to the level's index.
-    ranks: BTreeMap<i64, u32>,
+    best_first: Order,
+    ticks: TickIndex,
     levels: Vec<Queue>,
     vacant: Vec<u32>,
     orders: usize,
 }
 
 impl Ladder {
+    pub(crate) fn new(side: Side) -> Self {
+        let best_first = match side {
+            Side::Buy => Order::Descending,
+            Side::Sell => Order::Ascending,
+        };
+        Self { best_first, ticks: TickIndex::default(), levels: Vec::new(), vacant: Vec::new(), orders: 0 }
+    }
+
     pub(crate) fn best(&self) -> Option<&Queue> {
-        let (_, level) = self.ranks.first_key_value()?;
-        Some(&self.levels[*level as usize])
+        self.level(self.ticks.first(self.best_first)?)
+    }
+
+    /// The level behind one that exists.
+    pub(crate) fn after(&self, queue: &Queue) -> Option<&Queue> {
+        self.level(self.ticks.after(queue.tick, self.best_first)?)
     }
 
     /// Levels, best first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Queue> {
-        self.ranks.values().map(|level| &self.levels[*level as usize])
+        core::iter::successors(self.best(), |queue| self.after(queue))
     }
 
-    /// The first order of the level after `rank`.
-    pub(crate) fn after(&self, rank: i64) -> Option<Slot> {
-        let (_, level) = self.ranks.range((Bound::Excluded(rank), Bound::Unbounded)).next()?;
-        Some(self.levels[*level as usize].first)
+    /// The level that a resting order stands in.
+    pub(crate) fn level_of(&self, orders: &OrderSlab, slot: Slot) -> &Queue {
+        &self.levels[orders[slot].links.level as usize]
     }
 
     pub(crate) fn level_count(&self) -> usize {
-        self.ranks.len()
+        self.ticks.len()
     }
 
     pub(crate) fn order_count(&self) -> usize {
@@ -44,10 +53,10 @@ impl Ladder {
     }
 
     /// Puts an order at the back of its level.
-    pub(crate) fn push_back(&mut self, orders: &mut OrderSlab, slot: Slot, rank: i64) -> LevelTotal {
-        let level = match self.ranks.get(&rank) {
-            Some(level) => *level,
-            None => self.open_level(rank, orders[slot].price),
+    pub(crate) fn push_back(&mut self, orders: &mut OrderSlab, slot: Slot, tick: u64) -> LevelTotal {
+        let level = match self.ticks.get(tick) {
+            Some(level) => level,
+            None => self.open_level(Queue::new(orders[slot].price, tick)),
         };
         self.orders += 1;
         let queue = &mut self.levels[level as usize];
@@ -62,21 +71,24 @@ impl Ladder {
     }
 
     /// Takes an order out; its level goes with its last order.
-    pub(crate) fn remove(&mut self, orders: &mut OrderSlab, slot: Slot, rank: i64) -> LevelTotal {
+    pub(crate) fn remove(&mut self, orders: &mut OrderSlab, slot: Slot) -> LevelTotal {
         let level = orders[slot].links.level;
         let queue = &mut self.levels[level as usize];
         queue.unlink(orders, slot);
         self.orders -= 1;
-        let total = queue.total;
         if queue.is_empty() {
-            self.ranks.remove(&rank);
+            self.ticks.remove(queue.tick);
             self.vacant.push(level);
         }
-        total
+        queue.total
     }
 
-    fn open_level(&mut self, rank: i64, price: Price) -> u32 {
-        let queue = Queue::new(price);
+    fn level(&self, level: u32) -> Option<&Queue> {
+        self.levels.get(level as usize)
+    }
+
+    fn open_level(&mut self, queue: Queue) -> u32 {
+        let tick = queue.tick;
         let level = match self.vacant.pop() {
             Some(level) => {
                 self.levels[level as usize] = queue;
@@ -87,7 +99,7 @@ impl Ladder {
                 (self.levels.len() - 1) as u32
             }
         };
-        self.ranks.insert(rank, level);
+        self.ticks.insert(tick, level);
         level
     }
 }

@@ -2,7 +2,7 @@
 
 use joulebook_types::{Price, Qty};
 
-use crate::slab::{OrderSlab, Slot};
+use crate::slab::{Links, OrderSlab, Slot};
 
 /// A price level as anybody may see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,14 +23,21 @@ pub struct LevelTotal {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Queue {
     pub(crate) price: Price,
+    pub(crate) tick: u64,
     pub(crate) total: LevelTotal,
     pub(crate) first: Slot,
     last: Slot,
 }
 
 impl Queue {
-    pub(crate) const fn new(price: Price) -> Self {
-        Self { price, total: LevelTotal { qty: Qty::ZERO, orders: 0 }, first: Slot::NONE, last: Slot::NONE }
+    pub(crate) const fn new(price: Price, tick: u64) -> Self {
+        Self {
+            price,
+            tick,
+            total: LevelTotal { qty: Qty::ZERO, orders: 0 },
+            first: Slot::NONE,
+            last: Slot::NONE,
+        }
     }
 
     pub(crate) fn push_back(&mut self, orders: &mut OrderSlab, slot: Slot, level: u32) {
@@ -63,7 +70,7 @@ impl Queue {
         let links = order.links;
         self.total.qty -= Qty::from(order.leaves);
         self.total.orders -= 1;
-        order.links.level = crate::slab::Links::NO_LEVEL;
+        order.links.level = Links::NO_LEVEL;
         match links.previous {
             Slot::NONE => self.first = links.next,
             previous => orders.order_mut(previous).links.next = links.next,

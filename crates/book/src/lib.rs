@@ -9,6 +9,7 @@ mod ladder;
 mod level;
 pub mod reference;
 mod slab;
+mod tick_index;
 
 pub use book::{Book, Filled};
 pub use level::{Level, LevelTotal};

@@ -1,0 +1,177 @@
+//! After warm-up, commands do not allocate: new orders, moves, cancels, trades across levels, token orders, rejects.
+
+use joulebook_engine::{Engine, Events};
+use joulebook_protocol::messages::*;
+use joulebook_protocol::{Command, Origin, SequencedCommand};
+use joulebook_testkit::{CountingAllocator, count_allocations};
+use joulebook_types::*;
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
+
+const OPERATOR: u32 = 1;
+const SELLER: u32 = 2;
+const BUYER: u32 = 3;
+const START: u32 = 29_925_480;
+
+struct Market {
+    engine: Engine,
+    events: Events,
+    last_id: u64,
+}
+
+impl Market {
+    fn new() -> Self {
+        let mut market = Self { engine: Engine::new(), events: Events::new(), last_id: 0 };
+        let genesis = Genesis {
+            accounts_max: 3,
+            sessions_max: 3,
+            instruments_max: 2,
+            orders_max: 1_000,
+            outbox_events_max: 2_000,
+            session_outcomes_max: 300,
+            outcomes_max: 800,
+            ..Default::default()
+        };
+        market.run(0, genesis.into());
+        for (account, roles) in [
+            (OPERATOR, [Role::Operator, Role::Issuer]),
+            (SELLER, [Role::Seller, Role::Maker]),
+            (BUYER, [Role::Buyer, Role::Maker]),
+        ] {
+            let roles = roles.into_iter().collect::<Roles>().bits();
+            let account_id = AccountId::new(account);
+            market.run(0, OpenAccount { account: account_id, roles, ..Default::default() }.into());
+            let connection = ConnectionId::of_gateway(1, u64::from(account));
+            market.run(account, SessionOpened { connection, ..Default::default() }.into());
+        }
+        market.set_up();
+        market
+    }
+
+    fn set_up(&mut self) {
+        let class: ClassCode = "H200S".parse().unwrap();
+        let area: AreaCode = "DE".parse().unwrap();
+        let client_order_id = self.next_id();
+        let list = ListInstrument {
+            client_order_id,
+            class,
+            area,
+            start_minute: START,
+            window_minutes: 60,
+            accelerators_per_lot: 8,
+            tick: Price::new(10_000),
+            band_low: Price::new(10_000),
+            band_high: Price::new(1_000_000_000),
+            gate: TimeNs::from_minutes(START),
+            qty_max: 1_000,
+            taker_fee_ppm: 200,
+            ..Default::default()
+        };
+        self.run(OPERATOR, list.into());
+        let (client_order_id, model) = (self.next_id(), ModelId::new(1));
+        let yield_ktok = Yield::new(15_387);
+        let set = SetYield { client_order_id, class, yield_ktok, model, ..Default::default() };
+        self.run(OPERATOR, set.into());
+        let (client_order_id, amount) = (self.next_id(), MicroEc::from_ec(9_000_000_000));
+        self.run(OPERATOR, MintCredits { client_order_id, amount, ..Default::default() }.into());
+        let (client_order_id, to) = (self.next_id(), AccountId::new(BUYER));
+        self.run(OPERATOR, DepositCredits { client_order_id, amount, to, ..Default::default() }.into());
+        let client_order_id = self.next_id();
+        let register = RegisterCapacity {
+            client_order_id,
+            class,
+            area,
+            start_minute: START,
+            window_minutes: 60,
+            accelerators: 400_000_000,
+            ..Default::default()
+        };
+        self.run(SELLER, register.into());
+    }
+
+    fn next_id(&mut self) -> ClientOrderId {
+        self.last_id += 1;
+        ClientOrderId::new(self.last_id)
+    }
+
+    fn run(&mut self, account: u32, command: Command) {
+        self.events.clear();
+        let session = SessionId::new(account.min(1));
+        let origin = Origin { account: AccountId::new(account), session, received: TimeNs::ZERO };
+        self.engine.begin_batch(self.engine.last_seq().next(), TimeNs::ZERO, &mut self.events);
+        self.engine.apply(&SequencedCommand { origin, command }, &mut self.events);
+        self.engine.end_batch(&mut self.events);
+    }
+
+    fn order(&mut self, account: u32, side: Side, ticks: i64, qty: u32, time_in_force: TimeInForce) {
+        let client_order_id = self.next_id();
+        let order = NewOrder {
+            client_order_id,
+            price: Price::new(ticks * 10_000),
+            instrument: InstrumentId::new(1),
+            qty,
+            side: side.raw(),
+            time_in_force: time_in_force.raw(),
+            ..Default::default()
+        };
+        self.run(account, order.into());
+    }
+
+    /// One round of everything, at prices that wander with the round; it leaves the book as it found it.
+    fn round(&mut self, round: i64) {
+        let base = 2_700 + round * 37 % 400;
+        let first = self.last_id + 1;
+        for level in 0..6 {
+            self.order(SELLER, Side::Sell, base + level, 3, TimeInForce::Gtc);
+            self.order(BUYER, Side::Buy, base - 10 - level, 3, TimeInForce::Gtc);
+        }
+        let named = |request: u64| (ClientOrderId::new(first + request), SlotHint::UNKNOWN);
+        let (target, slot) = named(1);
+        let (client_order_id, price) = (self.next_id(), Price::new((base - 300) * 10_000));
+        let replace = ReplaceOrder { client_order_id, target, price, slot, qty: 2, ..Default::default() };
+        self.run(BUYER, replace.into());
+        let (target, slot) = named(2);
+        let client_order_id = self.next_id();
+        self.run(SELLER, CancelOrder { client_order_id, target, slot, ..Default::default() }.into());
+        self.order(BUYER, Side::Buy, base + 2, 5, TimeInForce::Ioc);
+        self.order(BUYER, Side::Buy, base + 9, 500, TimeInForce::Fok);
+        self.order(SELLER, Side::Sell, 0, 1, TimeInForce::Ioc);
+        let client_order_id = self.next_id();
+        let mut instruments = [InstrumentId::NONE; 16];
+        instruments[0] = InstrumentId::new(1);
+        let tokens = TokenOrder {
+            client_order_id,
+            quantity: KiloTokens::new(500_000),
+            limit: "5".parse().unwrap(),
+            model: ModelId::new(1),
+            time_in_force: TimeInForce::Ioc.raw(),
+            count: 1,
+            instruments,
+            ..Default::default()
+        };
+        self.run(BUYER, tokens.into());
+        for account in [SELLER, BUYER] {
+            let (client_order_id, scope) = (self.next_id(), MassCancel::SCOPE_SESSION);
+            self.run(account, MassCancel { client_order_id, scope, ..Default::default() }.into());
+        }
+    }
+}
+
+#[test]
+fn commands_do_not_allocate_after_warm_up() {
+    let mut market = Market::new();
+    for round in 0..1_000 {
+        market.round(round);
+    }
+    let trades_before = market.engine.totals().fees;
+    let ((), allocations) = count_allocations(|| {
+        for round in 1_000..2_000 {
+            market.round(round);
+        }
+    });
+    assert_eq!(allocations, 0);
+    assert!(market.engine.totals().fees > trades_before, "the rounds trade");
+    assert_eq!(market.engine.open_order_count(), 0);
+    market.engine.recount().unwrap();
+}
