@@ -174,11 +174,11 @@ impl Engine {
     /// Wrong origins are ignored, not fatal: they can only come from a damaged journal or a defect elsewhere.
     fn may_come_from(&self, origin: Origin, policy: Policy, command: &Command) -> bool {
         let from_system = origin.account.is_none();
-        match (policy, command) {
-            (Policy::System, Command::Genesis(_)) => from_system && !self.started,
-            (Policy::System, _) => from_system && self.started,
-            (Policy::AnyOf(_), Command::OpenAccount(_)) => self.started,
-            (Policy::Gateway | Policy::Anyone | Policy::AnyOf(_), _) => !from_system && self.started,
+        match policy {
+            // Genesis is the first command and never comes again.
+            Policy::System => from_system && matches!(command, Command::Genesis(_)) != self.started,
+            Policy::Gateway | Policy::Anyone => !from_system && self.started,
+            Policy::AnyOf(_) => self.started && (!from_system || matches!(command, Command::OpenAccount(_))),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What open orders promise: bids hold credits, asks hold capacity.
 
-use joulebook_ledger::{AccountIx, CapacityError};
+use joulebook_ledger::AccountIx;
 use joulebook_protocol::RejectReason;
 use joulebook_types::{MicroEc, Price, Side};
 
@@ -60,9 +60,8 @@ impl Engine {
                 self.ledger.hold_credits(account, amount).expect("the hold was checked");
             }
             Hold::Capacity(accelerators) => {
-                let held: Result<(), CapacityError> =
-                    self.ledger.hold_capacity(account, &self.instruments[ix].assets, accelerators);
-                held.expect("the hold was checked");
+                let assets = &self.instruments[ix].assets;
+                self.ledger.hold_capacity(account, assets, accelerators).expect("the hold was checked");
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Questions about the state: for reports, replays and tests. None of them changes anything.
 
-use joulebook_book::Level;
+use joulebook_book::{Level, Slot};
 use joulebook_ledger::{Credits, Position, SlotKey, Totals};
 use joulebook_protocol::messages::InstrumentDefinition;
 use joulebook_types::{AccountId, ClientOrderId, InstrumentId, OrderId, Price, SessionId, Side, SlotHint};
@@ -83,7 +83,7 @@ impl Engine {
         self.ledger.totals()
     }
 
-    fn open_order_at(&self, slot: joulebook_book::Slot) -> OpenOrder {
+    fn open_order_at(&self, slot: Slot) -> OpenOrder {
         let order = &self.orders.slab[slot];
         let owner = self.orders.owner(slot);
         let session = &self.sessions[owner.session];

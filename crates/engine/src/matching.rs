@@ -4,7 +4,7 @@ use joulebook_book::{Filled, LevelTotal, Order, Slot};
 use joulebook_ledger::{AccountIx, Settlement, fee};
 use joulebook_protocol::CancelReason;
 use joulebook_protocol::messages::{BookUpdate, OrderFilled, Trade};
-use joulebook_types::{ClientOrderId, MicroEc, OrderId, Price, Qty, Side, TradeId};
+use joulebook_types::{ClientOrderId, MicroEc, OrderId, Price, Qty, Side, TimeNs, TradeId};
 
 use crate::accounts::TradeGroup;
 use crate::instruments::InstrumentIx;
@@ -235,7 +235,7 @@ impl Engine {
         self.publish_book_update(&order, order.leaves, level, BookUpdate::ADDED, out);
     }
 
-    /// Publishes a change of a resting order; `leaves` and `level` are as of after it.
+    /// Publishes a change of a resting order.
     pub(crate) fn publish_book_update(
         &mut self,
         order: &Order,
@@ -249,8 +249,9 @@ impl Engine {
     }
 }
 
+/// A change of a resting order; `leaves` and `level` are as of after it.
 pub(crate) fn book_update(
-    time: joulebook_types::TimeNs,
+    time: TimeNs,
     order: &Order,
     leaves: u32,
     level: LevelTotal,

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use joulebook_ledger::AccountIx;
-use joulebook_types::{AccountId, InstrumentId, MicroEc, SessionId, Side};
+use joulebook_ledger::{AccountIx, AssetIx};
+use joulebook_types::{AccountId, InstrumentId, MicroEc, SessionId, Side, SlotHint};
 
 use crate::Engine;
 use crate::holds::Hold;
 use crate::instruments::InstrumentIx;
+use crate::sessions::SessionIx;
 
 /// What does not add up. Any of these is a defect of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +61,7 @@ impl Engine {
             let mut listed = 0;
             for slot in self.orders.of_session(session.first_order) {
                 let order = &self.orders.slab[slot];
-                let found = self.orders.find(order.order_id, joulebook_types::SlotHint::UNKNOWN);
+                let found = self.orders.find(order.order_id, SlotHint::UNKNOWN);
                 let own = self.orders.owner(slot).session == ix && order.account == session.account.raw();
                 listed += usize::from(own && order.is_resting() && found == Some(slot));
             }
@@ -100,10 +101,7 @@ impl Engine {
     }
 
     /// What the open orders of some sessions promise: credits, and accelerators by slot.
-    fn promises(
-        &self,
-        sessions: &[crate::sessions::SessionIx],
-    ) -> (MicroEc, BTreeMap<joulebook_ledger::AssetIx, u64>) {
+    fn promises(&self, sessions: &[SessionIx]) -> (MicroEc, BTreeMap<AssetIx, u64>) {
         let mut credits = MicroEc::ZERO;
         let mut capacity = BTreeMap::new();
         let orders = sessions.iter().flat_map(|ix| self.orders.of_session(self.sessions[*ix].first_order));

@@ -9,7 +9,7 @@ use joulebook_protocol::{CancelReason, RejectReason};
 use joulebook_types::ClientOrderId;
 
 use crate::accounts::TradeGroup;
-use crate::cancel::Requester;
+use crate::cancel::{Requester, for_another_session};
 use crate::holds::Hold;
 use crate::instruments::InstrumentIx;
 use crate::matching::{Funding, Taker};
@@ -71,7 +71,7 @@ impl Engine {
         let requester = Requester { session, request };
         let canceled = self.cancel_open_order(slot, CancelReason::ReducedToZero, requester, out);
         if owner != session {
-            self.tell(session, crate::cancel::for_another_session(canceled, request), out);
+            self.tell(session, for_another_session(canceled, request), out);
         }
     }
 

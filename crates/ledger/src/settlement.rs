@@ -3,7 +3,7 @@
 use joulebook_types::MicroEc;
 
 use crate::account::AccountIx;
-use crate::capacity::{AssetIx, Position};
+use crate::capacity::{AssetIx, Position, PositionIx};
 use crate::ledger::Ledger;
 use crate::posting::Balance;
 
@@ -75,7 +75,7 @@ impl Ledger {
     }
 
     /// Returns the seller's position.
-    fn move_capacity(&mut self, trade: &Settlement<'_>, asset: AssetIx) -> crate::capacity::PositionIx {
+    fn move_capacity(&mut self, trade: &Settlement<'_>, asset: AssetIx) -> PositionIx {
         let to = self.capacity.open_position(trade.buyer, asset);
         let from = self.capacity.open_position(trade.seller, asset);
         let seller = self.capacity.position_mut(from);

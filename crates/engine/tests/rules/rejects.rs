@@ -3,7 +3,7 @@
 use core::mem::offset_of;
 
 use joulebook_protocol::Event;
-use joulebook_protocol::messages::NewOrder;
+use joulebook_protocol::messages::{ListInstrument, NewOrder};
 use joulebook_types::{InstrumentId, Price, TimeNs};
 
 use crate::market::*;
@@ -13,11 +13,8 @@ fn market() -> Market {
     let mut market = Market::trading();
     let now = market.engine.time();
     let pending = TimeNs::new(now.raw() + 3_600_000_000_000);
-    market.list_with(joulebook_protocol::messages::ListInstrument {
-        opens: pending,
-        ..list_instrument("H200S.DE.20261124T1500.H")
-    });
-    market.list_with(joulebook_protocol::messages::ListInstrument {
+    market.list_with(ListInstrument { opens: pending, ..list_instrument("H200S.DE.20261124T1500.H") });
+    market.list_with(ListInstrument {
         gate: TimeNs::new(now.raw() + 1),
         ..list_instrument("H200S.DE.20261124T1600.H")
     });
@@ -83,7 +80,7 @@ fn the_bounds_themselves_are_allowed() {
 #[test]
 fn a_notional_that_fits_no_balance_is_refused() {
     let mut market = Market::new();
-    market.list_with(joulebook_protocol::messages::ListInstrument {
+    market.list_with(ListInstrument {
         band_high: Price::new(i64::MAX / 10_000 * 10_000),
         accelerators_per_lot: u16::MAX,
         qty_max: u32::MAX,

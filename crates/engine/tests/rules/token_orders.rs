@@ -1,7 +1,9 @@
 //! Buying tokens across books.
 
-use joulebook_protocol::messages::{ListInstrument, SetYield, TokenOrder};
-use joulebook_types::{InstrumentId, KiloTokens, ModelId, Side, TimeInForce, TokenPrice, Yield};
+use joulebook_protocol::messages::{DepositCredits, ListInstrument, MintCredits, SetYield, TokenOrder};
+use joulebook_types::{
+    AccountId, InstrumentId, KiloTokens, MicroEc, ModelId, Side, TimeInForce, TokenPrice, Yield,
+};
 
 use crate::market::*;
 
@@ -193,15 +195,11 @@ fn it_spends_what_it_has_fees_included_and_no_more() {
     market.register(SELLER, HOUR, 800);
     set_yield(&mut market, HOUR, 15_387);
     // Three lots are 648 EC and 0.1296 EC of fee.
-    market.send(
-        ISSUER,
-        joulebook_protocol::messages::MintCredits { amount: amount("1000"), ..Default::default() },
-    );
+    market.send(ISSUER, MintCredits { amount: amount("1000"), ..Default::default() });
     let pay = |market: &mut Market, account, ec| {
-        let to = joulebook_types::AccountId::new(account);
+        let to = AccountId::new(account);
         let amount = amount(ec);
-        market
-            .send(ISSUER, joulebook_protocol::messages::DepositCredits { to, amount, ..Default::default() });
+        market.send(ISSUER, DepositCredits { to, amount, ..Default::default() });
     };
     pay(&mut market, BUYER, "648.1295");
     market.send(SELLER, sell(50, "27.00"));
@@ -219,7 +217,7 @@ fn it_spends_what_it_has_fees_included_and_no_more() {
     assert!(said[0].ends_with("in 0 CreditsExhausted"), "{said:?}");
 }
 
-fn amount(ec: &str) -> joulebook_types::MicroEc {
+fn amount(ec: &str) -> MicroEc {
     ec.parse().unwrap()
 }
 
