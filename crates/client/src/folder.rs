@@ -13,6 +13,7 @@ pub struct Folder {
 
 /// Where a daemon listens unless told otherwise.
 const GATEWAY_ADDR_DEFAULT: &str = "127.0.0.1:7717";
+const OPERATOR_ADDR_DEFAULT: &str = "127.0.0.1:7718";
 
 impl Folder {
     pub fn new(path: impl Into<PathBuf>) -> Self {
@@ -35,15 +36,24 @@ impl Folder {
 
     /// The exchange that keeps this folder: trusts its `ca.pem`, and looks for its address in `gateway.addr`.
     pub fn venue(&self) -> Result<Venue, FolderError> {
-        let addr_path = self.path.join("gateway.addr");
+        self.venue_at("gateway.addr", GATEWAY_ADDR_DEFAULT)
+    }
+
+    /// The same exchange's door for operators.
+    pub fn operator_venue(&self) -> Result<Venue, FolderError> {
+        self.venue_at("operator.addr", OPERATOR_ADDR_DEFAULT)
+    }
+
+    fn venue_at(&self, file: &str, default: &str) -> Result<Venue, FolderError> {
+        let addr_path = self.path.join(file);
         let addr = match fs::read_to_string(&addr_path) {
             Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => GATEWAY_ADDR_DEFAULT.to_owned(),
+            Err(error) if error.kind() == ErrorKind::NotFound => default.to_owned(),
             Err(error) => return Err(FolderError::Io { path: addr_path, error }),
         };
         let addr = addr.trim().parse().map_err(|_| FolderError::Format {
             path: addr_path,
-            what: format!("{:?} is no address such as {GATEWAY_ADDR_DEFAULT}", addr.trim()),
+            what: format!("{:?} is no address such as {default}", addr.trim()),
         })?;
         let ca_path = self.path.join("ca.pem");
         let ca = fs::read(&ca_path).map_err(|error| FolderError::Io { path: ca_path.clone(), error })?;
@@ -72,6 +82,7 @@ mod tests {
         assert_eq!(folder.venue().unwrap().addr, GATEWAY_ADDR_DEFAULT.parse().unwrap());
         fs::write(dir.path().join("gateway.addr"), "127.0.0.1:9\n").unwrap();
         assert_eq!(folder.venue().unwrap().addr, "127.0.0.1:9".parse().unwrap());
+        assert_eq!(folder.operator_venue().unwrap().addr, OPERATOR_ADDR_DEFAULT.parse().unwrap());
         fs::write(dir.path().join("gateway.addr"), "nowhere").unwrap();
         let error = folder.venue().unwrap_err().to_string();
         assert!(error.contains("gateway.addr") && error.contains("nowhere"), "{error}");
