@@ -5,11 +5,16 @@ use core::mem::offset_of;
 use joulebook_ledger::{AssetIx, SlotKey};
 use joulebook_protocol::RejectReason;
 use joulebook_protocol::messages::{DeliverSlot, RegisterCapacity};
-use joulebook_types::{AreaCode, ClassCode, MicroEc, Phase, Window};
+use joulebook_types::{AreaCode, ClassCode, MicroEc, Phase, TimeNs, Window};
 
+use crate::instruments::InstrumentIx;
 use crate::request::{Done, Rejection};
 use crate::sessions::SessionIx;
+use crate::timers::Timer;
 use crate::{Engine, Events};
+
+/// The quarter hours of a day, the longest window.
+const SLOTS_PER_INSTRUMENT_MAX: usize = 96;
 
 impl Engine {
     pub(crate) fn register_capacity(
@@ -30,11 +35,8 @@ impl Engine {
         let start = offset_of!(RegisterCapacity, start_minute);
         let window = Window::new(register.start_minute, register.window_minutes)
             .map_err(|_| field(RejectReason::InvalidWindow, start))?;
-        let assets: Vec<AssetIx> =
-            window.slots().map(|slot| self.ledger.intern(SlotKey { class, area, slot })).collect();
-        if assets.iter().any(|asset| self.ledger.is_delivered(*asset)) {
-            return Err(field(RejectReason::GateClosed, start).met(window.start().raw(), self.time.raw()));
-        }
+        self.check_slots(class, area, window)?;
+        let assets: Vec<AssetIx> = self.slots_of(class, area, window).collect();
         let account = self.sessions[session].account;
         self.ledger.register(account, &assets, accelerators).map_err(|_| {
             let offset = offset_of!(RegisterCapacity, accelerators);
@@ -67,6 +69,52 @@ impl Engine {
         let done = self.request_done(session, deliver, released.raw() as u64, out);
         self.settle_instruments(asset, out);
         Ok(done)
+    }
+
+    /// The slot assets of a window, in order, made where there are none yet.
+    pub(crate) fn slots_of(
+        &mut self,
+        class: ClassCode,
+        area: AreaCode,
+        window: Window,
+    ) -> impl Iterator<Item = AssetIx> {
+        window.slots().map(move |slot| {
+            let key = SlotKey { class, area, slot };
+            self.ledger.find_asset(key).unwrap_or_else(|| {
+                let asset = self.ledger.intern(key);
+                let end = TimeNs::from_minutes((slot.raw() + 1) * 15);
+                self.timers.set(end, Timer::SlotEnd(asset));
+                asset
+            })
+        })
+    }
+
+    /// Capacity can be registered for slots that are still to be delivered, and for as many as all instruments could
+    /// cover: a seller must not be able to fill the memory with hours of other centuries.
+    fn check_slots(&self, class: ClassCode, area: AreaCode, window: Window) -> Result<(), Rejection> {
+        let offset = offset_of!(RegisterCapacity, start_minute);
+        let slots = window.slots().map(|slot| self.ledger.find_asset(SlotKey { class, area, slot }));
+        if slots.clone().flatten().any(|asset| self.ledger.is_delivered(asset)) {
+            let closed = Rejection::field(RejectReason::GateClosed, offset);
+            return Err(closed.met(window.start().raw(), self.time.raw()));
+        }
+        let wanted = self.ledger.open_slots() + slots.filter(Option::is_none).count();
+        let limit = self.instruments.instruments_max() * SLOTS_PER_INSTRUMENT_MAX;
+        if wanted > limit {
+            return Err(Rejection::field(RejectReason::InstrumentLimit, offset).met(limit, wanted));
+        }
+        Ok(())
+    }
+
+    /// A slot whose sellers wait for their money stays until its delivery is posted; any other is done.
+    pub(crate) fn end_slot(&mut self, asset: AssetIx, out: &mut Events) {
+        let trading = |ix: &InstrumentIx| !self.instruments[*ix].is_closed();
+        let waits = self.ledger.escrow(asset) > MicroEc::ZERO;
+        if self.ledger.is_delivered(asset) || waits || self.instruments.over(asset).iter().any(trading) {
+            return;
+        }
+        self.ledger.deliver(asset);
+        self.settle_instruments(asset, out);
     }
 
     /// An instrument is settled when its last slot is delivered.

@@ -26,7 +26,7 @@ impl Engine {
     ) -> Result<Done, Rejection> {
         let (window, lot) = self.check_listing(list)?;
         let product = product(list);
-        let assets = self.slots_of(product, window);
+        let assets: Box<[AssetIx]> = self.slots_of(product.class, product.area, window).collect();
         let opens_now = list.opens <= self.time;
         let phase = if opens_now { Phase::Open } else { Phase::Pending };
         let ix = self.instruments.add(Instrument {
@@ -98,12 +98,6 @@ impl Engine {
         }
         let rejection = Rejection::field(RejectReason::InvalidGate, offset_of!(ListInstrument, gate));
         Err(rejection.met(window.start().raw(), list.gate.raw()))
-    }
-
-    /// The slot assets of a window, in order.
-    pub(crate) fn slots_of(&mut self, product: Product, window: Window) -> Box<[AssetIx]> {
-        let Product { class, area, .. } = product;
-        window.slots().map(|slot| self.ledger.intern(SlotKey { class, area, slot })).collect()
     }
 }
 

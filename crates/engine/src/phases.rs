@@ -17,6 +17,7 @@ impl Engine {
             Timer::Open(ix) => self.open_instrument(ix, out),
             Timer::Gate(ix) => self.close_gate(ix, out),
             Timer::Grace(session) => self.end_grace(session, out),
+            Timer::SlotEnd(asset) => self.end_slot(asset, out),
         }
     }
 

@@ -126,11 +126,17 @@ impl Engine {
     fn walk_timers(&self, walk: &mut Walk) {
         for (due, timer) in self.timers.iter() {
             walk.put(due);
-            walk.put(match timer {
-                Timer::Open(instrument) => [1, instrument.raw()],
-                Timer::Gate(instrument) => [2, instrument.raw()],
-                Timer::Grace(session) => [3, session.raw()],
-            });
+            match timer {
+                Timer::Open(instrument) => walk.put([1, instrument.raw()]),
+                Timer::Gate(instrument) => walk.put([2, instrument.raw()]),
+                Timer::Grace(session) => walk.put([3, session.raw()]),
+                Timer::SlotEnd(asset) => {
+                    let key = self.ledger.slot_key(asset);
+                    walk.put(key.class);
+                    walk.put(key.area);
+                    walk.put([4, key.slot.raw()]);
+                }
+            }
         }
     }
 }

@@ -1,7 +1,8 @@
-//! What is due when: openings, gates, and the grace of disconnected sessions.
+//! What is due when: openings, gates, the grace of disconnected sessions, the end of quarter hours.
 
 use std::collections::BTreeMap;
 
+use joulebook_ledger::AssetIx;
 use joulebook_types::TimeNs;
 
 use crate::instruments::InstrumentIx;
@@ -14,6 +15,8 @@ pub(crate) enum Timer {
     Gate(InstrumentIx),
     /// The session's orders are canceled unless it came back.
     Grace(SessionIx),
+    /// A quarter hour is over: capacity of it that nobody bought is gone.
+    SlotEnd(AssetIx),
 }
 
 /// Names a timer, so that it can be taken back.

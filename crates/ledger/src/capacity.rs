@@ -82,6 +82,7 @@ pub(crate) struct Capacity {
     positions: Vec<Position>,
     vacant: Vec<PositionIx>,
     by_owner: KeyMap<PositionIx>,
+    delivered: usize,
     /// First and last position of each account.
     accounts: Vec<(PositionIx, PositionIx)>,
 }
@@ -115,6 +116,10 @@ impl Capacity {
 
     pub(crate) fn registered(&self, asset: AssetIx) -> u64 {
         self.assets[asset.index()].registered
+    }
+
+    pub(crate) fn open_assets(&self) -> usize {
+        self.assets.len() - self.delivered
     }
 
     pub(crate) fn is_delivered(&self, asset: AssetIx) -> bool {
@@ -242,6 +247,7 @@ impl Capacity {
             self.vacant.push(next);
             next = position.next_of_asset;
         }
+        self.delivered += 1;
         let asset = &mut self.assets[asset.index()];
         asset.first_position = PositionIx::NONE;
         asset.registered = 0;

@@ -83,6 +83,11 @@ impl Ledger {
         self.capacity.key(asset)
     }
 
+    /// Slots that were named and are not delivered.
+    pub fn open_slots(&self) -> usize {
+        self.capacity.open_assets()
+    }
+
     /// Whether the slot's delivery was posted.
     pub fn is_delivered(&self, asset: AssetIx) -> bool {
         self.capacity.is_delivered(asset)

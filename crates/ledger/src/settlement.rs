@@ -34,23 +34,26 @@ impl Ledger {
     ///
     /// Example: a seller registered 8 accelerators and bought 8 more, and sells 12 for 120 EC with a fee of 1 EC, one
     /// slot. Of its 16, 8 are beyond its registration, so 8 of the 12 are a resale and 4 come from the registration.
-    /// Escrow gets 4/12 of 120 EC = 40 EC, rounded up; the rest, 80 EC, is free at once, less the fee: 79 EC.
+    /// Escrow gets 4/12 of 120 EC = 40 EC, rounded up; the rest, 80 EC, is free at once, less the fee: 79 EC. A fee
+    /// that the free part does not cover comes out of the slots' escrow in proportion.
     pub fn settle(&mut self, trade: &Settlement<'_>) {
         assert!(trade.buyer != trade.seller, "nobody trades with itself");
         let share = self.slot_share(trade);
         let free_part: MicroEc =
             trade.assets.iter().map(|asset| share - self.escrow_part(trade, *asset, share)).sum();
         let fee_from_free = trade.seller_fee.min(free_part);
-        let mut fee_from_escrow = trade.seller_fee - fee_from_free;
+        let fee_from_escrow = trade.seller_fee - fee_from_free;
+        let escrow_total = trade.notional - free_part;
+        let mut escrow_so_far = MicroEc::ZERO;
         let held = Balance::Held(trade.buyer);
         for asset in trade.assets {
             let escrow = self.escrow_part(trade, *asset, share);
-            let fee = fee_from_escrow.min(escrow);
-            fee_from_escrow -= fee;
+            let before = proportion(fee_from_escrow, escrow_so_far, escrow_total);
+            escrow_so_far += escrow;
+            let fee = proportion(fee_from_escrow, escrow_so_far, escrow_total) - before;
             let position = self.move_capacity(trade, *asset);
             self.post(held, Balance::Escrow(position), escrow - fee);
         }
-        assert!(fee_from_escrow == MicroEc::ZERO, "a fee is less than the proceeds");
         self.post(held, Balance::Free(trade.seller), free_part - fee_from_free);
         self.post(held, Balance::Fees, trade.buyer_fee + trade.seller_fee);
         let change = trade.buyer_release - trade.notional - trade.buyer_fee;
@@ -90,4 +93,13 @@ impl Ledger {
 fn resale(position: &Position, sold: u64) -> u64 {
     let balance = position.free + position.held;
     sold.min(balance.saturating_sub(position.registered))
+}
+
+/// `amount * part / whole`, rounded toward zero; nothing of nothing. Differences of growing parts add up exactly.
+fn proportion(amount: MicroEc, part: MicroEc, whole: MicroEc) -> MicroEc {
+    if amount == MicroEc::ZERO {
+        return MicroEc::ZERO;
+    }
+    let share = i128::from(amount.raw()) * i128::from(part.raw()) / i128::from(whole.raw());
+    MicroEc::new(i64::try_from(share).expect("a part is at most the whole"))
 }

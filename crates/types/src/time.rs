@@ -36,8 +36,9 @@ impl TimeNs {
         self.0
     }
 
+    /// Saturates where 64 bits of nanoseconds end, in the year 2554: windows may lie beyond it.
     pub const fn from_minutes(minutes: u32) -> Self {
-        Self(minutes as u64 * 60_000_000_000)
+        Self((minutes as u64).saturating_mul(60_000_000_000))
     }
 
     pub const fn saturating_add_ms(self, ms: u32) -> Self {

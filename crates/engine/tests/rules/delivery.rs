@@ -1,6 +1,6 @@
 //! Escrow, delivery and the end of an instrument.
 
-use joulebook_protocol::messages::DeliverSlot;
+use joulebook_protocol::messages::{AccountQuery, DeliverSlot};
 use joulebook_types::QuarterSlot;
 
 use crate::market::*;
@@ -90,4 +90,29 @@ fn a_seller_that_sells_beyond_its_registration_is_paid_for_the_part_that_it_boug
     market.send(SELLER_2, sell(3, "30.00"));
     market.send(BUYER_2, buy(3, "30.00"));
     assert_eq!(market.credits(SELLER_2), (free + 240 * EC, 0, 216 * EC + 480 * EC));
+}
+
+#[test]
+fn a_quarter_hour_that_nobody_bought_is_gone_when_it_is_over() {
+    let mut market = Market::trading();
+    market.list("H200S.DE.20261124T1415.Q");
+    market.send(SELLER, on(2, sell(1, "27.00")));
+    market.send(BUYER, on(2, buy(1, "27.00")));
+    let positions = |market: &mut Market, account| {
+        let said = market.send(account, AccountQuery::default());
+        said.iter().filter(|line| line.contains("capacity")).count()
+    };
+    market.advance_minutes(60 * HOURS_BEFORE + 14);
+    assert_eq!(positions(&mut market, SELLER), 4);
+    market.advance_minutes(1);
+    assert_eq!(positions(&mut market, SELLER), 3);
+    // The second quarter was sold: it waits for its delivery, and with it both instruments.
+    assert!(market.advance_minutes(60).is_empty());
+    assert_eq!((positions(&mut market, SELLER), positions(&mut market, BUYER)), (1, 1));
+    let quarter = 216 * EC / 4;
+    assert_eq!(
+        market.send_all(METER, deliver(HOUR, 1)),
+        [format!("3: done {quarter}"), "* phase 1 settled".into(), "* phase 2 settled".into()]
+    );
+    assert_eq!((positions(&mut market, SELLER), positions(&mut market, BUYER)), (0, 0));
 }

@@ -1,7 +1,7 @@
 //! Configured limits refuse with a code and never abort.
 
-use joulebook_protocol::messages::{Genesis, MintCredits};
-use joulebook_types::{MicroEc, Role, Roles};
+use joulebook_protocol::messages::{Genesis, ListInstrument, MintCredits};
+use joulebook_types::{MicroEc, Role, Roles, TimeNs};
 
 use crate::market::*;
 
@@ -44,3 +44,29 @@ fn the_supply_fits_one_balance() {
     assert_eq!(market.send(ISSUER, mint(MicroEc::MAX)), [format!("2: done {}", i64::MAX)]);
     assert_eq!(market.send(ISSUER, mint(MicroEc::new(1))), ["2: rejected BalanceOverflow"]);
 }
+
+#[test]
+fn a_seller_cannot_register_without_bound() {
+    let mut market = Market::with_limits(Genesis { instruments_max: 2, ..GENESIS });
+    let days = ["20270101", "20270102", "20270103"].map(|day| format!("H200S.DE.{day}T0000.D"));
+    market.register(SELLER, &days[0], 8);
+    market.register(SELLER, &days[1], 8);
+    let refused = market.send(SELLER, register_capacity(&days[2], 8));
+    assert_eq!(refused, ["10: rejected InstrumentLimit"]);
+    market.register(SELLER_2, &days[1], 8);
+    market.list(HOUR);
+}
+
+#[test]
+fn windows_beyond_64_bits_of_nanoseconds_are_no_problem() {
+    let mut market = Market::new();
+    let far = "H200S.DE.99991231T2300.H";
+    market.list_with(ListInstrument { gate: TimeNs::MAX, ..list_instrument(HOUR_OF_YEAR_3000) });
+    market.register(SELLER, HOUR_OF_YEAR_3000, 8);
+    market.register(SELLER, far, 8);
+    market.send(SELLER, sell(1, "27.00"));
+    market.advance_to(TimeNs::MAX);
+    assert_eq!(market.engine.open_order_count(), 0);
+}
+
+const HOUR_OF_YEAR_3000: &str = "H200S.DE.30000101T0000.H";
