@@ -35,6 +35,10 @@ fn exchange(text: &mut String, facts: &ExchangeFacts) {
     let whose = if facts.own { "own exchange, a child process" } else { "an exchange that ran before" };
     let known = |name: Option<&'static str>| name.unwrap_or("unknown");
     line(text, &format!("{whose}; ack {}, wiring {}", known(facts.ack), known(facts.wiring)));
+    // What `auto` became.
+    for said in facts.startup.iter().filter(|line| line.contains("wiring")) {
+        line(text, &format!("it says: {}", said.split_whitespace().collect::<Vec<_>>().join(" ")));
+    }
     line(text, &format!("included: {}", facts.includes.join(", ")));
     line(text, &format!("not included: {}", facts.excludes.join(", ")));
 }
@@ -259,7 +263,7 @@ mod tests {
             own: true,
             ack: Some("memory"),
             wiring: Some("inline"),
-            startup: Vec::new(),
+            startup: vec!["acks  memory   wiring inline (2 cores)".to_owned(), "ready in 2 ms".to_owned()],
             includes: vec!["matching".to_owned()],
             excludes: vec!["the journal".to_owned()],
         };
@@ -275,6 +279,7 @@ mod tests {
         for part in [
             "joulebook mix, seed 7",
             "own exchange, a child process; ack memory, wiring inline",
+            "it says: acks memory wiring inline (2 cores)",
             "included: matching",
             "not included: the journal",
             "|100K| 20us|",
