@@ -35,6 +35,16 @@ fn an_order_is_named_by_id_by_slot_or_by_its_request() {
 }
 
 #[test]
+fn a_replace_gives_the_order_no_second_name() {
+    let mut market = Market::trading();
+    let by_request = |target| CancelOrder { target: ClientOrderId::new(target), ..cancel(0) };
+    market.send(BUYER, buy(5, "20.00"));
+    market.send(BUYER, replace(1, 4, "20.00"));
+    assert_eq!(market.send(BUYER, by_request(2)), ["20: rejected UnknownOrder"]);
+    assert_eq!(market.send(BUYER, by_request(1)), ["20: canceled 4 of 1 Requested"]);
+}
+
+#[test]
 fn a_reused_slot_does_not_name_the_new_order() {
     let mut market = Market::trading();
     market.send(BUYER, buy(1, "20.00"));
