@@ -298,3 +298,194 @@ fn cancel(id: ClientOrderId, resting: &Resting) -> CancelOrder {
         ..CancelOrder::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use joulebook_protocol::Command;
+    use joulebook_protocol::messages::SnapshotEnd;
+
+    use super::*;
+    use crate::Request;
+
+    const BOOK: InstrumentId = InstrumentId::new(3);
+    const ASK: Key = (BOOK, Side::Sell);
+
+    struct Desk {
+        board: QuoteBoard,
+        actions: Actions,
+    }
+
+    impl Desk {
+        fn new() -> Self {
+            Self { board: QuoteBoard::default(), actions: Actions::new(ClientOrderId::new(1)) }
+        }
+
+        /// With 10 lots at 27.00 resting as order 7, entered by request 1.
+        fn resting() -> Self {
+            let mut desk = Self::new();
+            desk.aim("27.00", 10).unwrap();
+            desk.on(OrderAccepted {
+                client_order_id: ClientOrderId::new(1),
+                order_id: OrderId::new(7),
+                price: price("27.00"),
+                qty: 10,
+                slot: SlotHint::new(5),
+                ..OrderAccepted::default()
+            });
+            desk
+        }
+
+        fn aim(&mut self, at: &str, qty: u32) -> Option<Request> {
+            let target = Some(Target { price: price(at), qty });
+            self.board.aim(ASK, target, 0, TimeNs::ZERO, &mut self.actions);
+            self.actions.drain().next()
+        }
+
+        fn on(&mut self, event: impl Into<Event>) -> Option<Change> {
+            self.board.on_event(&event.into())
+        }
+
+        fn leaves(&self) -> Option<u32> {
+            self.board.resting(BOOK, Side::Sell).map(|resting| resting.leaves_qty)
+        }
+    }
+
+    fn price(text: &str) -> Price {
+        text.parse().unwrap()
+    }
+
+    fn filled(qty: u32, leaves_qty: u32) -> OrderFilled {
+        OrderFilled { order_id: OrderId::new(7), instrument: BOOK, qty, leaves_qty, ..OrderFilled::default() }
+    }
+
+    fn rejected(request: &Request, reason: RejectReason) -> RequestRejected {
+        let client_order_id = request.client_order_id;
+        RequestRejected { client_order_id, reason: reason.raw(), ..RequestRejected::default() }
+    }
+
+    fn repeated(request: ClientOrderId, status: RequestStatus) -> RequestRepeated {
+        RequestRepeated { client_order_id: request, status: status.raw(), ..RequestRepeated::default() }
+    }
+
+    #[test]
+    fn a_quote_is_left_alone_while_it_is_good() {
+        let mut desk = Desk::resting();
+        assert_eq!(desk.aim("27.00", 10), None, "as wanted");
+        assert_eq!(desk.aim("27.00", 20), None, "half is enough to keep the place");
+        let shrunk = desk.aim("27.00", 9).unwrap();
+        assert!(matches!(shrunk.command, Command::ReplaceOrder(replace) if replace.qty == 9), "too large");
+        assert_eq!(desk.aim("26.00", 1), None, "one request at a time");
+        assert!(desk.board.is_in_flight(BOOK, Side::Sell));
+    }
+
+    #[test]
+    fn replace_echoes_the_slot_and_asks_for_the_total() {
+        let mut desk = Desk::resting();
+        desk.on(filled(4, 6));
+        let Command::ReplaceOrder(replace) = desk.aim("26.00", 10).unwrap().command else {
+            panic!("no replace")
+        };
+        assert_eq!((replace.slot, replace.qty, replace.price), (SlotHint::new(5), 14, price("26.00")));
+    }
+
+    #[test]
+    fn a_fill_may_overtake_a_replace() {
+        let mut desk = Desk::resting();
+        let replace = desk.aim("26.00", 10).unwrap();
+        let change = desk.on(filled(10, 0));
+        assert!(matches!(change, Some(Change::Filled { leaves_qty: 0, .. })));
+        assert_eq!((desk.leaves(), desk.aim("26.00", 10)), (None, None), "gone, and the replace still open");
+        desk.on(rejected(&replace, RejectReason::UnknownOrder));
+        let new = desk.aim("26.00", 10).unwrap();
+        assert!(matches!(new.command, Command::NewOrder(_)));
+    }
+
+    #[test]
+    fn refusals_leave_what_rested() {
+        let mut desk = Desk::resting();
+        let replace = desk.aim("26.00", 10).unwrap();
+        let change = desk.on(rejected(&replace, RejectReason::PostOnlyWouldTrade));
+        let reason = Some(RejectReason::PostOnlyWouldTrade);
+        assert_eq!(change, Some(Change::Refused { instrument: BOOK, side: Side::Sell, reason }));
+        assert_eq!(desk.leaves(), Some(10));
+
+        let replace = desk.aim("26.00", 10).unwrap();
+        let refused =
+            RequestRefused { client_order_id: replace.client_order_id, ..RequestRefused::default() };
+        assert!(desk.board.on_refused(&refused).is_some());
+        assert_eq!(desk.leaves(), Some(10));
+
+        let replace = desk.aim("26.00", 10).unwrap();
+        desk.on(rejected(&replace, RejectReason::UnknownOrder));
+        assert_eq!(desk.leaves(), None, "the exchange does not know it: neither do we");
+    }
+
+    #[test]
+    fn repeats_close_only_what_still_waits() {
+        let mut desk = Desk::resting();
+        assert_eq!(
+            desk.on(repeated(ClientOrderId::new(1), RequestStatus::Rejected)),
+            None,
+            "answered before"
+        );
+        assert_eq!(desk.leaves(), Some(10));
+        let replace = desk.aim("26.00", 10).unwrap().client_order_id;
+        assert!(matches!(desk.on(repeated(replace, RequestStatus::NeverSeen)), Some(Change::Refused { .. })));
+        assert!(desk.aim("26.00", 10).is_some(), "asked again under a new number");
+    }
+
+    #[test]
+    fn a_snapshot_names_what_is_left() {
+        let mut desk = Desk::resting();
+        let status = OrderStatus {
+            client_order_id: ClientOrderId::new(1),
+            order_id: OrderId::new(7),
+            price: price("27.00"),
+            instrument: BOOK,
+            qty: 10,
+            leaves_qty: 3,
+            side: Side::Sell.raw(),
+            ..OrderStatus::default()
+        };
+        desk.on(status);
+        desk.on(SnapshotEnd::default());
+        assert_eq!(desk.leaves(), Some(3), "seven were sold meanwhile");
+        desk.on(OrderStatus {
+            order_id: OrderId::new(99),
+            client_order_id: ClientOrderId::new(50),
+            ..status
+        });
+        desk.on(SnapshotEnd::default());
+        assert_eq!(desk.leaves(), None, "only another agent's order was named");
+    }
+
+    #[test]
+    fn a_snapshot_answers_a_placement_whose_answer_was_lost() {
+        let mut desk = Desk::new();
+        let placed = desk.aim("27.00", 10).unwrap();
+        desk.on(OrderStatus {
+            client_order_id: placed.client_order_id,
+            order_id: OrderId::new(7),
+            instrument: BOOK,
+            price: price("27.00"),
+            qty: 10,
+            leaves_qty: 10,
+            side: Side::Sell.raw(),
+            ..OrderStatus::default()
+        });
+        desk.on(SnapshotEnd::default());
+        assert_eq!((desk.leaves(), desk.board.is_in_flight(BOOK, Side::Sell)), (Some(10), false));
+    }
+
+    #[test]
+    fn events_of_others_are_ignored() {
+        let mut desk = Desk::resting();
+        assert_eq!(desk.on(OrderFilled { order_id: OrderId::new(8), ..filled(1, 1) }), None);
+        assert_eq!(
+            desk.on(OrderAccepted { client_order_id: ClientOrderId::new(9), ..OrderAccepted::default() }),
+            None
+        );
+        assert_eq!(desk.on(OrderCanceled { order_id: OrderId::new(8), ..OrderCanceled::default() }), None);
+        assert_eq!(desk.leaves(), Some(10));
+    }
+}

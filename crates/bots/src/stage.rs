@@ -45,7 +45,7 @@ pub enum StageError {
 const REQUESTS_AT_ONCE: usize = 64;
 
 impl Stage {
-    /// Opens accounts from `first_account` on, one per participant, and logs everybody on at `venue`. `operator` and
+    /// Opens accounts, one per participant and from `first_account` on, and logs everybody on at `venue`. `operator` and
     /// `issuer` are sessions of accounts with those roles; the run is to take `run_seconds` from `now`.
     pub async fn set(
         war: PriceWar,
@@ -64,7 +64,7 @@ impl Stage {
         let mut performers = Vec::with_capacity(participants.len());
         let mut account = first_account;
         for participant in participants {
-            let key = open_account(participant, account, operator).await?;
+            let key = open_account(participant, &mut account, operator).await?;
             deposit(account, credits(participant), issuer).await?;
             let logon = Client::connect(ClientConfig::new(venue.clone(), key)).await;
             let (client, events) =
@@ -121,26 +121,30 @@ async fn mint(credits: impl Iterator<Item = MicroEc>, issuer: &Client) -> Result
     done.map(|_| ()).map_err(|why| StageError::Request { what: format!("mint {amount} EC"), why })
 }
 
+/// Opens an account with a new key, the first that is free from `account` on: an earlier war may have left some.
 async fn open_account(
     participant: Participant,
-    account: AccountId,
+    account: &mut AccountId,
     operator: &Client,
 ) -> Result<AccountKey, StageError> {
-    let key = AccountKey::generate(account)?;
-    let open = |client_order_id| OpenAccount {
-        client_order_id,
-        account,
-        roles: participant.roles().bits(),
-        public_key: key.public_key(),
-        name: pad_text(&participant.to_string()),
-        ..OpenAccount::default()
-    };
-    let done = operator.request(|id| open(id).into()).await;
-    done.map_err(|why| StageError::Request {
-        what: format!("open account {account} for {participant}"),
-        why,
-    })?;
-    Ok(key)
+    loop {
+        let key = AccountKey::generate(*account)?;
+        let open = OpenAccount {
+            account: *account,
+            roles: participant.roles().bits(),
+            public_key: key.public_key(),
+            name: pad_text(&participant.to_string()),
+            ..OpenAccount::default()
+        };
+        match operator.request(|id| OpenAccount { client_order_id: id, ..open }.into()).await {
+            Ok(_) => return Ok(key),
+            Err(why) if is(&why, RejectReason::AccountExists) => *account = account.next(),
+            Err(why) => {
+                let what = format!("open account {account} for {participant}");
+                return Err(StageError::Request { what, why });
+            }
+        }
+    }
 }
 
 async fn deposit(to: AccountId, amount: MicroEc, issuer: &Client) -> Result<(), StageError> {

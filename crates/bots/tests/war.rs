@@ -5,7 +5,6 @@ use joulebook_bots::{FleetClock, FleetReport, Stage};
 use joulebook_client::{Client, ClientConfig, Folder};
 use joulebook_server::config::Config;
 use joulebook_server::{Daemon, Label};
-use joulebook_types::AccountId;
 
 const SECONDS: u32 = 12;
 
@@ -28,7 +27,8 @@ async fn client(folder: &Folder, name: &str) -> Client {
 async fn fight(war: PriceWar, folder: &Folder) -> FleetReport {
     let (operator, issuer) = (client(folder, "operator").await, client(folder, "issuer").await);
     let now = FleetClock::new().now();
-    let first_account = AccountId::new(100);
+    // Taken by the dev account: the stage goes on to the next.
+    let first_account = folder.key("carol").unwrap().account();
     let venue = folder.venue().unwrap();
     let stage = Stage::set(war, &venue, &operator, &issuer, first_account, (now, SECONDS)).await.unwrap();
     let fleet = stage.start();

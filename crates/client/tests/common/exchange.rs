@@ -193,8 +193,7 @@ impl Hub {
                     Ok(Some(count)) => self.core().on_bytes(id, &buffer[..count]),
                     Ok(None) | Err(_) => break,
                 },
-                () = wake.notified() => {}
-                () = tokio::time::sleep(pause) => self.core().on_timeout(id),
+                _ = tokio::time::timeout(pause, wake.notified()) => self.core().on_timeout(id),
             }
         }
         self.core().close_desk(id);
