@@ -32,7 +32,8 @@ pub struct FleetReport {
     pub view: WarView,
     pub counts: Counts,
     pub latencies: Latencies,
-    /// Sessions that ended before they were told to, and why. The market observer is the one without a participant.
+    /// Sessions that ended before they were told to, and why; without a participant, the market observer's and tasks that
+    /// failed.
     pub failures: Vec<(Option<Participant>, String)>,
     pub duration: Duration,
 }
@@ -107,12 +108,12 @@ impl Fleet {
     /// Ends all sessions and judges the war by what was seen until now.
     pub async fn stop(mut self) -> FleetReport {
         // Judged before anybody leaves: their leaving empties the books, which is no part of the war.
-        let (outcome, view, failures) = (self.facts.outcome(), self.view(), self.failures());
+        let (outcome, view, mut failures) = (self.facts.outcome(), self.view(), self.failures());
         let duration = self.elapsed();
         self.stop.send_replace(true);
         while let Some(ended) = self.tasks.join_next().await {
             if let Err(panicked) = ended {
-                tracing::error!(%panicked, "a bot did not end well");
+                failures.push((None, format!("a bot's task failed: {panicked}")));
             }
         }
         let (counts, latencies) = self.totals();

@@ -19,6 +19,8 @@ use crate::{ClientError, Sha256};
 /// First pause before a reconnect; it doubles up to the longest.
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// A logon that lasts this long starts the pauses anew. One that ends sooner may end for a reason that comes back.
+const STABLE: Duration = Duration::from_secs(1);
 /// Time for the last bytes to leave when the client closes.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 const READ_BYTES: usize = 64 << 10;
@@ -116,6 +118,9 @@ pub(crate) struct Keeper<O> {
     /// The answer to the last logon, when it was no.
     refused: Option<LogonRejected>,
     is_lost: bool,
+    /// Since when, on the present connection.
+    logged_on: Option<Instant>,
+    /// Reconnects since the last stable connection.
     attempts: u32,
 }
 
@@ -127,14 +132,18 @@ impl<O: Owner> Keeper<O> {
         first_logon: oneshot::Sender<Result<(), ClientError>>,
     ) -> Self {
         let first_logon = Some(first_logon);
-        Self { line, dialer, owner, first_logon, refused: None, is_lost: false, attempts: 0 }
+        Self { line, dialer, owner, first_logon, refused: None, is_lost: false, logged_on: None, attempts: 0 }
     }
 
     /// Until the client is closed or the session is over for good.
     pub(crate) async fn run(mut self) {
         let end = loop {
+            self.logged_on = None;
             let lost = self.connect().await.unwrap_or_else(|error| error);
             self.line.session().on_disconnected();
+            if self.logged_on.is_some_and(|since| since.elapsed() >= STABLE) {
+                self.attempts = 0;
+            }
             if self.line.is_stopping() {
                 break ClientError::Closed { reason: CloseReason::Logout };
             }
@@ -213,7 +222,14 @@ impl<O: Owner> Keeper<O> {
                 },
                 () = self.owner.room(), if self.owner.is_full() => {}
                 () = line.wake.notified() => {}
-                () = sleep_until(deadline) => line.session().on_timeout(line.clock.now()),
+                () = sleep_until(deadline) => {
+                    let (mut session, now) = (line.session(), line.clock.now());
+                    if self.owner.is_full() {
+                        // The exchange is not to blame for a silence while we do not read.
+                        session.on_bytes(&[], now);
+                    }
+                    session.on_timeout(now);
+                }
             }
             self.owner.pass_on();
             if let Some(end) = self.poll_session(connection) {
@@ -234,7 +250,7 @@ impl<O: Owner> Keeper<O> {
                 ClientOutput::LogonRejected(rejected) => self.refused = Some(rejected),
                 ClientOutput::Closed(reason) => return Some(self.closed(reason, connection)),
                 ClientOutput::LoggedOn(_) => {
-                    self.attempts = 0;
+                    self.logged_on = Some(Instant::now());
                     self.is_lost = false;
                     self.owner.on_output(output, &line);
                     if let Some(first) = self.first_logon.take() {
