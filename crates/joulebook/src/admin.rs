@@ -4,9 +4,12 @@ use clap::{Args, Subcommand};
 use joulebook_client::{Client, ClientConfig};
 use joulebook_protocol::Command;
 use joulebook_protocol::messages::{
-    DeliverSlot, DepositCredits, ListInstrument, MintCredits, OpenAccount, RegisterCapacity, RetireCredits, SetYield, pad_text,
+    DeliverSlot, DepositCredits, ListInstrument, MintCredits, OpenAccount, RegisterCapacity, RetireCredits,
+    SetYield, pad_text,
 };
-use joulebook_types::{AccountId, ClassCode, ClientOrderId, MicroEc, ModelId, Price, Role, Roles, Symbol, TimeNs, Yield};
+use joulebook_types::{
+    AccountId, ClassCode, ClientOrderId, MicroEc, ModelId, Price, Role, Roles, Symbol, TimeNs, Yield,
+};
 
 use crate::Failure;
 use crate::connect::{Endpoint, FolderArgs};
@@ -150,7 +153,12 @@ fn order(command: &AdminCommand) -> Result<Order, Failure> {
                 name: pad_text(name),
                 ..OpenAccount::default()
             };
-            from(Endpoint::Operator, "operator", Command::OpenAccount(open), format!("account {account} is open"))
+            from(
+                Endpoint::Operator,
+                "operator",
+                Command::OpenAccount(open),
+                format!("account {account} is open"),
+            )
         }
         AdminCommand::Yield { class, ktok_per_hour, model, name } => {
             let set = SetYield {
@@ -172,7 +180,8 @@ fn order(command: &AdminCommand) -> Result<Order, Failure> {
             from(Endpoint::Public, "issuer", Command::RetireCredits(retire), format!("retired {amount} EC"))
         }
         AdminCommand::Deposit { account, amount } => {
-            let deposit = DepositCredits { amount: *amount, to: AccountId::new(*account), ..DepositCredits::default() };
+            let deposit =
+                DepositCredits { amount: *amount, to: AccountId::new(*account), ..DepositCredits::default() };
             let done = format!("deposited {amount} EC to account {account}");
             from(Endpoint::Public, "issuer", Command::DepositCredits(deposit), done)
         }
@@ -190,7 +199,12 @@ fn order(command: &AdminCommand) -> Result<Order, Failure> {
         }
         AdminCommand::Deliver { symbol } => {
             let deliver = |slot| {
-                Command::DeliverSlot(DeliverSlot { class: symbol.class, area: symbol.area, slot, ..DeliverSlot::default() })
+                Command::DeliverSlot(DeliverSlot {
+                    class: symbol.class,
+                    area: symbol.area,
+                    slot,
+                    ..DeliverSlot::default()
+                })
             };
             Order {
                 endpoint: Endpoint::Public,
@@ -203,8 +217,17 @@ fn order(command: &AdminCommand) -> Result<Order, Failure> {
 }
 
 fn listing(command: &AdminCommand, symbol: &Symbol) -> ListInstrument {
-    let AdminCommand::List { tick, accelerators, band_low, band_high, gate_minutes, max_lots, taker_fee_ppm, maker_fee_ppm, .. } =
-        command
+    let AdminCommand::List {
+        tick,
+        accelerators,
+        band_low,
+        band_high,
+        gate_minutes,
+        max_lots,
+        taker_fee_ppm,
+        maker_fee_ppm,
+        ..
+    } = command
     else {
         unreachable!("called for listings only");
     };

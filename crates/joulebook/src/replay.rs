@@ -9,7 +9,9 @@ use crate::Failure;
 use crate::text::{grouped, hex};
 
 #[derive(Args)]
-#[command(after_help = "Examples:\n  joulebook replay joulebook-data\n  joulebook replay joulebook-data --expect-state 6b1f…")]
+#[command(
+    after_help = "Examples:\n  joulebook replay joulebook-data\n  joulebook replay joulebook-data --expect-state 6b1f…"
+)]
 pub struct ReplayArgs {
     /// The data folder of a daemon that does not run.
     dir: PathBuf,
@@ -29,7 +31,9 @@ pub fn run(args: ReplayArgs) -> Result<(), Failure> {
     println!("journal    {}", hex(&replayed.journal_hash));
     match engine.recount() {
         Ok(()) => println!("balances   conserved to the micro-EC, capacity to the accelerator"),
-        Err(imbalance) => return Err(Failure::with_code(format!("the balances do not add up: {imbalance}"), 3)),
+        Err(imbalance) => {
+            return Err(Failure::with_code(format!("the balances do not add up: {imbalance:?}"), 3));
+        }
     }
     match args.expect_state {
         Some(expected) if expected != hex(&replayed.state_hash) => {

@@ -13,7 +13,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::Failure;
 
 #[derive(Args)]
-#[command(after_help = "Examples:\n  joulebook serve\n  joulebook serve --data /var/lib/joulebook --gateway 0.0.0.0:7717\n  joulebook serve --ack memory --wiring threaded")]
+#[command(
+    after_help = "Examples:\n  joulebook serve\n  joulebook serve --data /var/lib/joulebook --gateway 0.0.0.0:7717\n  joulebook serve --ack memory --wiring threaded"
+)]
 pub struct ServeArgs {
     /// Configuration file; `joulebook config default` prints one.
     #[arg(long, value_name = "FILE", env = "JOULEBOOK_CONFIG")]
@@ -57,12 +59,17 @@ impl ServeArgs {
         ];
         for (flag, key, value) in flags {
             if let Some(value) = value {
-                overrides.push(Override { layer: Layer::Flag(flag.into()), key: key.into(), value: value.clone() });
+                overrides.push(Override {
+                    layer: Layer::Flag(flag.into()),
+                    key: key.into(),
+                    value: value.clone(),
+                });
             }
         }
         for item in &self.set {
             let layer = Layer::Flag(format!("--set {item}"));
-            let (key, value) = item.split_once('=').ok_or_else(|| Failure::new(format!("--set {item}: write KEY=VALUE")))?;
+            let (key, value) =
+                item.split_once('=').ok_or_else(|| Failure::new(format!("--set {item}: write KEY=VALUE")))?;
             overrides.push(Override { layer, key: key.into(), value: value.into() });
         }
         Ok(overrides)
@@ -83,7 +90,10 @@ pub fn run(args: ServeArgs) -> Result<(), Failure> {
     init_logs();
     let started = Instant::now();
     let config = Config::load(args.config.as_deref(), &args.overrides()?)?;
-    let from = args.config.as_deref().map_or("no config file, using defaults".into(), |path| path.display().to_string());
+    let from = args
+        .config
+        .as_deref()
+        .map_or("no config file, using defaults".into(), |path| path.display().to_string());
     println!("joulebook {}  {from}", env!("CARGO_PKG_VERSION"));
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -123,9 +133,14 @@ fn print_banner(daemon: &Daemon) {
     println!("data      {}  {}", info.data_dir.display(), info.recovery);
     println!("acks      {}   wiring {} ({} cores)", info.ack.name(), info.wiring.name(), info.cores);
     println!("gateway   quic://{}   trust {}", info.gateway, info.ca_path.display());
-    println!("operator  quic://{}   key {}", info.operator, info.data_dir.join("keys/operator.key").display());
+    println!(
+        "operator  quic://{}   key {}",
+        info.operator,
+        info.data_dir.join("keys/operator.key").display()
+    );
     println!("http      http://{}   /metrics /healthz /readyz", info.http);
-    if !info.gateway.ip().is_loopback() || !info.operator.ip().is_loopback() || !info.http.ip().is_loopback() {
+    if !info.gateway.ip().is_loopback() || !info.operator.ip().is_loopback() || !info.http.ip().is_loopback()
+    {
         println!("warning   an address is not on the loopback: others can reach it");
     }
 }

@@ -57,11 +57,30 @@ impl Control {
         });
     }
 
+    /// To be kept by a thread of the exchange: should it panic, the exchange is faulted, not merely silent.
+    pub fn fault_on_panic(self: &Arc<Self>) -> FaultOnPanic {
+        FaultOnPanic(Arc::clone(self))
+    }
+
     pub fn health(&self) -> Health {
         self.health.borrow().clone()
     }
 
     pub fn watch(&self) -> watch::Receiver<Health> {
         self.health.subscribe()
+    }
+}
+
+/// See [`Control::fault_on_panic`].
+pub struct FaultOnPanic(Arc<Control>);
+
+impl Drop for FaultOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fault(
+                "an invariant of the exchange broke: nothing more is acknowledged; the journal is whole"
+                    .into(),
+            );
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use crossbeam::channel::{Sender, bounded};
 use crossbeam::sync::Parker;
 use joulebook_console::{self as console, Check, Console, ConsoleState, RunInfo};
 use joulebook_engine::Engine;
@@ -34,12 +35,15 @@ use crate::observer::MetricsObserver;
 use crate::recovery::{RecoveryError, SHARD, replay};
 use crate::storage::FileStorage;
 use crate::tap::Tap;
-use crate::wiring::{ExchangeCore, FdWake, run_core, run_gateway, run_inline};
+use crate::wiring::{ExchangeCore, FdWake, Ready, run_core, run_gateway, run_inline};
 
 /// Commands that wait between a gateway and the core.
 const COMMAND_RING: usize = 16_384;
 /// Events that wait between the core and each reader.
 const EVENT_RING: usize = 32_768;
+
+/// Batches that a log in memory holds between two turns.
+const MEMORY_LOG_BYTES: usize = 8 << 20;
 
 /// Why an exchange did not start, in one line that says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +60,8 @@ pub enum StartError {
     HttpInUse { address: SocketAddr },
     #[error("cannot listen on tcp {address}: {error}")]
     Http { address: SocketAddr, error: io::Error },
+    #[error("{0}")]
+    Faulted(String),
     #[error("cannot {what}: {error}")]
     System { what: &'static str, error: io::Error },
 }
@@ -153,7 +159,8 @@ impl Daemon {
             read_only: Arc::default(),
             metrics: metrics.gateway(0),
         };
-        let gateway = Gateway::new(gateway_config(config, &dir, &tls)?, link, SystemClock.time(), Instant::now())?;
+        let gateway =
+            Gateway::new(gateway_config(config, &dir, &tls)?, link, SystemClock.time(), Instant::now())?;
         let info = Info {
             data_dir: dir.clone(),
             ca_path: tls.ca_path,
@@ -167,9 +174,23 @@ impl Daemon {
         };
         write_addresses(&info)?;
         let core = make_core(recovered, config, &dir, &metrics, ingress, egress)?;
-        let exchange =
-            spawn_exchange(wiring, gateway, core, fd, parker, gateway_bell, core_bell, Arc::clone(&control))
-                .map_err(system("start the exchange's thread"))?;
+        let (starter, started) = bounded(0);
+        let threads = Threads {
+            gateway,
+            core,
+            fd,
+            parker,
+            gateway_bell,
+            core_bell,
+            control: Arc::clone(&control),
+            starter,
+        };
+        let exchange = threads.spawn(wiring).map_err(system("start the exchange's thread"))?;
+        // Nothing is ever sent: the other end is dropped when the first commands are durable, or with a fault.
+        let _ = started.recv();
+        if let Health::Faulted(what) = control.health() {
+            return Err(StartError::Faulted(what));
+        }
         console_state.set_health(console::Health {
             journal: Check::passed(info.recovery.clone()),
             gateway: Check::passed(format!("logons are answered on {}", info.gateway)),
@@ -267,7 +288,11 @@ fn recover(
     let started = Instant::now();
     if config.journal.ack == AckMode::Memory {
         let words = "no journal: nothing survives a restart".into();
-        return Ok(Recovered { engine: Engine::new(), log: Box::new(MemoryLog::new(Term::new(1))), words });
+        return Ok(Recovered {
+            engine: Engine::new(),
+            log: Box::new(MemoryLog::new(Term::new(1), MEMORY_LOG_BYTES)),
+            words,
+        });
     }
     let storage = FileStorage::open(dir, waker).map_err(RecoveryError::from)?;
     let storage = Metered::new(storage, metrics.journal());
@@ -305,9 +330,8 @@ fn make_core(
     Ok(core)
 }
 
-#[expect(clippy::too_many_arguments, reason = "the parts of the wiring meet here and nowhere else")]
-fn spawn_exchange(
-    wiring: Wiring,
+/// What the exchange's threads take with them.
+struct Threads {
     gateway: Gateway,
     core: ExchangeCore,
     fd: Arc<EventFd>,
@@ -315,20 +339,31 @@ fn spawn_exchange(
     gateway_bell: Arc<Doorbell>,
     core_bell: Arc<Doorbell>,
     control: Arc<Control>,
-) -> io::Result<JoinHandle<Engine>> {
-    let named = |name: &str| std::thread::Builder::new().name(name.into());
-    match wiring {
-        Wiring::Inline | Wiring::Auto => {
-            named("exchange").spawn(move || run_inline(gateway, core, &fd, &control))
-        }
-        Wiring::Threaded => {
-            let gateway_control = Arc::clone(&control);
-            let gateway_thread =
-                named("gateway").spawn(move || run_gateway(gateway, &fd, &gateway_bell, &gateway_control))?;
-            named("core").spawn(move || {
-                let done = || gateway_thread.is_finished();
-                run_core(core, &parker, &core_bell, &control, &done)
-            })
+    starter: Sender<()>,
+}
+
+impl Threads {
+    fn spawn(self, wiring: Wiring) -> io::Result<JoinHandle<Engine>> {
+        let Self { gateway, core, fd, parker, gateway_bell, core_bell, control, starter } = self;
+        let named = |name: &str| std::thread::Builder::new().name(name.into());
+        let ready = Ready::new(starter);
+        match wiring {
+            Wiring::Inline | Wiring::Auto => named("exchange").spawn(move || {
+                let _guard = control.fault_on_panic();
+                run_inline(gateway, core, &fd, &control, ready)
+            }),
+            Wiring::Threaded => {
+                let gateway_control = Arc::clone(&control);
+                let gateway_thread = named("gateway").spawn(move || {
+                    let _guard = gateway_control.fault_on_panic();
+                    run_gateway(gateway, &fd, &gateway_bell, &gateway_control);
+                })?;
+                named("core").spawn(move || {
+                    let _guard = control.fault_on_panic();
+                    let done = || gateway_thread.is_finished();
+                    run_core(core, &parker, &core_bell, &control, &done, ready)
+                })
+            }
         }
     }
 }

@@ -48,7 +48,7 @@ impl<S: Storage> Storage for Metered<S> {
 
     fn submit(&mut self, segment: SegmentNumber, offset: u64, group: GroupBuffer) {
         self.metrics.groups.increment();
-        self.metrics.bytes.add(group.bytes().len() as u64);
+        self.metrics.bytes.add(group.as_bytes().len() as u64);
         self.submitted = Some(Instant::now());
         self.storage.submit(segment, offset, group);
     }

@@ -1,10 +1,8 @@
 //! From a data folder to an engine: every batch of the journal applied again, by the function that applied it first.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crossbeam::sync::Parker;
 use joulebook_engine::{Engine, Events};
 use joulebook_journal::{JournalError, JournalReader, Storage};
 use joulebook_sequencer::{ReplayError, apply_batch};
@@ -18,8 +16,6 @@ pub const SHARD: ShardId = ShardId::new(1);
 /// Why a journal could not be replayed.
 #[derive(Debug, thiserror::Error)]
 pub enum RecoveryError {
-    #[error("{} is no data folder of joulebook: it has no file VERSION", .0.display())]
-    NoData(PathBuf),
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error(transparent)]
@@ -59,14 +55,10 @@ pub fn replay<S: Storage>(
     Ok((engine, batches))
 }
 
-/// Replays a data folder that no daemon uses, without changing it.
+/// Replays a data folder without changing it.
 pub fn replay_folder(dir: &Path) -> Result<(Engine, Replayed), RecoveryError> {
     let started = Instant::now();
-    if !dir.join("VERSION").exists() {
-        return Err(RecoveryError::NoData(dir.to_owned()));
-    }
-    // Nothing is submitted, so nothing wakes anybody; the lock keeps a daemon from changing what is being read.
-    let storage = FileStorage::open(dir, Arc::new(Parker::new().unparker().clone()))?;
+    let storage = FileStorage::open_read_only(dir)?;
     let mut reader = JournalReader::new(storage, SHARD)?;
     let (engine, batches) = replay(&mut reader, |_, _| {})?;
     let replayed = Replayed {

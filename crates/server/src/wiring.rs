@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crossbeam::channel::Sender;
 use crossbeam::sync::Parker;
 use joulebook_engine::Engine;
 use joulebook_gateway::Gateway;
@@ -34,8 +35,30 @@ impl Wake for FdWake {
     }
 }
 
+/// Tells the starter, once, that the first commands are durable and everybody knows what they made.
+pub struct Ready(Option<Sender<()>>);
+
+impl Ready {
+    pub fn new(starter: Sender<()>) -> Self {
+        Self(Some(starter))
+    }
+
+    fn tell_if(&mut self, is_ready: impl FnOnce() -> bool) {
+        if self.0.is_some() && is_ready() {
+            // Dropping the sender is the message.
+            self.0 = None;
+        }
+    }
+}
+
 /// Gateway and core on this thread, until told to stop. Returns the engine as it was at the end.
-pub fn run_inline(mut gateway: Gateway, mut core: ExchangeCore, fd: &EventFd, control: &Control) -> Engine {
+pub fn run_inline(
+    mut gateway: Gateway,
+    mut core: ExchangeCore,
+    fd: &EventFd,
+    control: &Control,
+    mut ready: Ready,
+) -> Engine {
     let mut goodbye: Option<Instant> = None;
     loop {
         let now = Instant::now();
@@ -45,6 +68,7 @@ pub fn run_inline(mut gateway: Gateway, mut core: ExchangeCore, fd: &EventFd, co
             Turn::Idle => {}
             Turn::Faulted => return fault(core, control),
         }
+        ready.tell_if(|| core.is_settled());
         if control.is_stopping() {
             match goodbye {
                 None => {
@@ -106,6 +130,7 @@ pub fn run_core(
     bell: &Doorbell,
     control: &Control,
     gateways_done: &dyn Fn() -> bool,
+    mut ready: Ready,
 ) -> Engine {
     loop {
         match core.turn() {
@@ -113,6 +138,7 @@ pub fn run_core(
             Turn::Idle => {}
             Turn::Faulted => return fault(core, control),
         }
+        ready.tell_if(|| core.is_settled());
         if control.is_stopping() && gateways_done() && core.is_settled() {
             return close(core, control, &|deadline| park(parker, deadline));
         }
