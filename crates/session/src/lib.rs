@@ -6,14 +6,17 @@
 
 mod buffer;
 mod client;
+mod limits;
 mod liveness;
 mod logon;
 mod server;
+mod stamp;
 mod template;
 mod throttle;
 mod unanswered;
 
 pub use client::{ClientConfig, ClientOutput, ClientSession, RequestError};
+pub use limits::SessionLimits;
 pub use liveness::HEARTBEAT_MS_DEFAULT;
 pub use logon::{LOGON_BYTES, logon_bytes};
-pub use server::{Intake, Now, ServerOutput, ServerSession, SessionLimits, Verify};
+pub use server::{Intake, Now, ServerOutput, ServerSession, Verify};

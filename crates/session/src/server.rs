@@ -1,9 +1,7 @@
 //! The gateway's half of a session.
 
-use core::mem::{offset_of, size_of};
-
 use joulebook_protocol::messages::{
-    Challenge, Heartbeat, Hello, Logon, LogonAccepted, LogonRejected, RequestRefused, SessionOpened, Stamp,
+    Challenge, Heartbeat, Hello, Logon, LogonAccepted, LogonRejected, RequestRefused, SessionOpened,
     Subscribe, SubscribeRejected, Terminate, Unsubscribe,
 };
 use joulebook_protocol::pipe::CommandFrame;
@@ -13,7 +11,9 @@ use joulebook_protocol::{
 use joulebook_types::{AccountId, ClientOrderId, ConnectionId, SessionId, TimeNs};
 
 use crate::buffer::{FrameBuffer, OutBuffer, Span};
+use crate::limits::SessionLimits;
 use crate::liveness::{HEARTBEAT_MS_DEFAULT, Liveness};
+use crate::stamp::patch_stamp;
 use crate::template::{Kind, is_cancel, template};
 use crate::throttle::TokenBucket;
 
@@ -39,38 +39,6 @@ pub struct ServerSession {
     is_stream_full: bool,
     close_reported: bool,
     frames_in: u64,
-}
-
-/// What a client may do and how much it may make us hold.
-#[derive(Clone, Copy, Debug)]
-pub struct SessionLimits {
-    /// From the stream's opening to the engine's answer.
-    pub logon_timeout_ms: u32,
-    /// Orders (all requests that are not cancels) per second, and how many may come at once.
-    pub orders_per_s: u32,
-    pub order_burst: u32,
-    /// The same for cancels and mass cancels.
-    pub cancels_per_s: u32,
-    pub cancel_burst: u32,
-    /// Bytes that were received and not acted upon.
-    pub unhandled_bytes_max: usize,
-    /// Bytes that wait although the client was offered them: beyond it, it is a slow consumer. What was not offered
-    /// yet, such as the events of one large mass cancel, may be four times as much.
-    pub unsent_bytes_max: usize,
-}
-
-impl Default for SessionLimits {
-    fn default() -> Self {
-        Self {
-            logon_timeout_ms: 3_000,
-            orders_per_s: 100_000,
-            order_burst: 200_000,
-            cancels_per_s: 200_000,
-            cancel_burst: 400_000,
-            unhandled_bytes_max: 64 << 10,
-            unsent_bytes_max: 1 << 20,
-        }
-    }
 }
 
 /// A reading of both clocks.
@@ -563,13 +531,4 @@ impl ServerSession {
         self.state = State::Closed(reason);
         self.input.clear();
     }
-}
-
-/// Fills in what only the gateway knows: when the event left, and what the session may still send.
-fn patch_stamp(frame: &mut [u8], sent: TimeNs, (order_credits, cancel_credits): (u32, u32)) {
-    let Some(stamp) = frame.get_mut(HEADER_BYTES..HEADER_BYTES + size_of::<Stamp>()) else { return };
-    let mut put = |offset: usize, bytes: &[u8]| stamp[offset..offset + bytes.len()].copy_from_slice(bytes);
-    put(offset_of!(Stamp, sent), &sent.raw().to_le_bytes());
-    put(offset_of!(Stamp, order_credits), &order_credits.to_le_bytes());
-    put(offset_of!(Stamp, cancel_credits), &cancel_credits.to_le_bytes());
 }

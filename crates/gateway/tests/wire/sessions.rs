@@ -64,7 +64,7 @@ fn refused_logons_say_why() {
     let mut world = World::new();
     for (name, operator, account, key, reason) in cases {
         let mut client = world.client(operator);
-        client.open_signed_by(&world, ClientConfig::new(account, SessionId::new(1)), key);
+        assert!(client.open_signed_by(&world, ClientConfig::new(account, SessionId::new(1)), key));
         world.until(name, &mut [&mut client], |_, clients| clients[0].sessions[0].closed().is_some());
         let seen = &client.sessions[0].seen;
         let rejected = seen.iter().find_map(|output| match output {
@@ -119,6 +119,15 @@ fn streams_of_a_connection_are_limited() {
     world.until("all are on", &mut [&mut client], |_, clients| {
         clients[0].sessions.iter().all(|session| session.machine.is_ready())
     });
+    // New places are announced by the eighth of the limit, so one logout alone would not show.
+    for session in 4..8 {
+        assert!(client.sessions[session].machine.logout(world.wall()));
+    }
+    world.until("places are free again", &mut [&mut client], |world, clients| {
+        let client = &mut clients[0];
+        client.sessions.len() == 17 || client.try_open(world, trader(17))
+    });
+    world.until("and is taken", &mut [&mut client], |_, clients| clients[0].sessions[16].machine.is_ready());
 
     let limits =
         GatewayLimits { streams_per_connection_max: 2, sessions_per_account_max: 3, ..Default::default() };

@@ -77,6 +77,7 @@ pub struct Session {
     pub reset: Option<u64>,
     key: Ed25519KeyPair,
     is_readable: bool,
+    is_finished: bool,
 }
 
 /// The key of an account, or another one.
@@ -236,7 +237,7 @@ impl World {
         &mut self,
         what: &str,
         clients: &mut [&mut Client],
-        mut done: impl FnMut(&mut World, &[&mut Client]) -> bool,
+        mut done: impl FnMut(&mut World, &mut [&mut Client]) -> bool,
     ) {
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
@@ -317,15 +318,22 @@ pub fn command_of(command: &CommandFrame) -> Command {
 impl Client {
     /// Opens a stream with a session on it; its key is the account's.
     pub fn open(&mut self, world: &World, config: ClientConfig) {
-        self.open_signed_by(world, config, key(config.account));
+        assert!(self.try_open(world, config), "no stream is left");
     }
 
-    pub fn open_signed_by(&mut self, world: &World, config: ClientConfig, key: Ed25519KeyPair) {
-        let stream = self.driver.open_bi(self.conn).expect("a stream");
+    /// The same; false while the server allows no further stream.
+    pub fn try_open(&mut self, world: &World, config: ClientConfig) -> bool {
+        self.open_signed_by(world, config, key(config.account))
+    }
+
+    pub fn open_signed_by(&mut self, world: &World, config: ClientConfig, key: Ed25519KeyPair) -> bool {
+        let Some(stream) = self.driver.open_bi(self.conn) else { return false };
         let mut machine = ClientSession::new(config);
         machine.start(self.leaf_sha256, world.wall());
-        let (seen, reads, reset, is_readable) = (Vec::new(), true, None, false);
-        self.sessions.push(Session { stream, machine, seen, reads, reset, key, is_readable });
+        let (seen, reads, reset) = (Vec::new(), true, None);
+        let (is_readable, is_finished) = (false, false);
+        self.sessions.push(Session { stream, machine, seen, reads, reset, key, is_readable, is_finished });
+        true
     }
 
     /// Places an order on a session and says which id it has.
@@ -392,9 +400,14 @@ impl Session {
                 WriteOutcome::All => self.machine.sent(self.machine.unsent().len()),
                 WriteOutcome::Blocked { taken } => self.machine.sent(taken),
                 WriteOutcome::Stopped { .. } | WriteOutcome::Gone => {
-                    self.machine.sent(self.machine.unsent().len())
+                    self.machine.sent(self.machine.unsent().len());
                 }
             }
+        }
+        if self.machine.is_closed() && self.machine.unsent().is_empty() && !self.is_finished {
+            // Without this the stream would count as open for ever.
+            self.is_finished = true;
+            driver.finish(conn, self.stream);
         }
         progress
     }
