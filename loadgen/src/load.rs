@@ -144,7 +144,7 @@ fn price_war(options: &LoadOptions, rate: u64, scenario: &PriceWar) -> Result<Ou
     finish(options, stage, rate, &plan)
 }
 
-fn finish<F: Flow>(
+fn finish<F: Flow + Send>(
     options: &LoadOptions,
     mut stage: Stage<F>,
     rate: u64,

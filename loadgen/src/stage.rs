@@ -1,5 +1,7 @@
 //! A run from curtain to curtain: start the exchange, set up its market, load it, read the meters, stop it.
 
+use std::panic::resume_unwind;
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use joulebook_agents::price_war::{Participant, PriceWar};
@@ -171,17 +173,20 @@ impl<F: Flow> Stage<F> {
     }
 
     /// Plays `plan` and reads the meters.
-    pub(crate) fn measure(&mut self, plan: &Plan, pace: Pace, span: Span) -> Result<Run, BenchError> {
+    pub(crate) fn measure(&mut self, plan: &Plan, pace: Pace, span: Span) -> Result<Run, BenchError>
+    where
+        F: Send,
+    {
         let warmup_ns = ns(span.warmup);
         let mut recorder = Recorder::new(warmup_ns, span.total_ns());
         let plan_sha256 = plan.hash();
         let before = Meters::read(self.exchange.pid());
         let started = SystemTime::now() + span.warmup;
         let client = HotClient::new(&mut self.wire, &mut self.flow, &mut recorder);
-        let end = match pace {
-            Pace::Open { .. } => client.open_loop(plan, warmup_ns)?,
-            Pace::Closed { window } => client.closed_loop(plan, window, span.total_ns(), warmup_ns)?,
-        };
+        let end = on_yielding_thread(|| match pace {
+            Pace::Open { .. } => client.open_loop(plan, warmup_ns),
+            Pace::Closed { window } => client.closed_loop(plan, window, span.total_ns(), warmup_ns),
+        })?;
         let used = before.until(&Meters::read(self.exchange.pid()));
         Ok(Run { plan_sha256, started, ..self.run(recorder, pace, end, &used) })
     }
@@ -190,6 +195,19 @@ impl<F: Flow> Stage<F> {
         self.wire.close();
         self.exchange.stop()
     }
+}
+
+/// Runs `work` on a thread that lets every other thread go first. A spinner of normal priority would keep the
+/// exchange's journal, whose work is short and rare, waiting for milliseconds when the two share a processor; if the
+/// spinner has to wait in turn, its lag says so.
+fn on_yielding_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    const NICE_MAX: u8 = 19;
+    let run = || {
+        // Where that is not allowed the result is worse, not wrong.
+        let _ = joulebook_sys::lower_current_thread_priority(NICE_MAX);
+        work()
+    };
+    thread::scope(|scope| scope.spawn(run).join().unwrap_or_else(|panic| resume_unwind(panic)))
 }
 
 /// Processor time and the like, at one moment.
