@@ -41,14 +41,10 @@ impl FolderArgs {
 
 impl OpenFolder {
     pub fn venue(&self, endpoint: Endpoint) -> Result<Venue, Failure> {
-        let mut venue = self.folder.venue()?;
-        if endpoint == Endpoint::Operator {
-            let path = self.folder.path().join("operator.addr");
-            let text = std::fs::read_to_string(&path)
-                .map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display())))?;
-            let address = text.trim().parse();
-            venue.addr = address.map_err(|_| Failure::new(format!("{} holds no address", path.display())))?;
-        }
+        let mut venue = match endpoint {
+            Endpoint::Public => self.folder.venue()?,
+            Endpoint::Operator => self.folder.operator_venue()?,
+        };
         if let Some(target) = self.target {
             venue.addr = target;
         }

@@ -2,8 +2,10 @@
 #![forbid(unsafe_code)]
 
 mod admin;
+mod bench;
 mod config;
 mod connect;
+mod demo;
 mod replay;
 mod serve;
 mod text;
@@ -16,6 +18,7 @@ use clap::{Parser, Subcommand};
 /// An exchange for compute: GPU and TPU capacity against energy credits.
 #[derive(Parser)]
 #[command(name = "joulebook", version, about, long_about = None, arg_required_else_help = true)]
+#[command(after_help = "Start with `joulebook demo`: a running exchange with a price war on it.")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -23,8 +26,12 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run a whole exchange with NVIDIA and Google sellers fighting over inference buyers.
+    Demo(demo::DemoArgs),
     /// Run the daemon.
     Serve(serve::ServeArgs),
+    /// Measure: latency under load, peak throughput, replay of a real recording.
+    Bench(bench::BenchArgs),
     /// Enter, cancel and query orders; show books and balances.
     #[command(flatten)]
     Trade(trade::TradeCommand),
@@ -62,7 +69,9 @@ impl<E: std::error::Error> From<E> for Failure {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
+        Command::Demo(args) => demo::run(args),
         Command::Serve(args) => serve::run(args),
+        Command::Bench(args) => bench::run(args),
         Command::Trade(command) => trade::run(command),
         Command::Admin(args) => admin::run(args),
         Command::Replay(args) => replay::run(args),

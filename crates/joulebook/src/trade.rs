@@ -161,7 +161,7 @@ async fn order(args: OrderArgs) -> Result<(), Failure> {
     };
     let (client, mut events) = log_on(&args.trader).await?;
     client.submit(|id| NewOrder { client_order_id: id, ..order }.into()).map_err(Failure::new)?;
-    let outcome = report(&client, &mut events).await;
+    let outcome = report(&client, &mut events, false).await;
     client.close().await;
     outcome
 }
@@ -183,7 +183,7 @@ async fn cancel(args: CancelArgs) -> Result<(), Failure> {
         }
     }
     .map_err(Failure::new)?;
-    let outcome = report(&client, &mut events).await;
+    let outcome = report(&client, &mut events, false).await;
     client.close().await;
     outcome
 }
@@ -209,14 +209,14 @@ async fn buy_tokens(args: TokenArgs) -> Result<(), Failure> {
     };
     let (client, mut events) = log_on(&args.trader).await?;
     client.submit(|id| TokenOrder { client_order_id: id, ..order }.into()).map_err(Failure::new)?;
-    let outcome = report(&client, &mut events).await;
+    let outcome = report(&client, &mut events, false).await;
     client.close().await;
     outcome
 }
 
 async fn account(args: AccountArgs) -> Result<(), Failure> {
     let (client, mut events) = log_on(&args.trader).await?;
-    let outcome = report(&client, &mut events).await;
+    let outcome = report(&client, &mut events, true).await;
     client.close().await;
     outcome
 }
@@ -287,18 +287,33 @@ async fn log_on(trader: &Trader) -> Result<(Client, Events), Failure> {
     config.cancel_on_disconnect_ms = KEEP_ORDERS;
     // What earlier commands were told is not news to this one.
     config.last_event_seq = u64::MAX;
-    Ok(Client::connect(config).await?)
+    let (client, mut events) = Client::connect(config).await?;
+    let barrier = client.submit(|id| AccountQuery { client_order_id: id }.into()).map_err(Failure::new)?;
+    while let Some(notice) = events.next().await {
+        match notice {
+            Notice::Event { event: Event::SnapshotEnd(end), .. } if end.client_order_id == barrier => break,
+            Notice::Ended(error) => return Err(error.into()),
+            Notice::Event { .. } | Notice::Refused(_) | Notice::Disconnected(_) | Notice::Resumed { .. } => {}
+        }
+    }
+    Ok((client, events))
+}
+
+/// Balances and open orders, as opposed to what happened.
+const fn is_state(event: &Event) -> bool {
+    matches!(event, Event::OrderStatus(_) | Event::CreditBalance(_) | Event::CapacityBalance(_))
 }
 
 /// Prints what the session is told up to the answer of a query, which stands behind everything asked before.
-async fn report(client: &Client, events: &mut Events) -> Result<(), Failure> {
+async fn report(client: &Client, events: &mut Events, with_state: bool) -> Result<(), Failure> {
     let query = client.submit(|id| AccountQuery { client_order_id: id }.into()).map_err(Failure::new)?;
     let mut rejected = None;
     while let Some(notice) = events.next().await {
         match notice {
             Notice::Event { event: Event::SnapshotEnd(end), .. } if end.client_order_id == query => break,
             Notice::Event { event: Event::RequestRejected(event), .. } => rejected = Some(rejection(&event)),
-            Notice::Event { event, .. } => print_event(&event),
+            Notice::Event { event, .. } if with_state || !is_state(&event) => print_event(&event),
+            Notice::Event { .. } => {}
             Notice::Refused(refused) => rejected = Some(reason(refused.reason)),
             Notice::Ended(error) => return Err(error.into()),
             Notice::Disconnected(_) | Notice::Resumed { .. } => {}
