@@ -34,15 +34,15 @@ impl Admin {
     pub(crate) fn log_on(exchange: &Exchange, seed: u64) -> Result<Self, BenchError> {
         let mut wire = Wire::new(exchange.ca.clone(), exchange.gateway)?;
         // A logical session that nobody used before: there is nothing to resume, and numbers start at 1.
-        let now_s = joulebook_sys::realtime_ns() / 1_000_000_000;
-        let session = SessionId::new((now_s & 0x7fff_ffff) as u32);
+        let now_ms = joulebook_sys::realtime_ns() / 1_000_000;
+        let session = SessionId::new((now_ms & 0x7fff_ffff) as u32 + 1);
         let conn = wire.connect(exchange.operator)?;
         let operator = wire.log_on(conn, &exchange.signer("operator")?, session)?;
         let conn = wire.connect(exchange.gateway)?;
         let issuer = wire.log_on(conn, &exchange.signer("issuer")?, session)?;
         // Accounts live as long as their exchange: on one that ran before, each run takes new numbers.
         let first_account =
-            if exchange.is_own() { 1_000 } else { 1_000_000 + (now_s % 4_000_000) as u32 * 1_000 };
+            if exchange.is_own() { 1_000 } else { 1_000_000 + (now_ms % 4_000_000) as u32 * 1_000 };
         Ok(Self { wire, operator, issuer, seed, first_account })
     }
 
