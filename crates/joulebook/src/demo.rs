@@ -14,10 +14,11 @@ use joulebook_agents::price_war::PriceWar;
 use joulebook_bots::{Fleet, FleetClock, FleetReport, Stage};
 use joulebook_client::{Client, ClientConfig, Folder};
 use joulebook_console::{Latency, LatencySource};
+use joulebook_protocol::messages::{DepositCredits, MintCredits, RegisterCapacity};
 use joulebook_server::config::Config;
 use joulebook_server::recovery::replay_folder;
 use joulebook_server::{Daemon, Health, Label};
-use joulebook_types::AccountId;
+use joulebook_types::{AccountId, MicroEc};
 
 use crate::Failure;
 use crate::demo::folder::DemoFolder;
@@ -131,7 +132,34 @@ async fn open(
     let now = FleetClock::new().now();
     let stage =
         Stage::set(war, &dir.venue()?, &operator, &issuer, FIRST_BOT_ACCOUNT, (now, run_seconds)).await?;
+    fund_guests(&stage, &dir, &issuer).await?;
     Ok((daemon, stage.start()))
+}
+
+/// Gives the dev accounts something to trade with: credits for all, capacity of the first two windows for alice.
+async fn fund_guests(stage: &Stage, dir: &Folder, issuer: &Client) -> Result<(), Failure> {
+    const GUESTS: [&str; 3] = ["alice", "bob", "carol"];
+    const CREDITS: MicroEc = MicroEc::from_ec(1_000_000);
+    const ACCELERATORS: u32 = 800;
+    let total = MicroEc::new(CREDITS.raw() * GUESTS.len() as i64);
+    issuer.request(|id| MintCredits { client_order_id: id, amount: total, attestation: 2 }.into()).await?;
+    for guest in GUESTS {
+        let to = dir.key(guest)?.account();
+        let deposit = DepositCredits { amount: CREDITS, to, ..DepositCredits::default() };
+        issuer.request(|id| DepositCredits { client_order_id: id, ..deposit }.into()).await?;
+    }
+    let alice = Client::connect(ClientConfig::new(dir.venue()?, dir.key(GUESTS[0])?)).await?.0;
+    for bloc in &stage.war.blocs {
+        for window in stage.windows.iter().take(2) {
+            let register = |id| RegisterCapacity {
+                accelerators: ACCELERATORS,
+                ..stage.war.registration(bloc, *window, id)
+            };
+            alice.request(|id| register(id).into()).await?;
+        }
+    }
+    alice.close().await;
+    Ok(())
 }
 
 /// Why the war was no longer watched.

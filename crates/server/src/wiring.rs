@@ -160,6 +160,8 @@ fn close(mut core: ExchangeCore, control: &Control, wait: &dyn Fn(Option<Instant
         match core.turn() {
             Turn::Faulted => return fault(core, control),
             Turn::Busy => {}
+            // The turn may have taken the last completion, after which nobody wakes us any more.
+            Turn::Idle if core.is_closed() => break,
             Turn::Idle => wait(earliest(None, core.next_deadline(), None)),
         }
     }
