@@ -13,11 +13,10 @@ use clap::Args;
 use joulebook_agents::price_war::PriceWar;
 use joulebook_bots::{Fleet, FleetClock, FleetReport, Stage};
 use joulebook_client::{Client, ClientConfig, Folder};
-use joulebook_console::{Latency, LatencySource};
 use joulebook_protocol::messages::{DepositCredits, MintCredits, RegisterCapacity};
 use joulebook_server::config::Config;
 use joulebook_server::recovery::replay_folder;
-use joulebook_server::{Daemon, Health, Label};
+use joulebook_server::{Daemon, Health, Label, Latency, LatencySource};
 use joulebook_types::{AccountId, MicroEc};
 
 use crate::Failure;

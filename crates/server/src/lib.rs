@@ -17,3 +17,7 @@ mod wiring;
 
 pub use control::Health;
 pub use daemon::{Daemon, Info, Label, StartError, StopError, Stopped};
+// What a daemon's owner meets in its interface, so that it need not depend on the crates behind it.
+pub use joulebook_console::{Latency, LatencySource};
+pub use joulebook_engine::Engine;
+pub use joulebook_metrics::ServerMetrics;

@@ -4,9 +4,8 @@ use std::fmt::Write;
 
 use joulebook_agents::price_war::PriceWar;
 use joulebook_bots::FleetReport;
-use joulebook_engine::Engine;
-use joulebook_metrics::ServerMetrics;
 use joulebook_server::recovery::Replayed;
+use joulebook_server::{Engine, ServerMetrics};
 use joulebook_types::MicroEc;
 
 use crate::text::{duration_ns, grouped, hex};
