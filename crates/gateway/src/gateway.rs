@@ -32,6 +32,8 @@ pub struct Gateway {
     clock: Clock,
     /// More snapshots wait for subscribers that keep up.
     is_feed_busy: bool,
+    /// Set when the core has said what there is. `None` once the doors are open.
+    doors_wait_for: Option<Arc<AtomicBool>>,
 }
 
 /// Events passed on per turn, so that a mass cancel cannot keep the network waiting.
@@ -50,17 +52,26 @@ impl Gateway {
         let clock = Clock { origin: instant, origin_ns: now.raw() };
         let CoreLink { commands, core_bell, events, read_only, metrics } = link;
         let floor = Floor::new(config, commands, core_bell, metrics, clock.read(now, instant))?;
-        Ok(Self { floor, events, read_only, clock, is_feed_busy: false })
+        Ok(Self { floor, events, read_only, clock, is_feed_busy: false, doors_wait_for: None })
+    }
+
+    /// Reads nothing from the network until `told` is set and everything that the core said before has been heard: a
+    /// logon must not fail because its account is not in the table yet. Without this call the doors are open at once.
+    pub fn open_doors_at(&mut self, told: Arc<AtomicBool>) {
+        self.doors_wait_for = Some(told);
     }
 
     /// One step, without blocking. True when something happened, so that another turn may find more.
     pub fn turn(&mut self, now: TimeNs, instant: Instant) -> bool {
+        let are_doors_open = self.are_doors_open();
         let floor = &mut self.floor;
         floor.streams.now = self.clock.read(now, instant);
         floor.intake = if self.read_only.load(Ordering::Acquire) { Intake::ReadOnly } else { Intake::Open };
 
         let mut progress = floor.resume_waiting();
-        progress |= floor.receive(instant);
+        if are_doors_open {
+            progress |= floor.receive(instant);
+        }
         // The core can work on these while events are passed on.
         floor.ingress.ring();
         progress |= self.events.drain_with(EVENTS_PER_TURN, |event| floor.on_core_event(event)) > 0;
@@ -71,6 +82,15 @@ impl Gateway {
         floor.ingress.ring();
         floor.transmit(instant);
         progress
+    }
+
+    fn are_doors_open(&mut self) -> bool {
+        if self.doors_wait_for.as_ref().is_some_and(|told| told.load(Ordering::Acquire))
+            && self.events.is_empty()
+        {
+            self.doors_wait_for = None;
+        }
+        self.doors_wait_for.is_none()
     }
 
     /// There is something to do without waiting: do not sleep.

@@ -344,9 +344,11 @@ struct Threads {
 
 impl Threads {
     fn spawn(self, wiring: Wiring) -> io::Result<JoinHandle<Engine>> {
-        let Self { gateway, core, fd, parker, gateway_bell, core_bell, control, starter } = self;
+        let Self { mut gateway, core, fd, parker, gateway_bell, core_bell, control, starter } = self;
         let named = |name: &str| std::thread::Builder::new().name(name.into());
-        let ready = Ready::new(starter);
+        let doors = Arc::default();
+        gateway.open_doors_at(Arc::clone(&doors));
+        let ready = Ready::new(starter, doors);
         match wiring {
             Wiring::Inline | Wiring::Auto => named("exchange").spawn(move || {
                 let _guard = control.fault_on_panic();

@@ -4,6 +4,7 @@
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::Sender;
@@ -35,18 +36,23 @@ impl Wake for FdWake {
     }
 }
 
-/// Tells the starter, once, that the first commands are durable and everybody knows what they made.
-pub struct Ready(Option<Sender<()>>);
+/// Tells the starter and the gateway, once, that the first commands are durable and everybody knows what they made.
+pub struct Ready {
+    starter: Option<Sender<()>>,
+    doors: Arc<AtomicBool>,
+}
 
 impl Ready {
-    pub fn new(starter: Sender<()>) -> Self {
-        Self(Some(starter))
+    /// `doors` is what the gateway waits for.
+    pub fn new(starter: Sender<()>, doors: Arc<AtomicBool>) -> Self {
+        Self { starter: Some(starter), doors }
     }
 
     fn tell_if(&mut self, is_ready: impl FnOnce() -> bool) {
-        if self.0.is_some() && is_ready() {
+        if self.starter.is_some() && is_ready() {
+            self.doors.store(true, Ordering::Release);
             // Dropping the sender is the message.
-            self.0 = None;
+            self.starter = None;
         }
     }
 }
