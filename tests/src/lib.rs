@@ -2,18 +2,29 @@
 #![forbid(unsafe_code)]
 
 mod http;
+mod market;
+mod raw;
 
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
 
 pub use http::{HttpAnswer, http_get, http_request};
+pub use market::{ALICE, BOB, CAROL, Market, ahead_minute, connect, limit, now};
+pub use raw::{RawConnection, RawStream, Received, Signer};
+
+/// Nothing that a healthy exchange does takes longer, however busy the machine is.
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running `joulebook serve`. Dropping it kills it.
 pub struct Daemon {
     child: Child,
-    stdout: BufReader<ChildStdout>,
+    lines: Receiver<String>,
+    stderr: File,
     pub gateway: SocketAddr,
     pub operator: SocketAddr,
     pub http: SocketAddr,
@@ -25,6 +36,44 @@ pub fn joulebook(args: &[&str]) -> Command {
     let mut command = Command::new(joulebook_testkit::joulebook_binary());
     command.args(args).stdin(Stdio::null());
     command
+}
+
+/// Runs `joulebook` to its end, which must come soon.
+///
+/// # Panics
+/// When it does not end.
+pub fn run(args: &[&str]) -> Output {
+    run_command(joulebook(args))
+}
+
+/// As [`run`], with whatever else the command was given.
+pub fn run_command(mut command: Command) -> Output {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+    let (mut stdout, mut stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
+    let (done, ended) = channel();
+    std::thread::spawn(move || {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let read = stdout.read_to_end(&mut out).and_then(|_| stderr.read_to_end(&mut err));
+        // Nobody waits any more only after the panic below.
+        let _ = done.send(read.map(|_| (out, err)));
+    });
+    let Ok(read) = ended.recv_timeout(PATIENCE) else {
+        let _ = child.kill();
+        panic!("{command:?} did not end within {PATIENCE:?}");
+    };
+    let (stdout, stderr) = read.expect("readable pipes");
+    Output { status: child.wait().expect("it ended"), stdout, stderr }
+}
+
+/// A UDP port that is free now and that no other socket gets by chance: it lies below those that the system hands out.
+pub fn steady_port() -> u16 {
+    let mut random = joulebook_testkit::Xoshiro256pp::from_seed(u64::from(std::process::id()) ^ now().raw());
+    loop {
+        let port = random.between(15_000, 30_000) as u16;
+        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 impl Daemon {
@@ -45,27 +94,38 @@ impl Daemon {
     }
 
     /// As [`Self::start`], but gives back what was printed when the daemon ends instead of becoming ready.
+    /// `--set SECTION.KEY=VALUE` in `args` wins over the ports and the size of the journal's files.
     pub fn try_start(dir: &Path, args: &[&str]) -> Result<Self, String> {
         let ports = dir.join("ports.json");
         let mut command = joulebook(&["serve", "--gateway", "127.0.0.1:0", "--operator", "127.0.0.1:0"]);
         command.args(["--http", "127.0.0.1:0", "--set", "journal.segment_mib=1"]);
         command.arg("--data").arg(dir).arg("--ports-file").arg(&ports).args(args);
-        let mut child =
-            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
-        let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
+        // A file, because a pipe that nobody empties would in the end stop the daemon.
+        let mut stderr = tempfile::tempfile().expect("a temporary file");
+        command.stderr(stderr.try_clone().expect("a second handle"));
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
+        let lines = lines_of(child.stdout.take().expect("piped"));
         let mut printed = String::new();
+        let deadline = Instant::now() + PATIENCE;
         loop {
-            let start = printed.len();
-            if stdout.read_line(&mut printed).expect("text") == 0 {
-                let output = child.wait_with_output().expect("it ended");
-                return Err(format!("{printed}{}", String::from_utf8_lossy(&output.stderr)));
-            }
-            if printed[start..].starts_with("ready in ") {
-                break;
-            }
+            let problem = match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) if line.starts_with("ready in ") => break,
+                Ok(line) => {
+                    printed += &line;
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => "",
+                Err(RecvTimeoutError::Timeout) => {
+                    let _ = child.kill();
+                    "neither ready nor ended in time\n"
+                }
+            };
+            child.wait().expect("it ended");
+            return Err(format!("{printed}{}{problem}", text_of(&mut stderr)));
         }
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        Ok(Self { child, stdout, gateway: nowhere, operator: nowhere, http: nowhere, dir: dir.to_owned() })
+        let dir = dir.to_owned();
+        Ok(Self { child, lines, stderr, gateway: nowhere, operator: nowhere, http: nowhere, dir })
     }
 
     /// SIGKILL: nothing can be flushed, nothing can be said.
@@ -75,13 +135,41 @@ impl Daemon {
     }
 
     /// SIGTERM, and everything that it still prints.
+    ///
+    /// # Panics
+    /// When it does not end.
     pub fn stop(mut self) -> (ExitStatus, String) {
+        self.terminate();
+        self.wait()
+    }
+
+    /// SIGTERM. It ends when it has said goodbye to everybody.
+    pub fn terminate(&self) {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
         assert!(sent.success());
+    }
+
+    /// Waits for the end, and gives everything that it still prints.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn wait(&mut self) -> (ExitStatus, String) {
         let mut printed = String::new();
-        std::io::Read::read_to_string(&mut self.stdout, &mut printed).expect("text");
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => printed += &line,
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("the daemon does not end; it said: {printed}"),
+            }
+        }
         (self.child.wait().expect("it ended"), printed)
+    }
+
+    /// What it logged so far.
+    pub fn stderr(&self) -> String {
+        text_of(&mut self.stderr.try_clone().expect("a second handle"))
     }
 
     pub fn pid(&self) -> u32 {
@@ -103,4 +191,26 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The lines of a pipe, line ends included, read on a thread of their own so that waiting for one can time out.
+fn lines_of(stdout: ChildStdout) -> Receiver<String> {
+    let (sender, lines) = channel();
+    std::thread::spawn(move || {
+        let mut stdout = BufReader::new(stdout);
+        loop {
+            let mut line = String::new();
+            match stdout.read_line(&mut line) {
+                Ok(1..) if sender.send(line).is_ok() => {}
+                _ => return,
+            }
+        }
+    });
+    lines
+}
+
+fn text_of(file: &mut File) -> String {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_end(&mut bytes)).expect("a readable file");
+    String::from_utf8_lossy(&bytes).into_owned()
 }
