@@ -65,6 +65,8 @@ pub struct LocalJournal<S> {
     /// Where the next group goes, if it fits.
     place: Position,
     next_segment: NextSegment,
+    /// No space for the next segment when the disk was last asked. The rest of the present one is the reserve.
+    short_of_space: bool,
     /// Blank segments that follow the next one.
     more_segments: VecDeque<Segment>,
     durable_seq: SeqNum,
@@ -155,6 +157,7 @@ impl<S: Storage> LocalJournal<S> {
             last_group: state.last_group,
             place,
             next_segment: blank.pop_front().map_or(NextSegment::Absent, NextSegment::Ready),
+            short_of_space: false,
             more_segments: blank,
             durable_seq: state.last_seq,
             marked_seq: state.watermark,
@@ -199,8 +202,12 @@ impl<S: Storage> LocalJournal<S> {
 
     /// True when what already waits has no place to go until the disk has room again.
     fn is_out_of_space(&self) -> bool {
-        let full = matches!(self.next_segment, NextSegment::NoSpace { .. });
-        full && self.place.offset + self.filling.buffer.group_len() as u64 > self.place.segment_bytes
+        matches!(self.next_segment, NextSegment::NoSpace { .. }) && !self.group_fits_here()
+    }
+
+    /// What waits, or a marker if nothing does, fits the rest of the present segment.
+    fn group_fits_here(&self) -> bool {
+        self.place.offset + self.filling.buffer.group_len() as u64 <= self.place.segment_bytes
     }
 
     fn append(&mut self, batch: &Batch) {
@@ -240,10 +247,12 @@ impl<S: Storage> LocalJournal<S> {
             Completion::Prepared(segment) => {
                 assert_eq!(segment.number, self.place.segment + 1, "one segment is prepared ahead");
                 self.next_segment = NextSegment::Ready(segment);
+                self.short_of_space = false;
             }
             Completion::PrepareFailed(error) if error.kind == StorageErrorKind::NoSpace => {
                 let retry_at = now.saturating_add_ms(NO_SPACE_RETRY_MS);
                 self.next_segment = NextSegment::NoSpace { retry_at: Some(retry_at) };
+                self.short_of_space = true;
             }
             Completion::PrepareFailed(error) | Completion::WriteFailed(error) => self.fail(error),
         }
@@ -273,8 +282,7 @@ impl<S: Storage> LocalJournal<S> {
         if self.in_flight.is_some() || self.filling.batches == 0 && !self.marker_is_due(now) {
             return;
         }
-        let length = self.filling.buffer.group_len() as u64;
-        let segment_header = if self.place.offset + length <= self.place.segment_bytes {
+        let segment_header = if self.group_fits_here() {
             None
         } else if let NextSegment::Ready(next) = self.next_segment {
             self.next_segment =
@@ -322,7 +330,9 @@ impl<S: Storage> LocalJournal<S> {
     fn marker_deadline(&self) -> Option<TimeNs> {
         let waits =
             self.marked_seq < self.durable_seq && self.in_flight.is_none() && self.filling.batches == 0;
-        let since = self.idle_since.filter(|_| waits && !self.failed)?;
+        // Without a place for it, the next segment is what is waited for, and that one wakes.
+        let has_place = self.group_fits_here() || matches!(self.next_segment, NextSegment::Ready(_));
+        let since = self.idle_since.filter(|_| waits && has_place && !self.failed)?;
         Some(TimeNs::new(since.raw().saturating_add(self.config.idle_marker_ns)))
     }
 }
@@ -368,6 +378,10 @@ impl<S: Storage> CommandLog for LocalJournal<S> {
         self.filling.payload_bytes_max - size_of::<BatchHeader>()
     }
 
+    fn is_short_of_space(&self) -> bool {
+        self.short_of_space
+    }
+
     fn compact(&mut self, _upto: SeqNum, _snapshot: SnapshotId) -> Result<(), LogFault> {
         Err(LogFault::NotSupported("compaction"))
     }
@@ -379,7 +393,9 @@ impl<S: Storage> CommandLog for LocalJournal<S> {
     fn is_stopped(&self) -> bool {
         let written =
             self.filling.batches == 0 && self.in_flight.is_none() && self.marked_seq == self.durable_seq;
-        self.events.is_empty() && (self.failed || self.stopping && written)
+        // Nothing that waits for space was ever committed, and recovery needs no marker.
+        let stuck = self.in_flight.is_none() && self.is_out_of_space();
+        self.events.is_empty() && (self.failed || self.stopping && (written || stuck))
     }
 }
 

@@ -25,13 +25,20 @@ pub trait CommandLog {
     /// The longest batch ([`Batch::bytes_len`]) that `propose` takes.
     fn batch_bytes_max(&self) -> usize;
 
+    /// The disk gives no more room, and what is left is for cancels: new orders should not be proposed. Ends by itself
+    /// when space returns.
+    fn is_short_of_space(&self) -> bool {
+        false
+    }
+
     /// Everything up to `upto` is contained in `snapshot` and may be forgotten.
     fn compact(&mut self, upto: SeqNum, snapshot: SnapshotId) -> Result<(), LogFault>;
 
     /// Begins a clean stop: nothing more is taken, what was taken is made durable. `poll` until [`Self::is_stopped`].
     fn shutdown(&mut self);
 
-    /// True when a clean stop is complete, or can never be because the log failed (`poll` has said so).
+    /// True when a clean stop is complete, or can never be: the log failed (`poll` has said so), or there is no space
+    /// for what was taken last, which was then never committed.
     fn is_stopped(&self) -> bool;
 }
 
@@ -51,6 +58,10 @@ impl<L: CommandLog + ?Sized> CommandLog for Box<L> {
 
     fn batch_bytes_max(&self) -> usize {
         (**self).batch_bytes_max()
+    }
+
+    fn is_short_of_space(&self) -> bool {
+        (**self).is_short_of_space()
     }
 
     fn compact(&mut self, upto: SeqNum, snapshot: SnapshotId) -> Result<(), LogFault> {

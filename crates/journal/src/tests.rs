@@ -269,13 +269,34 @@ fn a_full_disk_makes_it_read_only_until_there_is_room() {
     };
     assert_eq!((refusal, run.faults.len()), (RefusalReason::ReadOnly, 0));
     assert_eq!((run.committed.raw(), taken), (6, 8), "what fits the segment is committed, the rest waits");
+    assert!(run.journal.is_short_of_space());
     let retry_at = run.journal.next_deadline().expect("the disk is asked again");
     disk.limit_space(None);
     run.now = retry_at.raw();
     run.settle();
     assert_eq!(run.committed.raw(), 8, "what waited is committed, without a restart");
+    assert!(!run.journal.is_short_of_space());
     run.commit(&batch(99, &[1]));
     assert_eq!(read(&disk).unwrap().len(), 9);
+}
+
+#[test]
+fn a_journal_on_a_full_disk_waits_quietly_and_stops() {
+    let disk = MemStorage::new();
+    disk.limit_space(Some(MIN_SEGMENT_BYTES));
+    let mut run = Run::open(&disk);
+    for number in 1..=7 {
+        // One block each: the segment is full to its last one, and the marker has no place.
+        run.commit(&batch(number, &[100]));
+    }
+    assert!(run.journal.is_short_of_space());
+    run.now += 20_000_000;
+    run.poll();
+    let next = run.journal.next_deadline().expect("the disk is asked again");
+    assert!(next > TimeNs::new(run.now), "a marker without a place makes nobody spin");
+    run.propose(&batch(8, &[100])).unwrap_err();
+    run.stop();
+    assert_eq!(read(&disk).unwrap().len(), 7);
 }
 
 /// What a single flipped bit may do, by where it is.

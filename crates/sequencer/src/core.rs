@@ -126,14 +126,31 @@ impl<L: CommandLog, C: Clock, O: CoreObserver> Core<L, C, O> {
 
     /// When to turn again even if no doorbell rings.
     pub fn next_deadline(&self) -> Option<TimeNs> {
-        let timer = self.engine.next_deadline();
+        // A timer becomes a command: while none can be taken, one that is due must not make its owner spin.
+        let timer = self.engine.next_deadline().filter(|_| self.takes_commands());
         [timer, self.log.next_deadline()].into_iter().flatten().min()
     }
 
     /// True when a turn would find commands or room for events; asked between "I am about to sleep" and sleeping.
     pub fn has_work(&mut self) -> bool {
         self.outputs.can_release()
-            || (!self.outputs.is_blocked() && self.ingress.iter_mut().any(|ring| !ring.is_empty()))
+            || (self.takes_commands() && self.ingress.iter_mut().any(|ring| !ring.is_empty()))
+    }
+
+    /// A ring out is full. Its reader rings no bell when it makes room: look again soon.
+    pub fn is_blocked(&self) -> bool {
+        self.outputs.is_blocked()
+    }
+
+    /// New orders should be refused at the door: the log can take only little more. See
+    /// [`CommandLog::is_short_of_space`].
+    pub fn is_read_only(&self) -> bool {
+        self.log.is_short_of_space()
+    }
+
+    /// Whoever makes this true again (a reader, the log) does not depend on commands that wait.
+    fn takes_commands(&self) -> bool {
+        self.refused.is_none() && !self.draining && !self.outputs.is_blocked()
     }
 
     /// Issues commands of the exchange itself (genesis, restart), ahead of what the rings hold.

@@ -237,6 +237,7 @@ fn a_refused_batch_keeps_its_place() {
     rig.settle();
     rig.send(logon(2));
     rig.settle();
+    assert!(!rig.core.has_work(), "only the log can help: whoever asks may sleep");
     rig.log.0.borrow_mut().busy = false;
     rig.settle();
     rig.log.commit_all();
@@ -266,6 +267,12 @@ fn due_timers_make_a_batch_of_their_own() {
     rig.send(Command::ListInstrument(list));
     rig.settle();
     assert_eq!(rig.core.next_deadline(), Some(TimeNs::new(50_000)));
+    rig.log.0.borrow_mut().busy = true;
+    rig.send(logon(2));
+    rig.settle();
+    assert_eq!(rig.core.next_deadline(), None, "a timer waits with the commands, and makes nobody spin");
+    rig.log.0.borrow_mut().busy = false;
+    rig.settle();
     let before = rig.core.engine().last_seq();
     *rig.clock.0.borrow_mut() = 49_999;
     rig.settle();
