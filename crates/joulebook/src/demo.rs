@@ -210,7 +210,7 @@ async fn go_on(args: &DemoArgs, folder: &DemoFolder, war: PriceWar) -> Result<()
     screen.banner(daemon.info(), &war, AN_HOUR);
     println!("Ctrl-C ends it. In another terminal, in this folder:");
     println!("  joulebook instruments          joulebook account --as alice");
-    println!("  cargo run --release --package joulebook-client --example quote");
+    println!("  cargo run --release --package joulebook-client --example quote -- SYMBOL");
     let ended = watch(&daemon, &fleet, &screen, None).await;
     fleet.stop().await;
     let stopped = tokio::task::spawn_blocking(|| daemon.stop()).await??;
