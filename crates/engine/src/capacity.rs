@@ -5,7 +5,7 @@ use core::mem::offset_of;
 use joulebook_ledger::{AssetIx, SlotKey};
 use joulebook_protocol::RejectReason;
 use joulebook_protocol::messages::{DeliverSlot, RegisterCapacity};
-use joulebook_types::{AreaCode, ClassCode, MicroEc, Phase, TimeNs, Window};
+use joulebook_types::{AreaCode, ClassCode, MicroEc, Phase, QuarterSlot, TimeNs, Window};
 
 use crate::instruments::InstrumentIx;
 use crate::request::{Done, Rejection};
@@ -82,19 +82,19 @@ impl Engine {
             let key = SlotKey { class, area, slot };
             self.ledger.find_asset(key).unwrap_or_else(|| {
                 let asset = self.ledger.intern(key);
-                let end = TimeNs::from_minutes((slot.raw() + 1) * 15);
-                self.timers.set(end, Timer::SlotEnd(asset));
+                self.timers.set(slot_end(slot), Timer::SlotEnd(asset));
                 asset
             })
         })
     }
 
-    /// Capacity can be registered for slots that are still to be delivered, and for as many as all instruments could
-    /// cover: a seller must not be able to fill the memory with hours of other centuries.
+    /// Capacity can be registered for slots that are still to be delivered and not over yet, and for as many as all
+    /// instruments could cover: a seller must not be able to fill the memory with hours of other centuries.
     fn check_slots(&self, class: ClassCode, area: AreaCode, window: Window) -> Result<(), Rejection> {
         let offset = offset_of!(RegisterCapacity, start_minute);
         let slots = window.slots().map(|slot| self.ledger.find_asset(SlotKey { class, area, slot }));
-        if slots.clone().flatten().any(|asset| self.ledger.is_delivered(asset)) {
+        let is_over = window.slots().next().is_some_and(|first| slot_end(first) <= self.time);
+        if is_over || slots.clone().flatten().any(|asset| self.ledger.is_delivered(asset)) {
             let closed = Rejection::field(RejectReason::GateClosed, offset);
             return Err(closed.met(window.start().raw(), self.time.raw()));
         }
@@ -129,6 +129,10 @@ impl Engine {
             }
         }
     }
+}
+
+fn slot_end(slot: QuarterSlot) -> TimeNs {
+    TimeNs::from_minutes((slot.raw() + 1) * 15)
 }
 
 fn check_codes(class: ClassCode, area: AreaCode, offsets: (usize, usize)) -> Result<(), Rejection> {

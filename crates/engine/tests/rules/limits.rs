@@ -58,6 +58,21 @@ fn a_seller_cannot_register_without_bound() {
 }
 
 #[test]
+fn hours_that_are_over_cannot_be_registered() {
+    let mut market = Market::new();
+    // Nobody ever named these slots, so nothing but the time can say that they are over.
+    let over = ["A100S.DE.20261124T1145.Q", "A100S.DE.20261124T1100.H", "A100S.DE.20261123T0000.D"];
+    for name in over {
+        assert_eq!(market.send(SELLER, register_capacity(name, 8)), ["10: rejected GateClosed"], "{name}");
+    }
+    assert!(market.advance_minutes(60).is_empty());
+    market.register(SELLER, "A100S.DE.20261124T1300.Q", 8);
+    market.advance_minutes(15);
+    let again = register_capacity("A100S.DE.20261124T1300.Q", 8);
+    assert_eq!(market.send(SELLER, again), ["10: rejected GateClosed"]);
+}
+
+#[test]
 fn windows_beyond_64_bits_of_nanoseconds_are_no_problem() {
     let mut market = Market::new();
     let far = "H200S.DE.99991231T2300.H";
