@@ -18,6 +18,8 @@ pub enum Health {
 pub struct Control {
     stop: AtomicBool,
     health: watch::Sender<Health>,
+    /// The gateways refuse new orders while this is true.
+    read_only: Arc<AtomicBool>,
     /// Whoever must look at `stop`.
     wakers: Mutex<Vec<Arc<dyn Wake>>>,
 }
@@ -27,6 +29,7 @@ impl Control {
         Arc::new(Self {
             stop: AtomicBool::new(false),
             health: watch::Sender::new(Health::Running),
+            read_only: Arc::default(),
             wakers: Mutex::default(),
         })
     }
@@ -44,6 +47,22 @@ impl Control {
 
     pub fn is_stopping(&self) -> bool {
         self.stop.load(Ordering::SeqCst)
+    }
+
+    /// What the gateways look at.
+    pub fn read_only(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.read_only)
+    }
+
+    /// Written only when it changes, so that the gateways keep it in their caches.
+    pub fn set_read_only(&self, is_read_only: bool) {
+        if self.read_only.load(Ordering::Relaxed) != is_read_only {
+            self.read_only.store(is_read_only, Ordering::Release);
+            match is_read_only {
+                true => tracing::warn!("the disk is full: new orders are refused, cancels are not"),
+                false => tracing::info!("the disk has room again: orders are taken"),
+            }
+        }
     }
 
     /// The first fault counts.

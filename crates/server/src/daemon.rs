@@ -156,7 +156,7 @@ impl Daemon {
             commands,
             core_bell: Arc::clone(&core_bell),
             events: gateway_events,
-            read_only: Arc::default(),
+            read_only: control.read_only(),
             metrics: metrics.gateway(0),
         };
         let gateway =

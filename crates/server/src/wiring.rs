@@ -26,6 +26,11 @@ pub type ExchangeCore = Core<Box<dyn CommandLog + Send>, SystemClock, MetricsObs
 
 /// How long a stopping exchange waits for peers to take what was sent to them.
 const GOODBYE: Duration = Duration::from_secs(2);
+/// How long a stopping exchange goes on while peers keep sending or the disk does not answer, in the hope of a moment
+/// in which everything is answered.
+const SETTLE: Duration = Duration::from_secs(1);
+/// Readers ring no bell when they make room in a ring that was full, which is rare: the core looks again after this.
+const FULL_RING_RETRY: Duration = Duration::from_millis(1);
 
 /// An eventfd as a waker: it stays readable until its thread drains it, so no wake is lost.
 pub struct FdWake(pub Arc<EventFd>);
@@ -65,7 +70,7 @@ pub fn run_inline(
     control: &Control,
     mut ready: Ready,
 ) -> Engine {
-    let mut goodbye: Option<Instant> = None;
+    let (mut settle_by, mut goodbye): (Option<Instant>, Option<Instant>) = (None, None);
     loop {
         let now = Instant::now();
         let mut moved = gateway.turn(SystemClock.time(), now);
@@ -74,12 +79,14 @@ pub fn run_inline(
             Turn::Idle => {}
             Turn::Faulted => return fault(core, control),
         }
+        control.set_read_only(core.is_read_only());
         ready.tell_if(|| core.is_settled());
         if control.is_stopping() {
             match goodbye {
                 None => {
                     // What was received is finished first: its acknowledgements go out with the goodbye.
-                    if !moved && core.is_settled() {
+                    let patience = *settle_by.get_or_insert(now + SETTLE);
+                    if (!moved && core.is_settled()) || patience <= now {
                         gateway.begin_shutdown();
                         goodbye = Some(now + GOODBYE);
                         moved = true;
@@ -96,7 +103,8 @@ pub fn run_inline(
             }
         }
         if !moved && !gateway.has_work() {
-            let deadline = earliest(gateway.next_timeout(), core.next_deadline(), goodbye);
+            let other = [goodbye.or(settle_by), retry(&core)].into_iter().flatten().min();
+            let deadline = earliest(gateway.next_timeout(), core.next_deadline(), other);
             sleep_on_sockets(&gateway, fd, deadline);
         }
     }
@@ -104,13 +112,14 @@ pub fn run_inline(
 
 /// The gateway's thread of the threaded wiring.
 pub fn run_gateway(mut gateway: Gateway, fd: &EventFd, bell: &Doorbell, control: &Control) {
-    let mut goodbye: Option<Instant> = None;
+    let (mut settle_by, mut goodbye): (Option<Instant>, Option<Instant>) = (None, None);
     loop {
         let now = Instant::now();
         let moved = gateway.turn(SystemClock.time(), now);
         if control.is_stopping() {
+            let patience = *settle_by.get_or_insert(now + SETTLE);
             match goodbye {
-                None if !moved => {
+                None if !moved || patience <= now => {
                     gateway.begin_shutdown();
                     goodbye = Some(now + GOODBYE);
                     continue;
@@ -129,7 +138,7 @@ pub fn run_gateway(mut gateway: Gateway, fd: &EventFd, bell: &Doorbell, control:
     }
 }
 
-/// The core's thread of the threaded wiring. `gateways_done` blocks until every gateway thread has ended.
+/// The core's thread of the threaded wiring. `gateways_done` says whether every gateway thread has ended.
 pub fn run_core(
     mut core: ExchangeCore,
     parker: &Parker,
@@ -138,21 +147,27 @@ pub fn run_core(
     gateways_done: &dyn Fn() -> bool,
     mut ready: Ready,
 ) -> Engine {
+    let mut settle_by: Option<Instant> = None;
     loop {
-        match core.turn() {
+        let turn = core.turn();
+        control.set_read_only(core.is_read_only());
+        match turn {
             Turn::Busy => continue,
             Turn::Idle => {}
             Turn::Faulted => return fault(core, control),
         }
         ready.tell_if(|| core.is_settled());
-        if control.is_stopping() && gateways_done() && core.is_settled() {
-            return close(core, control, &|deadline| park(parker, deadline));
+        if control.is_stopping() && gateways_done() {
+            let now = Instant::now();
+            if core.is_settled() || *settle_by.get_or_insert(now + SETTLE) <= now {
+                return close(core, control, &|deadline| park(parker, deadline));
+            }
         }
         bell.prepare_sleep();
         if !core.has_work() {
             // While stopping, a gateway that ends rings no bell: look again soon.
             let soon = control.is_stopping().then(|| Instant::now() + Duration::from_millis(5));
-            park(parker, earliest(soon, core.next_deadline(), None));
+            park(parker, earliest(soon, core.next_deadline(), retry(&core)));
         }
         bell.awake();
     }
@@ -196,6 +211,11 @@ fn wait_for<'fd>(set: &mut PollSet<'fd>, fd: &'fd EventFd, deadline: Option<Inst
     fd.drain();
 }
 
+/// When a core with a full ring looks for room.
+fn retry(core: &ExchangeCore) -> Option<Instant> {
+    core.is_blocked().then(|| Instant::now() + FULL_RING_RETRY)
+}
+
 fn park(parker: &Parker, deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => parker.park_deadline(deadline),
@@ -210,4 +230,76 @@ fn earliest(socket: Option<Instant>, exchange: Option<TimeNs>, other: Option<Ins
         Instant::now() + Duration::from_nanos(wait)
     });
     [socket, exchange, other].into_iter().flatten().min()
+}
+
+#[cfg(test)]
+mod tests {
+    use crossbeam::channel::bounded;
+    use joulebook_journal::{MemoryLog, Term};
+    use joulebook_metrics::ServerMetrics;
+    use joulebook_protocol::Command;
+    use joulebook_protocol::messages::{Genesis, OpenAccount};
+    use joulebook_rings::ring;
+    use joulebook_sequencer::{Egress, EgressKind};
+    use joulebook_types::{AccountId, Role, Roles, ShardId};
+
+    use super::*;
+
+    const ACCOUNTS: u32 = 40;
+
+    fn first_commands() -> Vec<Command> {
+        let genesis = Genesis {
+            shard: ShardId::new(1),
+            accounts_max: ACCOUNTS,
+            sessions_max: 8,
+            instruments_max: 8,
+            orders_max: 8,
+            outbox_events_max: 64,
+            session_outcomes_max: 64,
+            outcomes_max: 64,
+            reserved: 0,
+        };
+        let account = |number| {
+            let roles = Roles::from_iter([Role::Buyer]).bits();
+            let account = AccountId::new(number);
+            Command::OpenAccount(OpenAccount { account, roles, ..OpenAccount::default() })
+        };
+        std::iter::once(Command::Genesis(genesis)).chain((1..=ACCOUNTS).map(account)).collect()
+    }
+
+    #[test]
+    fn a_core_behind_a_full_ring_goes_on_by_itself() {
+        let parker = Parker::new();
+        let bell = |wake| Arc::new(Doorbell::new(Arc::new(wake)));
+        let (_commands, ingress) = ring(4);
+        let (events, mut reader) = ring(4);
+        let egress =
+            Egress { kind: EgressKind::Tap, ring: events, bell: bell(Parker::new().unparker().clone()) };
+        let observer = MetricsObserver::new(ServerMetrics::new(1).core());
+        let log: Box<dyn CommandLog + Send> = Box::new(MemoryLog::new(Term::new(1), 1 << 20));
+        let (engine, term) = (Engine::new(), Term::new(1));
+        let mut core = Core::new(engine, log, term, SystemClock, observer, vec![ingress], vec![egress]);
+        core.submit_system(&first_commands());
+
+        let control = Control::new();
+        control.wake_on_stop(Arc::new(parker.unparker().clone()));
+        let core_bell = bell(parker.unparker().clone());
+        let (starter, started) = bounded(0);
+        let ready = Ready::new(starter, Arc::default());
+        let thread = std::thread::spawn({
+            let control = Arc::clone(&control);
+            move || run_core(core, &parker, &core_bell, &control, &|| true, ready)
+        });
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let mut seen = 0;
+        while seen < ACCOUNTS as usize {
+            assert!(Instant::now() < deadline, "the core sleeps although there is room; {seen} events came");
+            // Time for the core to fall asleep before a ring that is full, which nothing tells.
+            std::thread::sleep(Duration::from_millis(2));
+            seen += reader.drain_with(usize::MAX, |_| {});
+        }
+        assert!(started.recv().is_err(), "ready, because everything is out");
+        control.stop();
+        assert_eq!(thread.join().unwrap().last_seq().raw(), u64::from(ACCOUNTS) + 1);
+    }
 }
