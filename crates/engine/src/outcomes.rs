@@ -49,20 +49,29 @@ pub(crate) enum Recall {
     TooOld,
 }
 
+/// What every session keeps, however full the exchange is: without its newest outcomes a session could neither repeat
+/// a request nor name an order by its client order id.
+const KEPT_ALWAYS: usize = 256;
+
+impl OutcomeBudget {
+    /// Whether a session that keeps `retained` outcomes must drop one before it may keep another.
+    fn is_met(&self, retained: usize) -> bool {
+        let is_full = self.total >= self.total_max && retained >= KEPT_ALWAYS;
+        retained > 0 && (is_full || retained >= self.session_max)
+    }
+}
+
 impl Outcomes {
     /// Remembers an outcome; its id is above all that came before. When a limit is met the session's own oldest goes,
-    /// so that no session can push out what another one needs.
+    /// so that no session can push out what another one needs. What others may keep in spite of a full exchange is
+    /// made up for by those that keep much: they drop two for one.
     pub(crate) fn record(&mut self, outcome: Outcome, budget: &mut OutcomeBudget) {
-        if self.retained.len() >= budget.session_max || budget.total >= budget.total_max {
-            match self.retained.pop_front() {
-                Some(oldest) => {
-                    self.dropped_through = oldest.client_order_id;
-                    budget.total -= 1;
-                }
-                None => {
-                    self.dropped_through = outcome.client_order_id;
-                    return;
-                }
+        for _ in 0..2 {
+            if budget.is_met(self.retained.len())
+                && let Some(oldest) = self.retained.pop_front()
+            {
+                self.dropped_through = oldest.client_order_id;
+                budget.total -= 1;
             }
         }
         self.retained.push_back(outcome);
@@ -126,13 +135,25 @@ mod tests {
     }
 
     #[test]
-    fn a_full_exchange_never_says_never_seen_of_what_it_forgot() {
-        let mut budget = OutcomeBudget { session_max: 10, total_max: 1, total: 0 };
+    fn a_full_exchange_forgets_only_what_a_session_keeps_beyond_its_due() {
+        let mut budget = OutcomeBudget { session_max: 2_000, total_max: 1_000, total: 0 };
         let (mut first, mut second) = (Outcomes::default(), Outcomes::default());
-        first.record(outcome(1), &mut budget);
-        second.record(outcome(1), &mut budget);
-        assert_eq!(first.recall(ClientOrderId::new(1)), Recall::Known(outcome(1)));
-        assert_eq!(second.recall(ClientOrderId::new(1)), Recall::TooOld);
-        assert_eq!(budget.total, 1);
+        for id in 1..=1_000 {
+            first.record(outcome(id), &mut budget);
+        }
+        for id in 1..=300 {
+            second.record(outcome(id), &mut budget);
+        }
+        let recalled = |outcomes: &Outcomes, id| outcomes.recall(ClientOrderId::new(id));
+        assert_eq!(recalled(&first, 1), Recall::Known(outcome(1)), "others cannot push it out");
+        assert_eq!(recalled(&second, 44), Recall::TooOld);
+        assert_eq!(recalled(&second, 45), Recall::Known(outcome(45)), "256 are kept");
+        assert_eq!(budget.total, 1_256);
+        for id in 1_001..=1_300 {
+            first.record(outcome(id), &mut budget);
+        }
+        assert_eq!(budget.total, 1_000, "the limit is kept again");
+        assert_eq!((first.retained.len(), second.retained.len()), (744, 256));
+        assert_eq!(recalled(&first, 556), Recall::TooOld);
     }
 }

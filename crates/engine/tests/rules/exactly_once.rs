@@ -1,7 +1,7 @@
 //! A client order id has an effect at most once, and the answer to a repeat is what happened the first time.
 
-use joulebook_protocol::messages::{Genesis, NewOrder, OrderQuery};
-use joulebook_types::ClientOrderId;
+use joulebook_protocol::messages::{CancelOrder, Genesis, NewOrder, OrderQuery};
+use joulebook_types::{ClientOrderId, SlotHint};
 
 use crate::market::*;
 
@@ -59,6 +59,23 @@ fn what_is_no_longer_retained_is_too_old() {
     // Too old to remember, but still open: the order query is the way on.
     let query = OrderQuery { order_id: joulebook_types::OrderId::new(1), ..Default::default() };
     assert_eq!(market.send_raw(BUYER, 1, query), ["20: status 1 buy 1@20.00 leaves 1"]);
+}
+
+#[test]
+fn a_full_exchange_still_knows_the_newest_requests_of_every_session() {
+    let mut market = Market::with_limits(Genesis { outcomes_max: 1, ..GENESIS });
+    market.list(HOUR);
+    market.deposit(BUYER, 1_000_000);
+    market.send_raw(BUYER, 1, numbered(5, buy(1, "20.00")));
+    let again = market.send_raw(BUYER, 1, numbered(5, buy(1, "20.00")));
+    assert_eq!(again, ["20: repeated 5 Accepted order 1 reason 0"]);
+    let by_request = CancelOrder {
+        client_order_id: ClientOrderId::new(6),
+        target: ClientOrderId::new(5),
+        slot: SlotHint::UNKNOWN,
+        ..Default::default()
+    };
+    assert_eq!(market.send_raw(BUYER, 1, by_request)[0], "20: canceled 1 of 1 Requested");
 }
 
 #[test]
