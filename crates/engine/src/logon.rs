@@ -52,6 +52,9 @@ impl Engine {
         if origin.session.is_none() {
             return Err(RejectReason::InvalidChoice);
         }
+        if self.accounts[account].sessions.len() >= self.sessions.account_max() {
+            return Err(RejectReason::SessionLimit);
+        }
         let session =
             self.sessions.open(account, origin.account, origin.session).ok_or(RejectReason::SessionLimit)?;
         self.accounts[account].sessions.push(session);

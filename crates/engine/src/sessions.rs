@@ -23,6 +23,10 @@ impl SessionIx {
 /// "Orders stay for good when the connection is lost."
 pub(crate) const KEEP_ON_DISCONNECT: u32 = u32::MAX;
 
+/// The part of all sessions that one account may have, and what it may have of few.
+const ACCOUNT_SHARE: usize = 16;
+const ACCOUNT_SESSIONS_MIN: usize = 64;
+
 /// One logical session of an account. It outlives connections and is never forgotten.
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -64,6 +68,12 @@ impl Sessions {
 
     pub(crate) fn find(&self, account: AccountId, session: SessionId) -> Option<SessionIx> {
         self.by_id.get(pair_key(account.raw(), session.raw())).copied()
+    }
+
+    /// How many sessions one account may have: sessions are never forgotten, so an account that logs on under ever new
+    /// numbers must not use up what others need.
+    pub(crate) fn account_max(&self) -> usize {
+        (self.sessions_max / ACCOUNT_SHARE).max(ACCOUNT_SESSIONS_MIN)
     }
 
     /// `None` when no more sessions fit.

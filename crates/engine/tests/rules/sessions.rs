@@ -91,6 +91,18 @@ fn what_cannot_log_on_is_refused() {
 }
 
 #[test]
+fn no_account_uses_up_the_sessions_of_others() {
+    let mut market = Market::with_limits(Genesis { sessions_max: 100, ..GENESIS });
+    let welcome = "20: welcome hwm 0 last 0 resend 0 snapshot 0";
+    for session in 2..=64 {
+        assert_eq!(market.log_on_with(BUYER, session, 2_001, 0, u32::MAX), [welcome], "{session}");
+    }
+    assert_eq!(market.log_on_with(BUYER, 65, 2_001, 0, u32::MAX), ["20: logon rejected SessionLimit"]);
+    assert_eq!(market.log_on_with(BUYER, 64, 2_001, 0, u32::MAX), [welcome], "a known one");
+    assert_eq!(market.log_on(MAKER, 2), ["30: welcome hwm 0 last 0 resend 0 snapshot 0"]);
+}
+
+#[test]
 fn stamps_say_when_and_in_which_order() {
     let mut market = Market::trading();
     market.send(SELLER, sell(1, "27.00"));
