@@ -236,7 +236,11 @@ impl Market {
 
     fn pick(&mut self) -> Option<Resting> {
         let count = self.open.len() as u64;
-        if count == 0 { None } else { Some(self.open[self.random(count) as usize]) }
+        if count == 0 {
+            return None;
+        }
+        let index = self.random(count) as usize;
+        Some(self.open[index])
     }
 
     fn apply(&mut self, origin: Origin, command: Command) {
