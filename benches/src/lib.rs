@@ -35,6 +35,7 @@ struct Resting {
     owner: usize,
     order_id: OrderId,
     slot: SlotHint,
+    price: Price,
     qty: u32,
 }
 
@@ -209,12 +210,17 @@ impl Market {
     /// A move: another price on the same side of the middle, the same size.
     fn replace(&mut self) {
         let Some(order) = self.pick() else { return };
-        let side = side_of(order.owner);
+        let price = loop {
+            let price = self.price(side_of(order.owner), TimeInForce::Gtc);
+            if price != order.price {
+                break price;
+            }
+        };
         let replace = ReplaceOrder {
             client_order_id: self.id(order.owner),
             order_id: order.order_id,
             slot: order.slot,
-            price: self.price(side, TimeInForce::Gtc),
+            price,
             qty: order.qty,
             ..ReplaceOrder::default()
         };
@@ -264,8 +270,13 @@ impl Market {
                         owner,
                         order_id: event.order_id,
                         slot: event.slot,
+                        price: event.price,
                         qty: event.qty,
                     });
+                }
+                Ok(Event::OrderReplaced(event)) => {
+                    let replaced = self.open.iter_mut().find(|order| order.order_id == event.order_id);
+                    replaced.expect("only open orders are replaced").price = event.price;
                 }
                 Ok(Event::OrderCanceled(event)) => self.open.retain(|order| order.order_id != event.order_id),
                 Ok(Event::OrderFilled(event)) if event.leaves_qty == 0 => {

@@ -124,5 +124,5 @@ fn line(fleet: &Fleet, latencies: &Latencies) -> String {
 }
 
 fn percent(part: u64, total: u64) -> u64 {
-    if total == 0 { 0 } else { part * 100 / total }
+    (part * 100).checked_div(total).unwrap_or(0)
 }
