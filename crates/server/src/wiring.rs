@@ -295,7 +295,7 @@ mod tests {
         while seen < ACCOUNTS as usize {
             assert!(Instant::now() < deadline, "the core sleeps although there is room; {seen} events came");
             // Time for the core to fall asleep before a ring that is full, which nothing tells.
-            std::thread::sleep(Duration::from_millis(2));
+            std::thread::park_timeout(Duration::from_millis(2));
             seen += reader.drain_with(usize::MAX, |_| {});
         }
         assert!(started.recv().is_err(), "ready, because everything is out");
