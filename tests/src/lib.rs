@@ -14,7 +14,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 pub use http::{HttpAnswer, http_get, http_request};
-pub use market::{ALICE, BOB, CAROL, Market, ahead_minute, connect, limit, now};
+pub use market::{ALICE, BOB, CAROL, Market, ahead_minute, block_on, connect, in_time, limit, now};
 pub use raw::{RawConnection, RawStream, Received, Signer};
 
 /// Nothing that a healthy exchange does takes longer, however busy the machine is.

@@ -11,12 +11,26 @@ use joulebook_types::{
     Symbol, TimeInForce, TimeNs, Window, Yield,
 };
 
-use crate::Daemon;
+use crate::{Daemon, PATIENCE};
 
 /// The traders that every new exchange has.
 pub const ALICE: AccountId = AccountId::new(10);
 pub const BOB: AccountId = AccountId::new(11);
 pub const CAROL: AccountId = AccountId::new(12);
+
+/// Runs a test's conversation with the exchange.
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.expect("a runtime").block_on(future)
+}
+
+/// What `future` comes to.
+///
+/// # Panics
+/// When it does not come in time.
+pub async fn in_time<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future).await.expect("in time")
+}
 
 /// The exchange's clock.
 pub fn now() -> TimeNs {

@@ -3,15 +3,17 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
-use joulebook_protocol::messages::{Challenge, Hello, Logon, LogonAccepted};
+use joulebook_protocol::messages::{
+    AccountQuery, Challenge, CreditBalance, Hello, Logon, LogonAccepted, OrderStatus,
+};
 use joulebook_protocol::{
-    ALPN, Command, Event, FeedMessage, Frame, FrameHeader, Message, PublicEvent, SCHEMA_ID, SessionMessage,
-    VERSION, encode,
+    ALPN, CloseReason, Command, Event, FeedMessage, Frame, FrameHeader, Message, PublicEvent, SCHEMA_ID,
+    SessionMessage, VERSION, encode,
 };
 use joulebook_quic::tls::client_config;
 use joulebook_quic::transport::{TransportProfile, transport_config};
 use joulebook_session::logon_bytes;
-use joulebook_types::{AccountId, SessionId};
+use joulebook_types::{AccountId, ClientOrderId, SessionId};
 use quinn::{Connection, ConnectionError, Endpoint, ReadError, RecvStream, SendStream, WriteError};
 use ring::digest::{SHA256, digest};
 use ring::signature::Ed25519KeyPair;
@@ -68,6 +70,16 @@ pub enum Received {
     End(Option<u64>),
 }
 
+impl Received {
+    /// The reason, when the exchange ends the session.
+    pub fn terminate(&self) -> Option<CloseReason> {
+        match self {
+            Self::Session(SessionMessage::Terminate(terminate)) => CloseReason::from_raw(terminate.reason),
+            _ => None,
+        }
+    }
+}
+
 pub struct RawStream {
     pub send: SendStream,
     recv: RecvStream,
@@ -80,9 +92,26 @@ impl RawConnection {
         Self::dial(&daemon.ca(), daemon.gateway, ALPN).await.expect("a connection")
     }
 
+    /// A client that takes no more than so many bytes before it reads them.
+    pub async fn with_window(daemon: &Daemon, bytes: u32) -> Self {
+        let (stream_window_bytes, connection_window_bytes) = (bytes, bytes);
+        let profile =
+            TransportProfile { stream_window_bytes, connection_window_bytes, ..TransportProfile::client() };
+        Self::dial_with(&daemon.ca(), daemon.gateway, ALPN, &profile).await.expect("a connection")
+    }
+
     pub async fn dial(ca: &Path, address: SocketAddr, alpn: &[u8]) -> Result<Self, ConnectionError> {
+        Self::dial_with(ca, address, alpn, &TransportProfile::client()).await
+    }
+
+    async fn dial_with(
+        ca: &Path,
+        address: SocketAddr,
+        alpn: &[u8],
+        profile: &TransportProfile,
+    ) -> Result<Self, ConnectionError> {
         let ca = CertificateDer::from_pem_file(ca).expect("a certificate");
-        let transport = transport_config(&TransportProfile::client());
+        let transport = transport_config(profile);
         let config = client_config([ca], alpn, transport).expect("a configuration");
         let endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).expect("a UDP socket");
         let connecting = endpoint.connect_with(config, address, "localhost").expect("an address");
@@ -164,14 +193,32 @@ impl RawStream {
         }
     }
 
-    /// The next message that is not wanted to be skipped.
+    /// The next message that is wanted; those before it are dropped.
+    ///
+    /// # Panics
+    /// When the stream ends first.
     pub async fn until(&mut self, mut wanted: impl FnMut(&Received) -> bool) -> Received {
         loop {
             let received = self.next().await;
             if wanted(&received) {
                 return received;
             }
-            assert!(!matches!(received, Received::End(_)), "ended early: {received:?}");
+            assert!(!matches!(received, Received::End(_)), "the stream ended early: {received:?}");
+        }
+    }
+
+    /// The session's open orders and its account's credits, asked for.
+    pub async fn query(&mut self) -> (Vec<OrderStatus>, CreditBalance) {
+        self.command(AccountQuery { client_order_id: ClientOrderId::new(u64::MAX) }).await;
+        let (mut open, mut credits) = (Vec::new(), CreditBalance::default());
+        loop {
+            match self.next().await {
+                Received::Event(Event::OrderStatus(status)) => open.push(status),
+                Received::Event(Event::CreditBalance(balance)) => credits = balance,
+                Received::Event(Event::CapacityBalance(_)) => {}
+                Received::Event(Event::SnapshotEnd(_)) => return (open, credits),
+                other => panic!("in a snapshot: {other:?}"),
+            }
         }
     }
 

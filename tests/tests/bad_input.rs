@@ -1,32 +1,26 @@
 //! What no honest client sends, over real QUIC: each gets its precise answer, and nobody else notices.
 #![forbid(unsafe_code)]
 
-use std::future::Future;
 use std::mem::offset_of;
 
 use joulebook_client::{
     AccountKey, Client, ClientConfig, ClientError, Folder, MarketData, MarketNotice, Rejection, Subscription,
 };
 use joulebook_protocol::messages::{
-    AccountDefinition, AccountQuery, AdvanceTime, CancelOrder, Genesis, Hello, ListInstrument, Logon,
-    MintCredits, NewOrder, OrderAccepted, RequestRefused, RequestRejected, Restarted, SessionClosed,
-    SessionOpened, Terminate,
+    AccountDefinition, AdvanceTime, CancelOrder, Genesis, Hello, ListInstrument, Logon, MintCredits,
+    NewOrder, OrderAccepted, RequestRefused, RequestRejected, Restarted, SessionClosed, SessionOpened,
+    Terminate,
 };
 use joulebook_protocol::{
-    ALPN, CancelReason, CloseReason, Command, Event, HEADER_BYTES, Message, RejectReason, RequestStatus,
+    ALPN, CancelReason, CloseReason, Event, HEADER_BYTES, Message, RejectReason, RequestStatus,
     SessionMessage, encode,
 };
 use joulebook_tests::{
-    ALICE, Daemon, Market, PATIENCE, RawConnection, RawStream, Received, Signer, ahead_minute, connect,
-    limit, now,
+    ALICE, Daemon, Market, RawConnection, RawStream, Received, Signer, ahead_minute, block_on, connect,
+    in_time, limit, now,
 };
 use joulebook_types::{AccountId, ClientOrderId, InstrumentId, MicroEc, OrderId, Phase, Price, Side, TimeNs};
 use quinn::ConnectionError;
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.expect("a runtime").block_on(future)
-}
 
 /// What must hold after every attack: an honest order is taken, the daemon has not panicked, and it stops in order.
 async fn is_unharmed(daemon: Daemon, instrument: InstrumentId) {
@@ -44,15 +38,6 @@ async fn one_hour(daemon: &Daemon) -> (Market, ListInstrument, InstrumentId) {
     let hour = Market::hour("H200S", ahead_minute(24));
     let instrument = market.list(hour).await;
     (market, hour, instrument)
-}
-
-fn terminate(received: &Received) -> Option<CloseReason> {
-    match received {
-        Received::Session(SessionMessage::Terminate(Terminate { reason, .. })) => {
-            CloseReason::from_raw(*reason)
-        }
-        _ => None,
-    }
 }
 
 fn refusal(received: Received) -> (RejectReason, u16, u64) {
@@ -92,7 +77,7 @@ fn bytes_that_are_no_frames_end_their_session() {
             for mut stream in [stranger, member] {
                 stream.send_bytes(bytes).await.expect("sent");
                 let answer = stream.next().await;
-                assert_eq!(terminate(&answer), Some(CloseReason::ProtocolError), "{name}: {answer:?}");
+                assert_eq!(answer.terminate(), Some(CloseReason::ProtocolError), "{name}: {answer:?}");
                 assert!(matches!(stream.next().await, Received::End(_)), "{name}: the stream goes on");
             }
         }
@@ -208,7 +193,7 @@ async fn no_logon_in_time(connection: &RawConnection) {
     let mut silent = connection.stream().await;
     // A stream exists for the other side from its first byte on.
     silent.send_bytes(&[8]).await.expect("sent");
-    assert_eq!(terminate(&silent.next().await), Some(CloseReason::LogonTimeout));
+    assert_eq!(silent.next().await.terminate(), Some(CloseReason::LogonTimeout));
 }
 
 async fn wrong_alpn(daemon: &Daemon) {
@@ -410,7 +395,8 @@ fn client_order_ids_have_an_effect_once() {
         assert_eq!(accepted.last_client_order_id, ClientOrderId::new(15));
         let repeated = place(&mut stream, instrument, 14).await.expect_err("no new order");
         assert_eq!(repeated, (RequestStatus::Accepted, orders[3]));
-        assert_eq!(open_orders(&mut stream).await, orders);
+        let (open, _) = stream.query().await;
+        assert_eq!(open.iter().map(|status| status.order_id).collect::<Vec<_>>(), orders);
         stream.command(NewOrder::default()).await;
         let answer = stream.next().await;
         let Received::Event(Event::RequestRejected(rejected)) = answer else { panic!("{answer:?}") };
@@ -436,20 +422,6 @@ async fn place(
     }
 }
 
-async fn open_orders(stream: &mut RawStream) -> Vec<OrderId> {
-    let client_order_id = ClientOrderId::new(1_000);
-    stream.command(Command::AccountQuery(AccountQuery { client_order_id })).await;
-    let mut open = Vec::new();
-    loop {
-        match stream.next().await {
-            Received::Event(Event::OrderStatus(status)) => open.push(status.order_id),
-            Received::Event(Event::SnapshotEnd(_)) => return open,
-            Received::Event(Event::CreditBalance(_) | Event::CapacityBalance(_)) => {}
-            other => panic!("in a snapshot: {other:?}"),
-        }
-    }
-}
-
 #[test]
 fn a_closed_gate_cancels_and_refuses() {
     let dir = tempfile::tempdir().expect("a folder");
@@ -466,7 +438,7 @@ fn a_closed_gate_cancels_and_refuses() {
         let kept = alice.place(limit(stays, Side::Buy, 3, 200)).await.expect("open");
 
         let canceled = loop {
-            let notice = tokio::time::timeout(PATIENCE, events.next()).await.expect("in time").expect("open");
+            let notice = in_time(events.next()).await.expect("open");
             if let joulebook_client::Notice::Event { event: Event::OrderCanceled(canceled), .. } = notice {
                 break canceled;
             }
@@ -481,7 +453,7 @@ fn a_closed_gate_cancels_and_refuses() {
         let phase =
             || data.read(|feed| feed.market(closing).and_then(|market| market.definition).map(|it| it.phase));
         while phase() != Some(Phase::Closed.raw()) {
-            let notice = tokio::time::timeout(PATIENCE, changes.next()).await.expect("in time");
+            let notice = in_time(changes.next()).await;
             assert!(matches!(notice, Some(MarketNotice::Change(_) | MarketNotice::Synced)), "{notice:?}");
         }
         let cancel = CancelOrder { order_id: kept.order_id, ..CancelOrder::default() };
