@@ -54,6 +54,10 @@ impl Control {
         Arc::clone(&self.read_only)
     }
 
+    pub fn is_read_only(&self) -> bool {
+        self.read_only.load(Ordering::Acquire)
+    }
+
     /// Written only when it changes, so that the gateways keep it in their caches.
     pub fn set_read_only(&self, is_read_only: bool) {
         if self.read_only.load(Ordering::Relaxed) != is_read_only {

@@ -5,9 +5,9 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crossbeam::channel::{Sender, bounded};
+use crossbeam::channel::{RecvTimeoutError, Sender, bounded};
 use crossbeam::sync::Parker;
 use joulebook_console::{self as console, Check, Console, ConsoleState, RunInfo};
 use joulebook_engine::Engine;
@@ -45,6 +45,9 @@ const EVENT_RING: usize = 32_768;
 /// Batches that a log in memory holds between two turns.
 const MEMORY_LOG_BYTES: usize = 8 << 20;
 
+/// How often a start that takes long asks whether the disk is full.
+const FULL_DISK_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Why an exchange did not start, in one line that says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -62,6 +65,8 @@ pub enum StartError {
     Http { address: SocketAddr, error: io::Error },
     #[error("{0}")]
     Faulted(String),
+    #[error("the disk of {dir} has no room for a journal segment of {mib} MiB: make room, or choose another folder", dir = .dir.display())]
+    NoSpace { dir: PathBuf, mib: u32 },
     #[error("cannot {what}: {error}")]
     System { what: &'static str, error: io::Error },
 }
@@ -187,7 +192,14 @@ impl Daemon {
         };
         let exchange = threads.spawn(wiring).map_err(system("start the exchange's thread"))?;
         // Nothing is ever sent: the other end is dropped when the first commands are durable, or with a fault.
-        let _ = started.recv();
+        while started.recv_timeout(FULL_DISK_PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            // A full disk with a reserve would have taken the first commands by now.
+            if control.is_read_only() {
+                control.stop();
+                let _ = exchange.join();
+                return Err(StartError::NoSpace { dir, mib: config.journal.segment_mib });
+            }
+        }
         if let Health::Faulted(what) = control.health() {
             return Err(StartError::Faulted(what));
         }

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use joulebook_sys::sync_directory;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -185,7 +186,9 @@ fn write_new(path: &Path, contents: &[u8], mode: u32) -> Result<(), IdentityErro
         .open(&beside)
         .map_err(fail("create"))?;
     file.write_all(contents).and_then(|()| file.sync_all()).map_err(fail("write"))?;
-    fs::rename(&beside, path).map_err(fail("create"))
+    fs::rename(&beside, path).map_err(fail("create"))?;
+    // The journal will name this key for good, so the name must outlive a power cut that the journal outlives.
+    path.parent().map_or(Ok(()), sync_directory).map_err(fail("sync the folder of"))
 }
 
 #[cfg(test)]
