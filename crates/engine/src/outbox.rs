@@ -1,6 +1,10 @@
 //! Numbered events that clients may still ask for: one bounded ring for all sessions, each session's events chained.
 
-use joulebook_protocol::{HEADER_BYTES, Message, messages::Stamp};
+use core::mem::offset_of;
+
+use joulebook_protocol::messages::{OrderAccepted, OrderReplaced, RequestRepeated, Stamp};
+use joulebook_protocol::{HEADER_BYTES, Message};
+use joulebook_types::SlotHint;
 use zerocopy::IntoBytes;
 
 use crate::sessions::SessionIx;
@@ -53,6 +57,25 @@ impl Entry {
     /// Header and block.
     pub(crate) fn frame(&self) -> &[u8] {
         &self.frame[..usize::from(self.frame_len)]
+    }
+
+    /// Calls `absorb` with the frame as hashes see it: a slot says where an order lies, not what happened, and engines
+    /// that agree on everything else may have put it elsewhere.
+    pub(crate) fn without_slot<R>(&self, absorb: impl FnOnce(&[u8]) -> R) -> R {
+        let Some(offset) = slot_offset(self.template_id) else { return absorb(self.frame()) };
+        let mut frame = self.frame;
+        frame[offset..offset + size_of::<SlotHint>()].copy_from_slice(SlotHint::UNKNOWN.as_bytes());
+        absorb(&frame[..usize::from(self.frame_len)])
+    }
+}
+
+/// Where a private event's frame names a slot.
+const fn slot_offset(template_id: u16) -> Option<usize> {
+    match template_id {
+        OrderAccepted::TEMPLATE_ID => Some(HEADER_BYTES + offset_of!(OrderAccepted, slot)),
+        OrderReplaced::TEMPLATE_ID => Some(HEADER_BYTES + offset_of!(OrderReplaced, slot)),
+        RequestRepeated::TEMPLATE_ID => Some(HEADER_BYTES + offset_of!(RequestRepeated, slot)),
+        _ => None,
     }
 }
 
@@ -138,6 +161,25 @@ mod tests {
     use joulebook_protocol::messages::RequestDone;
 
     use super::*;
+
+    #[test]
+    fn hashes_see_everything_but_the_slot() {
+        fn hashed<M: Stamped>(event: &M) -> Vec<u8> {
+            let mut outbox = Outbox::new(1);
+            let (_, entry) = outbox.push(SessionIx::NONE, Position::NONE, 1, event);
+            entry.without_slot(<[u8]>::to_vec)
+        }
+        let slot = SlotHint::new(7);
+        let accepted = OrderAccepted { qty: 5, side: 1, ..Default::default() };
+        assert_eq!(hashed(&OrderAccepted { slot, ..accepted }), hashed(&accepted));
+        assert_ne!(hashed(&OrderAccepted { side: 2, ..accepted }), hashed(&accepted));
+        let replaced = OrderReplaced { leaves_qty: 5, kept_priority: 1, ..Default::default() };
+        assert_eq!(hashed(&OrderReplaced { slot, ..replaced }), hashed(&replaced));
+        assert_ne!(hashed(&OrderReplaced { leaves_qty: 4, ..replaced }), hashed(&replaced));
+        let repeated = RequestRepeated { reason: 3, status: 2, ..Default::default() };
+        assert_eq!(hashed(&RequestRepeated { slot, ..repeated }), hashed(&repeated));
+        assert_ne!(hashed(&RequestRepeated { reason: 4, ..repeated }), hashed(&repeated));
+    }
 
     #[test]
     fn the_ring_keeps_the_newest() {

@@ -104,7 +104,7 @@ impl Engine {
     fn walk_outbox(&self, walk: &mut Walk) {
         for entry in self.outbox.iter() {
             walk.put(entry.session.raw());
-            walk.0.update(entry.frame());
+            entry.without_slot(|frame| _ = walk.0.update(frame));
         }
     }
 

@@ -19,7 +19,7 @@ impl Engine {
         self.hash.absorb_word(
             u64::from(self.accounts[session.account].id.raw()) << 32 | u64::from(session.id.raw()),
         );
-        self.hash.absorb(entry.frame());
+        entry.without_slot(|frame| self.hash.absorb(frame));
         if session.is_connected() {
             out.push_frame(session.connection, session_ix.raw(), M::TEMPLATE_ID, entry.frame());
         }
