@@ -2,7 +2,11 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::PATIENCE;
 
 /// What came back.
 #[derive(Debug)]
@@ -15,6 +19,23 @@ pub struct HttpAnswer {
 
 pub fn http_get(address: SocketAddr, path: &str) -> HttpAnswer {
     http_request(address, "GET", path)
+}
+
+/// Asks again until the answer is JSON as wanted: what the page shows follows the acknowledgements by a moment.
+///
+/// # Panics
+/// When it does not become so in time.
+pub fn http_json_until(address: SocketAddr, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let answer = http_get(address, path);
+        let json: Value = serde_json::from_str(&answer.body).expect("JSON");
+        if answer.status == 200 && wanted(&json) {
+            return json;
+        }
+        assert!(Instant::now() < deadline, "{path} stays at {json}");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
 }
 
 /// # Panics

@@ -13,7 +13,7 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-pub use http::{HttpAnswer, http_get, http_request};
+pub use http::{HttpAnswer, http_get, http_json_until, http_request};
 pub use market::{ALICE, BOB, CAROL, Market, ahead_minute, block_on, connect, in_time, limit, now};
 pub use raw::{RawConnection, RawStream, Received, Signer};
 

@@ -7,7 +7,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use joulebook_testkit::Xoshiro256pp;
-use joulebook_tests::{Daemon, Market, ahead_minute, connect, joulebook, limit, run, run_command};
+use joulebook_tests::{
+    Daemon, Market, ahead_minute, block_on, connect, http_get, http_json_until, joulebook, limit, run,
+    run_command,
+};
 use joulebook_types::Side;
 
 /// The last line that a daemon prints that does not start.
@@ -22,8 +25,7 @@ fn refusal(dir: &Path, flags: &[&str]) -> String {
 /// An exchange with some orders, stopped in order.
 fn with_orders(dir: &Path) {
     let daemon = Daemon::start(dir, &[]);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.expect("a runtime").block_on(async {
+    block_on(async {
         let market = Market::open(&daemon).await;
         let instrument = market.list(Market::hour("H200S", ahead_minute(24))).await;
         let (alice, _events) = connect(&daemon, "alice", 1, |it| it.cancel_on_disconnect_ms = u32::MAX).await;
@@ -39,10 +41,8 @@ fn with_orders(dir: &Path) {
 /// The 40 orders are still there.
 fn has_orders(dir: &Path) {
     let daemon = Daemon::start(dir, &[]);
-    let book = joulebook_tests::http_get(daemon.http, "/api/book/1");
-    assert_eq!(book.status, 200, "{book:?}");
-    let book: serde_json::Value = serde_json::from_str(&book.body).expect("JSON");
-    assert_eq!(book["bids"].as_array().map(Vec::len), Some(40), "{book}");
+    let bids = |book: &serde_json::Value| book["bids"].as_array().map(Vec::len);
+    http_json_until(daemon.http, "/api/book/1", |book| bids(book) == Some(40));
     let (status, printed) = daemon.stop();
     assert!(status.success(), "{printed}");
 }
@@ -109,7 +109,7 @@ fn a_folder_has_one_daemon() {
         first.pid()
     );
     assert_eq!(refusal(dir.path(), &[]), want);
-    assert_eq!(joulebook_tests::http_get(first.http, "/readyz").status, 200, "the first one goes on");
+    assert_eq!(http_get(first.http, "/readyz").status, 200, "the first one goes on");
     first.kill();
     Daemon::start(dir.path(), &[]).kill();
 }

@@ -16,7 +16,7 @@ use joulebook_protocol::messages::{
     AccountQuery, CancelOrder, MassCancel, NewOrder, OrderStatus, ReplaceOrder, Stamp,
 };
 use joulebook_testkit::Xoshiro256pp;
-use joulebook_tests::{Daemon, Market, PATIENCE, ahead_minute, connect, limit, run, steady_port};
+use joulebook_tests::{Daemon, Market, PATIENCE, ahead_minute, block_on, connect, limit, run, steady_port};
 use joulebook_types::{ClientOrderId, InstrumentId, OrderId, Price, Side, SlotHint, TimeInForce, TradeId};
 use tokio::sync::{Notify, watch};
 
@@ -42,8 +42,7 @@ fn killed_threaded_nothing_is_lost_or_doubled() {
 fn survive_kills(wiring: &str, seed: u64) {
     println!("seed {seed:#x}");
     let dir = tempfile::tempdir().expect("a folder");
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.expect("a runtime").block_on(async {
+    block_on(async {
         let mut random = Xoshiro256pp::from_seed(seed);
         let gateway = format!("gateway.listen=127.0.0.1:{}", steady_port());
         let flags = ["--wiring", wiring, "--set", &gateway];
