@@ -13,6 +13,10 @@ use crate::request::Rejection;
 use crate::sessions::SessionIx;
 use crate::{Engine, Events};
 
+/// With so many bytes in the arena, an account's state has to wait for a later batch: a question is small, its answer as
+/// large as the account, and one batch may bring hundreds.
+const BATCH_BYTES_MAX: usize = 4 << 20;
+
 impl Engine {
     pub(crate) fn order_query(&mut self, origin: Origin, query: &OrderQuery, out: &mut Events) {
         let Some(session) = self.connected_session(origin) else { return self.ignore() };
@@ -27,10 +31,13 @@ impl Engine {
     }
 
     pub(crate) fn account_query(&mut self, origin: Origin, query: &AccountQuery, out: &mut Events) {
-        match self.connected_session(origin) {
-            Some(session) => self.send_snapshot(session, query.client_order_id, out),
-            None => self.ignore(),
+        let Some(session) = self.connected_session(origin) else { return self.ignore() };
+        let waiting = out.bytes_len();
+        if waiting > BATCH_BYTES_MAX {
+            let busy = Rejection::whole(RejectReason::Busy).met(BATCH_BYTES_MAX, waiting);
+            return self.answer(session, Self::rejected::<AccountQuery>(query.client_order_id, busy), out);
         }
+        self.send_snapshot(session, query.client_order_id, out);
     }
 
     /// The session's open orders, the account's balances, and the end marker.
