@@ -131,6 +131,12 @@ impl<L: CommandLog, C: Clock, O: CoreObserver> Core<L, C, O> {
         [timer, self.log.next_deadline()].into_iter().flatten().min()
     }
 
+    /// Nanoseconds until [`Self::next_deadline`], by the core's own clock.
+    pub fn next_wait_ns(&mut self) -> Option<u64> {
+        let deadline = self.next_deadline()?;
+        Some(deadline.raw().saturating_sub(self.now().raw()))
+    }
+
     /// True when a turn would find commands or room for events; asked between "I am about to sleep" and sleeping.
     pub fn has_work(&mut self) -> bool {
         self.outputs.can_release()

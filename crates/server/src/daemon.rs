@@ -20,12 +20,12 @@ use joulebook_quic::tls::server_config;
 use joulebook_quic::transport::{TransportProfile, transport_config};
 use joulebook_quic::{DriverConfig, QuicError, ResetKey};
 use joulebook_rings::{Consumer, Doorbell, Wake, ring};
-use joulebook_sequencer::{Core, Egress, EgressKind};
+use joulebook_sequencer::{Clock, Core, Egress, EgressKind};
 use joulebook_session::SessionLimits;
 use joulebook_sys::{EventFd, available_cores};
-use joulebook_types::SeqNum;
+use joulebook_types::{SeqNum, TimeNs};
 
-use crate::clock::SystemClock;
+use crate::clock::ExchangeClock;
 use crate::config::{AckMode, Config, Wiring};
 use crate::control::{Control, Health};
 use crate::genesis::genesis;
@@ -145,6 +145,7 @@ impl Daemon {
 
         let recovered = recover(config, &dir, Arc::clone(&core_wake), &metrics)?;
         let tls = identity::tls_identity(&dir)?;
+        let mut clock = ExchangeClock::starting_after(recovered.engine.time());
 
         let (commands, ingress) = ring::<CommandFrame>(COMMAND_RING);
         let (gateway_ring, gateway_events) = ring::<EventFrame>(EVENT_RING);
@@ -164,8 +165,12 @@ impl Daemon {
             read_only: control.read_only(),
             metrics: metrics.gateway(0),
         };
-        let gateway =
-            Gateway::new(gateway_config(config, &dir, &tls)?, link, SystemClock.time(), Instant::now())?;
+        let gateway = Gateway::new(
+            gateway_config(config, &dir, &tls, clock.now())?,
+            link,
+            clock.now(),
+            Instant::now(),
+        )?;
         let info = Info {
             data_dir: dir.clone(),
             ca_path: tls.ca_path,
@@ -178,7 +183,7 @@ impl Daemon {
             recovery: recovered.words.clone(),
         };
         write_addresses(&info)?;
-        let core = make_core(recovered, config, &dir, &metrics, ingress, egress)?;
+        let core = make_core(recovered, config, &dir, (clock, &metrics), (ingress, egress))?;
         let (starter, started) = bounded(0);
         let threads = Threads {
             gateway,
@@ -187,6 +192,7 @@ impl Daemon {
             parker,
             gateway_bell,
             core_bell,
+            clock,
             control: Arc::clone(&control),
             starter,
         };
@@ -326,9 +332,8 @@ fn make_core(
     recovered: Recovered,
     config: &Config,
     dir: &Path,
-    metrics: &ServerMetrics,
-    ingress: Consumer<CommandFrame>,
-    egress: Vec<Egress>,
+    (clock, metrics): (ExchangeClock, &ServerMetrics),
+    (ingress, egress): (Consumer<CommandFrame>, Vec<Egress>),
 ) -> Result<ExchangeCore, StartError> {
     let Recovered { engine, log, .. } = recovered;
     let first = if engine.is_started() {
@@ -337,7 +342,7 @@ fn make_core(
         genesis(dir, &config.engine)?
     };
     let observer = MetricsObserver::new(metrics.core());
-    let mut core = Core::new(engine, log, Term::new(1), SystemClock, observer, vec![ingress], egress);
+    let mut core = Core::new(engine, log, Term::new(1), clock, observer, vec![ingress], egress);
     core.submit_system(&first);
     Ok(core)
 }
@@ -346,6 +351,7 @@ fn make_core(
 struct Threads {
     gateway: Gateway,
     core: ExchangeCore,
+    clock: ExchangeClock,
     fd: Arc<EventFd>,
     parker: Parker,
     gateway_bell: Arc<Doorbell>,
@@ -356,7 +362,7 @@ struct Threads {
 
 impl Threads {
     fn spawn(self, wiring: Wiring) -> io::Result<JoinHandle<Engine>> {
-        let Self { mut gateway, core, fd, parker, gateway_bell, core_bell, control, starter } = self;
+        let Self { mut gateway, core, clock, fd, parker, gateway_bell, core_bell, control, starter } = self;
         let named = |name: &str| std::thread::Builder::new().name(name.into());
         let doors = Arc::default();
         gateway.open_doors_at(Arc::clone(&doors));
@@ -364,13 +370,13 @@ impl Threads {
         match wiring {
             Wiring::Inline | Wiring::Auto => named("exchange").spawn(move || {
                 let _guard = control.fault_on_panic();
-                run_inline(gateway, core, &fd, &control, ready)
+                run_inline(gateway, core, clock, &fd, &control, ready)
             }),
             Wiring::Threaded => {
                 let gateway_control = Arc::clone(&control);
                 let gateway_thread = named("gateway").spawn(move || {
                     let _guard = gateway_control.fault_on_panic();
-                    run_gateway(gateway, &fd, &gateway_bell, &gateway_control);
+                    run_gateway(gateway, clock, &fd, &gateway_bell, &gateway_control);
                 })?;
                 named("core").spawn(move || {
                     let _guard = control.fault_on_panic();
@@ -382,7 +388,12 @@ impl Threads {
     }
 }
 
-fn gateway_config(config: &Config, dir: &Path, tls: &TlsIdentity) -> Result<GatewayConfig, StartError> {
+fn gateway_config(
+    config: &Config,
+    dir: &Path,
+    tls: &TlsIdentity,
+    now: TimeNs,
+) -> Result<GatewayConfig, StartError> {
     let limits = &config.limits;
     let reset_key = identity::reset_key(dir)?;
     let listener = |address: SocketAddr| -> Result<ListenerConfig, StartError> {
@@ -413,7 +424,7 @@ fn gateway_config(config: &Config, dir: &Path, tls: &TlsIdentity) -> Result<Gate
             sessions_max: config.engine.sessions_max as usize,
             ..GatewayLimits::default()
         },
-        feed_epoch: SystemClock.time().raw(),
+        feed_epoch: now.raw(),
     })
 }
 

@@ -13,16 +13,15 @@ use joulebook_engine::Engine;
 use joulebook_gateway::Gateway;
 use joulebook_journal::CommandLog;
 use joulebook_rings::{Doorbell, Wake};
-use joulebook_sequencer::{Core, Turn};
+use joulebook_sequencer::{Clock, Core, Turn};
 use joulebook_sys::{EventFd, PollSet, Readiness};
-use joulebook_types::TimeNs;
 
-use crate::clock::SystemClock;
+use crate::clock::ExchangeClock;
 use crate::control::Control;
 use crate::observer::MetricsObserver;
 
 /// The core over any log: the local journal, or memory for benchmarks.
-pub type ExchangeCore = Core<Box<dyn CommandLog + Send>, SystemClock, MetricsObserver>;
+pub type ExchangeCore = Core<Box<dyn CommandLog + Send>, ExchangeClock, MetricsObserver>;
 
 /// How long a stopping exchange waits for peers to take what was sent to them.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -66,6 +65,7 @@ impl Ready {
 pub fn run_inline(
     mut gateway: Gateway,
     mut core: ExchangeCore,
+    mut clock: ExchangeClock,
     fd: &EventFd,
     control: &Control,
     mut ready: Ready,
@@ -73,7 +73,7 @@ pub fn run_inline(
     let (mut settle_by, mut goodbye): (Option<Instant>, Option<Instant>) = (None, None);
     loop {
         let now = Instant::now();
-        let mut moved = gateway.turn(SystemClock.time(), now);
+        let mut moved = gateway.turn(clock.now(), now);
         match core.turn() {
             Turn::Busy => moved = true,
             Turn::Idle => {}
@@ -104,18 +104,24 @@ pub fn run_inline(
         }
         if !moved && !gateway.has_work() {
             let other = [goodbye.or(settle_by), retry(&core)].into_iter().flatten().min();
-            let deadline = earliest(gateway.next_timeout(), core.next_deadline(), other);
+            let deadline = earliest(gateway.next_timeout(), core.next_wait_ns(), other);
             sleep_on_sockets(&gateway, fd, deadline);
         }
     }
 }
 
 /// The gateway's thread of the threaded wiring.
-pub fn run_gateway(mut gateway: Gateway, fd: &EventFd, bell: &Doorbell, control: &Control) {
+pub fn run_gateway(
+    mut gateway: Gateway,
+    mut clock: ExchangeClock,
+    fd: &EventFd,
+    bell: &Doorbell,
+    control: &Control,
+) {
     let (mut settle_by, mut goodbye): (Option<Instant>, Option<Instant>) = (None, None);
     loop {
         let now = Instant::now();
-        let moved = gateway.turn(SystemClock.time(), now);
+        let moved = gateway.turn(clock.now(), now);
         if control.is_stopping() {
             let patience = *settle_by.get_or_insert(now + SETTLE);
             match goodbye {
@@ -167,7 +173,7 @@ pub fn run_core(
         if !core.has_work() {
             // While stopping, a gateway that ends rings no bell: look again soon.
             let soon = control.is_stopping().then(|| Instant::now() + Duration::from_millis(5));
-            park(parker, earliest(soon, core.next_deadline(), retry(&core)));
+            park(parker, earliest(soon, core.next_wait_ns(), retry(&core)));
         }
         bell.awake();
     }
@@ -183,7 +189,7 @@ fn close(mut core: ExchangeCore, control: &Control, wait: &dyn Fn(Option<Instant
             Turn::Busy => {}
             // The turn may have taken the last completion, after which nobody wakes us any more.
             Turn::Idle if core.is_closed() => break,
-            Turn::Idle => wait(earliest(None, core.next_deadline(), None)),
+            Turn::Idle => wait(earliest(None, core.next_wait_ns(), None)),
         }
     }
     core.into_engine()
@@ -224,13 +230,13 @@ fn park(parker: &Parker, deadline: Option<Instant>) {
 }
 
 /// The next moment at which somebody must turn: timers of the sockets, of the exchange, of the goodbye.
-fn earliest(socket: Option<Instant>, exchange: Option<TimeNs>, other: Option<Instant>) -> Option<Instant> {
-    let exchange = exchange.map(|due| {
-        let wait = due.raw().saturating_sub(SystemClock.time().raw());
-        Instant::now() + Duration::from_nanos(wait)
-    });
-    [socket, exchange, other].into_iter().flatten().min()
+fn earliest(socket: Option<Instant>, core_wait_ns: Option<u64>, other: Option<Instant>) -> Option<Instant> {
+    let core = core_wait_ns.map(|wait| Instant::now() + Duration::from_nanos(wait.min(AN_HOUR_NS)));
+    [socket, core, other].into_iter().flatten().min()
 }
+
+/// No sleep is longer: far deadlines, such as the gate of a window next century, do not fit an `Instant`.
+const AN_HOUR_NS: u64 = 3_600_000_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -241,7 +247,7 @@ mod tests {
     use joulebook_protocol::messages::{Genesis, OpenAccount};
     use joulebook_rings::ring;
     use joulebook_sequencer::{Egress, EgressKind};
-    use joulebook_types::{AccountId, Role, Roles, ShardId};
+    use joulebook_types::{AccountId, Role, Roles, ShardId, TimeNs};
 
     use super::*;
 
@@ -278,7 +284,15 @@ mod tests {
         let observer = MetricsObserver::new(ServerMetrics::new(1).core());
         let log: Box<dyn CommandLog + Send> = Box::new(MemoryLog::new(Term::new(1), 1 << 20));
         let (engine, term) = (Engine::new(), Term::new(1));
-        let mut core = Core::new(engine, log, term, SystemClock, observer, vec![ingress], vec![egress]);
+        let mut core = Core::new(
+            engine,
+            log,
+            term,
+            ExchangeClock::starting_after(TimeNs::ZERO),
+            observer,
+            vec![ingress],
+            vec![egress],
+        );
         core.submit_system(&first_commands());
 
         let control = Control::new();

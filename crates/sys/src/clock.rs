@@ -8,6 +8,12 @@ pub fn monotonic_ns() -> u64 {
     nanoseconds(clock_gettime(ClockId::Monotonic))
 }
 
+/// As [`monotonic_ns`], but it also counts the time that the machine was suspended.
+#[inline]
+pub fn boottime_ns() -> u64 {
+    nanoseconds(clock_gettime(ClockId::Boottime))
+}
+
 /// Time since 1970-01-01T00:00Z. May jump when the machine's clock is set.
 #[inline]
 pub fn realtime_ns() -> u64 {

@@ -7,7 +7,7 @@ mod file;
 mod process;
 mod thread;
 
-pub use clock::{monotonic_ns, process_cpu_ns, realtime_ns};
+pub use clock::{boottime_ns, monotonic_ns, process_cpu_ns, realtime_ns};
 pub use event::{EventFd, PollSet, Readiness};
 pub use file::{Advisory, lock_exclusive, sync_data, sync_directory, write_all_at, write_zeros_at};
 pub use process::resident_bytes;
