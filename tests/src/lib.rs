@@ -1,6 +1,7 @@
 //! The real binary as a child process, for end-to-end tests.
 #![forbid(unsafe_code)]
 
+mod browser;
 mod http;
 mod market;
 mod raw;
@@ -13,6 +14,7 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+pub use browser::Browser;
 pub use http::{HttpAnswer, http_get, http_json_until, http_request};
 pub use market::{ALICE, BOB, CAROL, Market, ahead_minute, block_on, connect, in_time, limit, now};
 pub use raw::{RawConnection, RawStream, Received, Signer};

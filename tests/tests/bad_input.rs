@@ -223,7 +223,7 @@ async fn sdk_says_why(daemon: &Daemon) {
 
 async fn refused(config: ClientConfig) -> String {
     let refused: Result<_, ClientError> = Client::connect(config).await;
-    refused.err().expect("a refusal").to_string()
+    refused.expect_err("a refusal").to_string()
 }
 
 #[test]
