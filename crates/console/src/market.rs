@@ -79,7 +79,7 @@ impl Market {
         }
     }
 
-    /// A definition that comes again, as after the exchange's own restart of the stream, keeps the book.
+    /// A definition that comes again says that the stream begins anew: the book is empty until its orders come too.
     fn define(&mut self, definition: &InstrumentDefinition) {
         let (Some(phase), Some(symbol), Ok(lot)) = (
             Phase::from_raw(definition.phase),
@@ -93,7 +93,10 @@ impl Market {
             return;
         };
         let known = self.listings.remove(&definition.instrument);
-        let (book, last) = known.map_or_else(Default::default, |known| (known.book, known.last));
+        if let Some(known) = &known {
+            self.resting_orders = self.resting_orders.saturating_sub(known.resting_orders());
+        }
+        let (book, last) = (L2Book::default(), known.and_then(|known| known.last));
         let vendor = Vendor::of(definition.class);
         let listing =
             Listing { definition: *definition, symbol: symbol.into(), vendor, phase, book, last, lot };
@@ -228,6 +231,11 @@ impl Market {
 }
 
 impl Listing {
+    fn resting_orders(&self) -> u64 {
+        let orders = |side| self.book.levels(side).map(|level| u64::from(level.orders)).sum::<u64>();
+        orders(Side::Buy) + orders(Side::Sell)
+    }
+
     pub(crate) fn is_open(&self) -> bool {
         self.phase == Phase::Open
     }

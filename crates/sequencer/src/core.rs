@@ -110,6 +110,7 @@ impl<L: CommandLog, C: Clock, O: CoreObserver> Core<L, C, O> {
         }
         let mut moved = self.hear_log();
         moved |= self.outputs.release(&mut self.observer);
+        self.outputs.restart_taps(&self.engine);
         // No ingress while egress is full: events of commands not taken yet cannot pile up.
         if self.fault.is_none() && !self.outputs.is_blocked() && self.take_commands() {
             moved = true;
@@ -144,8 +145,8 @@ impl<L: CommandLog, C: Clock, O: CoreObserver> Core<L, C, O> {
     }
 
     /// A ring out is full. Its reader rings no bell when it makes room: look again soon.
-    pub fn is_blocked(&self) -> bool {
-        self.outputs.is_blocked()
+    pub fn is_behind(&self) -> bool {
+        self.outputs.is_behind()
     }
 
     /// New orders should be refused at the door: the log can take only little more. See

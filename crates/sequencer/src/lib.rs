@@ -5,6 +5,7 @@
 //! the clock, so the same steps run on the local journal, in memory for benchmarks, and in a simulator.
 #![forbid(unsafe_code)]
 
+mod backlog;
 mod core;
 mod outputs;
 mod replay;

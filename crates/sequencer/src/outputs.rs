@@ -9,6 +9,7 @@ use joulebook_rings::{Doorbell, Producer};
 use joulebook_types::{SeqNum, TimeNs};
 
 use crate::CoreObserver;
+use crate::backlog::Backlog;
 
 /// Who reads a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,9 @@ pub enum EgressKind {
 }
 
 /// One ring out and the bell that wakes its reader.
+///
+/// A gateway's full ring stops the core until there is room: what a session must hear is never dropped. A tap's never
+/// does: see [`Backlog`].
 pub struct Egress {
     pub kind: EgressKind,
     pub ring: Producer<EventFrame>,
@@ -27,9 +31,9 @@ pub struct Egress {
 }
 
 impl Egress {
-    /// No room now, and a reader that will make some. A reader that is gone holds nobody up: what it misses, it misses.
+    /// No room now, and a reader that will make some and must miss nothing.
     fn is_full(&mut self) -> bool {
-        self.ring.free() == 0 && !self.ring.is_abandoned()
+        self.kind == EgressKind::Gateway && self.ring.free() == 0 && !self.ring.is_abandoned()
     }
 }
 
@@ -43,6 +47,8 @@ struct Held {
 
 pub(crate) struct Outputs {
     egress: Vec<Egress>,
+    /// Of each ring; those of gateways stay empty.
+    backlogs: Vec<Backlog>,
     /// Which rings got something since their bell last rang.
     touched: Vec<bool>,
     held: VecDeque<Held>,
@@ -56,8 +62,10 @@ pub(crate) struct Outputs {
 impl Outputs {
     pub fn new(egress: Vec<Egress>, committed: SeqNum) -> Self {
         let touched = vec![false; egress.len()];
+        let backlogs = egress.iter().map(|_| Backlog::default()).collect();
         Self {
             egress,
+            backlogs,
             touched,
             held: VecDeque::new(),
             observed: 0,
@@ -96,9 +104,15 @@ impl Outputs {
     pub fn release(&mut self, observer: &mut impl CoreObserver) -> bool {
         let mut moved = 0;
         self.blocked = false;
+        for ((egress, backlog), touched) in
+            self.egress.iter_mut().zip(&mut self.backlogs).zip(&mut self.touched)
+        {
+            *touched |= backlog.drain(&mut egress.ring);
+        }
         while let Some(held) = self.held.front_mut().filter(|held| held.seq <= self.committed) {
             while let Some((record, next)) = held.events.record_at(held.released_bytes) {
-                if !offer(&mut self.egress, &mut self.touched, record.destination, record.frame) {
+                let rings = (&mut self.egress, &mut self.backlogs, &mut self.touched);
+                if !offer(rings, record.destination, record.frame) {
                     self.blocked = true;
                     break;
                 }
@@ -124,9 +138,29 @@ impl Outputs {
         moved > 0
     }
 
-    /// A ring was full at the last release.
+    /// Lets taps that lost events begin anew, once nothing waits to be durable: the engine then holds nothing that
+    /// the public may not see yet.
+    pub fn restart_taps(&mut self, engine: &Engine) {
+        if !self.held.is_empty() || !self.backlogs.iter().any(Backlog::is_lost) {
+            return;
+        }
+        let mut state = self.fresh();
+        engine.publish_state(&mut state);
+        for backlog in self.backlogs.iter_mut().filter(|backlog| backlog.is_lost()) {
+            backlog.restart(&state);
+        }
+        state.clear();
+        self.spare.push(state);
+    }
+
+    /// A gateway's ring was full at the last release.
     pub fn is_blocked(&self) -> bool {
         self.blocked
+    }
+
+    /// A reader is behind: look again soon, for nothing tells that it has caught up.
+    pub fn is_behind(&self) -> bool {
+        self.blocked || self.backlogs.iter().any(Backlog::is_behind)
     }
 
     /// A release would move something now.
@@ -144,16 +178,22 @@ impl Outputs {
     }
 }
 
+/// Rings, their backlogs, and which of them got something.
+type Rings<'a> = (&'a mut Vec<Egress>, &'a mut Vec<Backlog>, &'a mut Vec<bool>);
+
 /// Puts one record into every ring that it is for, or into none.
-fn offer(egress: &mut [Egress], touched: &mut [bool], destination: Destination, frame: &[u8]) -> bool {
+fn offer((egress, backlogs, touched): Rings<'_>, destination: Destination, frame: &[u8]) -> bool {
     match destination {
         Destination::Public => {
             if egress.iter_mut().any(Egress::is_full) {
                 return false;
             }
             let event = EventFrame::new(None, frame);
-            for (egress, touched) in egress.iter_mut().zip(touched) {
-                *touched |= egress.ring.try_push(event).is_ok();
+            for ((egress, backlog), touched) in egress.iter_mut().zip(backlogs).zip(touched) {
+                *touched |= match egress.kind {
+                    EgressKind::Gateway => egress.ring.try_push(event).is_ok(),
+                    EgressKind::Tap => backlog.offer(&mut egress.ring, event),
+                };
             }
             true
         }

@@ -219,7 +219,7 @@ fn wait_for<'fd>(set: &mut PollSet<'fd>, fd: &'fd EventFd, deadline: Option<Inst
 
 /// When a core with a full ring looks for room.
 fn retry(core: &ExchangeCore) -> Option<Instant> {
-    core.is_blocked().then(|| Instant::now() + FULL_RING_RETRY)
+    core.is_behind().then(|| Instant::now() + FULL_RING_RETRY)
 }
 
 fn park(parker: &Parker, deadline: Option<Instant>) {
