@@ -1,7 +1,7 @@
 //! What the daemon's threads tell each other besides commands and events.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use joulebook_rings::Wake;
 use tokio::sync::watch;
@@ -22,7 +22,11 @@ pub struct Control {
     read_only: Arc<AtomicBool>,
     /// Whoever must look at `stop`.
     wakers: Mutex<Vec<Arc<dyn Wake>>>,
+    /// Told whenever the journal stops or begins again to take orders, with the reason.
+    on_journal: OnceLock<JournalListener>,
 }
+
+type JournalListener = Box<dyn Fn(Result<&str, &str>) + Send + Sync>;
 
 impl Control {
     pub fn new() -> Arc<Self> {
@@ -31,7 +35,19 @@ impl Control {
             health: watch::Sender::new(Health::Running),
             read_only: Arc::default(),
             wakers: Mutex::default(),
+            on_journal: OnceLock::new(),
         })
+    }
+
+    /// Who shows how the journal is; one at most.
+    pub fn on_journal(&self, listener: JournalListener) {
+        assert!(self.on_journal.set(listener).is_ok(), "the journal has one listener");
+    }
+
+    fn tell_journal(&self, state: Result<&str, &str>) {
+        if let Some(listener) = self.on_journal.get() {
+            listener(state);
+        }
     }
 
     pub fn wake_on_stop(&self, waker: Arc<dyn Wake>) {
@@ -62,15 +78,21 @@ impl Control {
     pub fn set_read_only(&self, is_read_only: bool) {
         if self.read_only.load(Ordering::Relaxed) != is_read_only {
             self.read_only.store(is_read_only, Ordering::Release);
-            match is_read_only {
-                true => tracing::warn!("the disk is full: new orders are refused, cancels are not"),
-                false => tracing::info!("the disk has room again: orders are taken"),
+            if is_read_only {
+                const FULL: &str = "the disk is full: new orders are refused, cancels are not";
+                tracing::warn!("{FULL}");
+                self.tell_journal(Err(FULL));
+            } else {
+                const ROOM: &str = "the disk has room again: orders are taken";
+                tracing::info!("{ROOM}");
+                self.tell_journal(Ok(ROOM));
             }
         }
     }
 
     /// The first fault counts.
     pub fn fault(&self, what: String) {
+        self.tell_journal(Err(&what));
         self.health.send_if_modified(|health| {
             let first = *health == Health::Running;
             if first {
@@ -105,5 +127,24 @@ impl Drop for FaultOnPanic {
                     .into(),
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_journals_listener_hears_every_change_once() {
+        let control = Control::new();
+        let heard: Arc<Mutex<Vec<bool>>> = Arc::default();
+        let log = Arc::clone(&heard);
+        control.on_journal(Box::new(move |state| log.lock().unwrap().push(state.is_ok())));
+        for is_read_only in [false, true, true, false] {
+            control.set_read_only(is_read_only);
+        }
+        control.fault("broken".into());
+        assert_eq!(*heard.lock().unwrap(), [false, true, false]);
+        assert_eq!(control.health(), Health::Faulted("broken".into()));
     }
 }

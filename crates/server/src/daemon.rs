@@ -153,6 +153,11 @@ impl Daemon {
         let gateway_bell = Arc::new(Doorbell::new(Arc::clone(&gateway_wake)));
         let core_bell = Arc::new(Doorbell::new(core_wake));
         let console_state = ConsoleState::new(run_info(config, wiring, label), Arc::clone(&metrics));
+        let shown = Arc::clone(&console_state);
+        control.on_journal(Box::new(move |state| {
+            let check = state.map_or_else(Check::failed, Check::passed);
+            shown.update_health(|health| health.journal = check);
+        }));
         let tap = Tap::start(tap_events, Arc::clone(&console_state), &control);
         let egress = vec![
             Egress { kind: EgressKind::Gateway, ring: gateway_ring, bell: Arc::clone(&gateway_bell) },
