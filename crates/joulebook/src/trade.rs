@@ -292,6 +292,11 @@ async fn log_on(trader: &Trader) -> Result<(Client, Events), Failure> {
     while let Some(notice) = events.next().await {
         match notice {
             Notice::Event { event: Event::SnapshotEnd(end), .. } if end.client_order_id == barrier => break,
+            Notice::Event { event: Event::RequestRejected(event), .. }
+                if event.client_order_id == barrier =>
+            {
+                return Err(Failure::new(rejection(&event)));
+            }
             Notice::Ended(error) => return Err(error.into()),
             Notice::Event { .. } | Notice::Refused(_) | Notice::Disconnected(_) | Notice::Resumed { .. } => {}
         }
@@ -311,10 +316,20 @@ async fn report(client: &Client, events: &mut Events, with_state: bool) -> Resul
     while let Some(notice) = events.next().await {
         match notice {
             Notice::Event { event: Event::SnapshotEnd(end), .. } if end.client_order_id == query => break,
-            Notice::Event { event: Event::RequestRejected(event), .. } => rejected = Some(rejection(&event)),
+            Notice::Event { event: Event::RequestRejected(event), .. } => {
+                rejected.get_or_insert(rejection(&event));
+                if event.client_order_id == query {
+                    break;
+                }
+            }
             Notice::Event { event, .. } if with_state || !is_state(&event) => print_event(&event),
             Notice::Event { .. } => {}
-            Notice::Refused(refused) => rejected = Some(reason(refused.reason)),
+            Notice::Refused(refused) => {
+                rejected.get_or_insert(reason(refused.reason));
+                if refused.client_order_id == query {
+                    break;
+                }
+            }
             Notice::Ended(error) => return Err(error.into()),
             Notice::Disconnected(_) | Notice::Resumed { .. } => {}
         }
