@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 
 use joulebook_client::{Client, Events, Folder, MarketData, Notice, Subscription};
 use joulebook_protocol::messages::{
-    AccountQuery, CancelOrder, CreditBalance, DeliverSlot, ListInstrument, Logon, NewOrder, OrderStatus,
+    AccountQuery, CancelOrder, CreditBalance, DeliverSlot, Heartbeat, ListInstrument, Logon, NewOrder,
+    OrderStatus,
 };
-use joulebook_protocol::{CancelReason, Event, RejectReason};
+use joulebook_protocol::{CancelReason, Event, RejectReason, SessionMessage};
 use joulebook_testkit::Xoshiro256pp;
 use joulebook_tests::{
-    Daemon, Market, RawConnection, Signer, ahead_minute, block_on, connect, http_json_until, in_time, limit,
-    now,
+    Daemon, Market, RawConnection, Received, Signer, ahead_minute, block_on, connect, http_json_until,
+    in_time, limit, now,
 };
 use joulebook_types::{ClientOrderId, InstrumentId, MicroEc, Price, Side};
 
@@ -203,13 +204,20 @@ fn an_idle_exchange_leaves_the_processor_alone() {
             let market = Market::open(&daemon).await;
             let instrument = market.list(Market::hour("H200S", ahead_minute(24))).await;
             let line = RawConnection::open(&daemon).await;
-            let logon = Logon { heartbeat_ms: 60_000, ..Default::default() };
+            let logon = Logon { heartbeat_ms: 1_000, ..Default::default() };
             let (mut stream, _) = line.log_on(&Signer::of(&daemon, "alice"), 1, logon).await;
             stream.command(limit_with_id(instrument)).await;
             stream.next().await;
             let (began, before) = (Instant::now(), processor_time(daemon.pid()));
-            // A measurement of nothing can only wait.
-            tokio::time::sleep(Duration::from_secs(3)).await;
+            // Three seconds in which nothing is said but that.
+            for _ in 0..3 {
+                let heartbeat = stream.next_or_heartbeat().await;
+                assert!(
+                    matches!(heartbeat, Received::Session(SessionMessage::Heartbeat(_))),
+                    "{heartbeat:?}"
+                );
+                stream.send(&Heartbeat::default()).await;
+            }
             let used = processor_time(daemon.pid()).saturating_sub(before);
             let share = used.as_secs_f64() / began.elapsed().as_secs_f64();
             assert!(share < 0.02, "{wiring}: {:.2} % of a core", share * 100.0);

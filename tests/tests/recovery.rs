@@ -114,12 +114,8 @@ async fn load_until_killed(traders: &mut [Trader], daemon: Daemon, acks: u64) {
     let (killed, stop) = watch::channel(false);
     let [alice, bob, carol] = traders else { panic!("three traders") };
     let kill = async {
-        let began = Instant::now();
-        counter.reaches(acks).await;
-        if acks >= BRIEF {
-            // Clients whose connections never last reconnect ever more slowly. The load goes on meanwhile.
-            tokio::time::sleep(LASTING.saturating_sub(began.elapsed())).await;
-        }
+        // Clients whose connections never last reconnect ever more slowly.
+        counter.reaches(acks, if acks < BRIEF { Duration::ZERO } else { LASTING }).await;
         daemon.kill();
         killed.send_replace(true);
     };
@@ -144,9 +140,10 @@ impl Counter {
         self.changed.notify_one();
     }
 
-    async fn reaches(&self, count: u64) {
+    /// Looks at the clock with each acknowledgement, so that it is never an idle exchange that dies.
+    async fn reaches(&self, count: u64, lasting: Duration) {
         let start = Instant::now();
-        while self.count.load(Ordering::SeqCst) < count {
+        while self.count.load(Ordering::SeqCst) < count || start.elapsed() < lasting {
             let left = PATIENCE.saturating_sub(start.elapsed());
             within(left, "acknowledgements", self.changed.notified()).await;
         }

@@ -273,7 +273,8 @@ fn the_throttle_counts_down_and_lets_cancels_pass() {
     let daemon = Daemon::start(dir.path(), &limits);
     block_on(async {
         let line = RawConnection::open(&daemon).await;
-        let (mut stream, _) = line.log_on(&Signer::of(&daemon, "alice"), 1, KEEP).await;
+        let logon = Logon { heartbeat_ms: 1_000, ..KEEP };
+        let (mut stream, _) = line.log_on(&Signer::of(&daemon, "alice"), 1, logon).await;
         let began = Instant::now();
         for id in 1..=5_u32 {
             let client_order_id = ClientOrderId::new(id.into());
@@ -297,8 +298,9 @@ fn the_throttle_counts_down_and_lets_cancels_pass() {
             stream.until(|it| !matches!(it, Received::Session(SessionMessage::RequestRefused(_)))).await;
         assert!(matches!(answer, Received::Event(Event::OrderCanceled(_))), "{answer:?}");
 
-        // The wait that it named is enough.
-        tokio::time::sleep(Duration::from_nanos(refused.value.unsigned_abs())).await;
+        // The wait that it named is a second at most, and the exchange says something after a second of silence.
+        let heartbeat = |it: &Received| matches!(it, Received::Session(SessionMessage::Heartbeat(_)));
+        while !heartbeat(&stream.next_or_heartbeat().await) {}
         place(&mut stream, 1_001, limit(instrument, Side::Buy, 1, 500)).await;
     });
 }
