@@ -1,5 +1,7 @@
 //! Logons, orders, ends of sessions, over real QUIC.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::world::{Client, OPERATOR, Setup, TRADER, World, command_of, key};
@@ -21,6 +23,22 @@ fn ack(event_seq: u64, received: TimeNs) -> OrderAccepted {
         client_order_id: ClientOrderId::new(event_seq),
         ..OrderAccepted::default()
     }
+}
+
+#[test]
+fn the_doors_stay_shut_until_the_core_has_said_what_there_is() {
+    let mut world = World::new();
+    let told = Arc::new(AtomicBool::new(false));
+    world.gateway.open_doors_at(Arc::clone(&told));
+    let mut client = world.dial(false, &TransportProfile::client());
+    let mut turns = 0;
+    world.until("connected", &mut [&mut client], |_, clients| {
+        turns += 1;
+        // So many would be enough for a handshake.
+        assert!(!clients[0].is_connected || 200 < turns, "let in after {turns} turns");
+        told.store(200 <= turns, Ordering::Release);
+        clients[0].is_connected
+    });
 }
 
 #[test]

@@ -167,6 +167,13 @@ impl World {
     }
 
     pub fn client_with(&mut self, operator: bool, profile: &TransportProfile) -> Client {
+        let mut client = self.dial(operator, profile);
+        self.until("connected", &mut [&mut client], |_, clients| clients[0].is_connected);
+        client
+    }
+
+    /// A client whose connection is on its way.
+    pub fn dial(&mut self, operator: bool, profile: &TransportProfile) -> Client {
         let config: QuicClientConfig =
             tls::client_config([self.certificate.clone()], ALPN, transport_config(profile))
                 .expect("a client");
@@ -178,10 +185,7 @@ impl World {
         let mut driver = Driver::client(any_port()).expect("a free port");
         let conn = driver.connect(config, address, "localhost", self.instant()).expect("room");
         let leaf_sha256 = self.leaf_sha256;
-        let mut client =
-            Client { driver, conn, sessions: Vec::new(), is_connected: false, closed: None, leaf_sha256 };
-        self.until("connected", &mut [&mut client], |_, clients| clients[0].is_connected);
-        client
+        Client { driver, conn, sessions: Vec::new(), is_connected: false, closed: None, leaf_sha256 }
     }
 
     /// A client whose one session is logged on.
