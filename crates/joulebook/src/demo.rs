@@ -203,8 +203,10 @@ async fn close(daemon: Daemon, folder: &DemoFolder, fleet: &FleetReport) -> Resu
 }
 
 /// The exchange again, on the data that is there, until Ctrl-C.
-async fn go_on(args: &DemoArgs, folder: &DemoFolder, war: PriceWar) -> Result<(), Failure> {
+async fn go_on(args: &DemoArgs, folder: &DemoFolder, mut war: PriceWar) -> Result<(), Failure> {
     const AN_HOUR: u32 = 3_600;
+    // Enough that nobody sells out while you try things.
+    war.capacity_lots *= 250;
     let screen = Screen::new(args.no_tui);
     let (daemon, fleet) = open(args, folder, war.clone(), AN_HOUR).await?;
     screen.banner(daemon.info(), &war, AN_HOUR);
