@@ -454,9 +454,14 @@ fn make_data_dir(dir: &Path) -> Result<(), StartError> {
 fn write_addresses(info: &Info) -> Result<(), StartError> {
     let files = [("gateway.addr", info.gateway), ("operator.addr", info.operator), ("http.addr", info.http)];
     for (name, address) in files {
-        std::fs::write(info.data_dir.join(name), format!("{address}\n")).map_err(|error| {
-            StartError::System { what: "write the addresses into the data folder", error }
-        })?;
+        // Beside and renamed: who reads the file sees an address, the old one or the new one.
+        let (path, beside) = (info.data_dir.join(name), info.data_dir.join(format!("{name}.new")));
+        std::fs::write(&beside, format!("{address}\n"))
+            .and_then(|()| std::fs::rename(&beside, path))
+            .map_err(|error| StartError::System {
+                what: "write the addresses into the data folder",
+                error,
+            })?;
     }
     Ok(())
 }
