@@ -7,18 +7,19 @@ use joulebook_protocol::messages::{
     DeliverSlot, DepositCredits, ListInstrument, MintCredits, OpenAccount, RegisterCapacity, RetireCredits,
     SetYield, pad_text,
 };
+use joulebook_server::identity::account_key;
 use joulebook_types::{
     AccountId, ClassCode, ClientOrderId, MicroEc, ModelId, Price, Role, Roles, Symbol, TimeNs, Yield,
 };
 
 use crate::Failure;
-use crate::connect::{Endpoint, FolderArgs};
+use crate::connect::{Endpoint, FolderArgs, OpenFolder};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
   joulebook admin list H200S.DE.20261224T1400.H --tick 0.01 --accelerators 8
   joulebook admin yield H200S 15387 --model 1 --name llama2-70b/server
-  joulebook admin open-account 20 --roles seller,maker --public-key HEX --name dora
+  joulebook admin open-account 20 --roles seller,maker --name dora
   joulebook admin mint 1000000 --attestation 77
   joulebook admin deposit 10 50000
   joulebook admin register H200S.DE.20261224T1400.H 320 --as alice
@@ -60,16 +61,17 @@ enum AdminCommand {
         #[arg(long, default_value_t = 0)]
         maker_fee_ppm: i32,
     },
-    /// Open an account (operator). `joulebook account new-key` makes a key.
+    /// Open an account (operator). Without a public key, a new key is made: `keys/NAME.key` in the folder.
     OpenAccount {
         account: u32,
         /// Comma separated: issuer, seller, buyer, maker, meter.
         #[arg(long, value_delimiter = ',', required = true)]
         roles: Vec<String>,
-        /// Ed25519 public key, 64 hex digits.
+        /// Ed25519 public key of somebody who keeps the secret elsewhere, 64 hex digits.
         #[arg(long)]
-        public_key: String,
-        #[arg(long, default_value = "")]
+        public_key: Option<String>,
+        /// Up to 16 bytes; also names the key file.
+        #[arg(long)]
         name: String,
         /// Accounts of one non-zero group never trade with each other.
         #[arg(long, default_value_t = 0)]
@@ -116,10 +118,10 @@ struct Order {
 }
 
 pub fn run(args: AdminArgs) -> Result<(), Failure> {
-    let order = order(&args.command)?;
+    let folder = args.folder.open()?;
+    let order = order(&args.command, &folder)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let folder = args.folder.open()?;
         let venue = folder.venue(order.endpoint)?;
         let (client, _events) = Client::connect(ClientConfig::new(venue, folder.key(&order.key)?)).await?;
         let mut result = 0;
@@ -132,7 +134,7 @@ pub fn run(args: AdminArgs) -> Result<(), Failure> {
     })
 }
 
-fn order(command: &AdminCommand) -> Result<Order, Failure> {
+fn order(command: &AdminCommand, folder: &OpenFolder) -> Result<Order, Failure> {
     let from = |endpoint, key: &str, command: Command, done: String| Order {
         endpoint,
         key: key.into(),
@@ -149,7 +151,10 @@ fn order(command: &AdminCommand) -> Result<Order, Failure> {
                 account: AccountId::new(*account),
                 roles: parse_roles(roles)?.bits(),
                 self_trade_group: *group,
-                public_key: parse_key(public_key)?,
+                public_key: match public_key {
+                    Some(hex) => parse_key(hex)?,
+                    None => new_key(folder, *account, name)?,
+                },
                 name: pad_text(name),
                 ..OpenAccount::default()
             };
@@ -275,6 +280,15 @@ fn parse_roles(names: &[String]) -> Result<Roles, Failure> {
         roles = roles.with(*role);
     }
     Ok(roles)
+}
+
+/// The public half of `keys/NAME.key`, which is made if it does not exist yet.
+fn new_key(folder: &OpenFolder, account: u32, name: &str) -> Result<[u8; 32], Failure> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    if name.is_empty() || !name.bytes().all(plain) {
+        return Err(Failure::new("the name of a key file has only letters, digits, - and _"));
+    }
+    Ok(account_key(folder.path(), account, name)?)
 }
 
 fn parse_key(hex: &str) -> Result<[u8; 32], Failure> {

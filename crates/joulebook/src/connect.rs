@@ -51,6 +51,10 @@ impl OpenFolder {
         Ok(venue)
     }
 
+    pub fn path(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
     pub fn key(&self, name: &str) -> Result<AccountKey, Failure> {
         Ok(self.folder.key(name)?)
     }

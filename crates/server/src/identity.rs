@@ -97,7 +97,7 @@ pub fn account_key(dir: &Path, account: u32, name: &str) -> Result<[u8; 32], Ide
         make_dir(&dir.join("keys"))?;
         write_new(&path, key_file_text(account, name, &random()?).as_bytes(), 0o600)?;
     }
-    public_key(&path)
+    public_key(&path, account)
 }
 
 /// Secret of the QUIC endpoint, kept over restarts: it tells clients at once that their old connections are gone.
@@ -129,7 +129,7 @@ pub fn key_file_text(account: u32, name: &str, seed: &[u8; 32]) -> String {
     format!("# joulebook account key: keep it secret\naccount {account}\nname {name}\nseed {hex}\n")
 }
 
-fn public_key(path: &Path) -> Result<[u8; 32], IdentityError> {
+fn public_key(path: &Path, account: u32) -> Result<[u8; 32], IdentityError> {
     let bad = |what| IdentityError::Key { path: path.to_owned(), what };
     let text = read_secret(path)?;
     let seed = text
@@ -213,6 +213,8 @@ mod tests {
     fn an_exposed_or_broken_key_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         account_key(dir.path(), 10, "alice").unwrap();
+        let error = account_key(dir.path(), 11, "alice").unwrap_err().to_string();
+        assert!(error.contains("belongs to another account"), "{error}");
         let path = dir.path().join("keys/alice.key");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         let error = account_key(dir.path(), 10, "alice").unwrap_err().to_string();
