@@ -132,6 +132,10 @@ pub fn key_file_text(account: u32, name: &str, seed: &[u8; 32]) -> String {
 fn public_key(path: &Path, account: u32) -> Result<[u8; 32], IdentityError> {
     let bad = |what| IdentityError::Key { path: path.to_owned(), what };
     let text = read_secret(path)?;
+    let owner = text.lines().find_map(|line| line.strip_prefix("account "));
+    if owner.and_then(|owner| owner.trim().parse().ok()) != Some(account) {
+        return Err(bad("it belongs to another account"));
+    }
     let seed = text
         .lines()
         .find_map(|line| line.strip_prefix("seed "))
