@@ -282,3 +282,41 @@ fn symbol_of(definition: &InstrumentDefinition) -> Option<String> {
     let window = Window::new(definition.start_minute, definition.window_minutes).ok()?;
     Some(Symbol { class: definition.class, area: definition.area, window }.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_definition_that_comes_again_empties_the_book() {
+        let mut market = Market::default();
+        let definition = InstrumentDefinition {
+            class: "H200S".parse().unwrap(),
+            area: "DE".parse().unwrap(),
+            instrument: InstrumentId::new(1),
+            window_minutes: 60,
+            accelerators_per_lot: 8,
+            phase: Phase::Open.raw(),
+            ..InstrumentDefinition::default()
+        };
+        let added = |raw| BookUpdate {
+            instrument: definition.instrument,
+            price: Price::new(raw),
+            level_qty: 2,
+            leaves_qty: 2,
+            level_orders: 1,
+            side: Side::Sell.raw(),
+            action: BookUpdate::ADDED,
+            ..BookUpdate::default()
+        };
+        market.apply(&definition.into());
+        market.apply(&added(10).into());
+        market.apply(&added(20).into());
+        // The stream begins anew: the order at 10 went while nobody listened.
+        market.apply(&definition.into());
+        market.apply(&added(20).into());
+        let book = &market.listings[&definition.instrument].book;
+        assert_eq!(book.best(Side::Sell).map(|level| level.price), Some(Price::new(20)));
+        assert_eq!((book.len(), market.resting_orders()), (1, 1));
+    }
+}

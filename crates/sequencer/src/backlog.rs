@@ -93,12 +93,14 @@ mod tests {
             backlog.offer(&mut producer, trade(n));
         }
         assert!(backlog.is_behind() && !backlog.is_lost());
-        let mut seen = Vec::new();
-        while seen.len() < 10 {
+        // Room in the ring while others wait: what comes now must not overtake them.
+        let mut seen = vec![number(&consumer.pop().unwrap())];
+        backlog.offer(&mut producer, trade(10));
+        while seen.len() < 11 {
             consumer.drain_with(4, |event| seen.push(number(event)));
             backlog.drain(&mut producer);
         }
-        assert_eq!(seen, (0..10).collect::<Vec<_>>());
+        assert_eq!(seen, (0..=10).collect::<Vec<_>>());
         assert!(!backlog.is_behind());
 
         for n in 0..FRAMES_MAX as u64 + 5 {

@@ -115,15 +115,23 @@ struct Rig {
 const OPERATOR: AccountId = AccountId::new(1);
 
 fn rig(egress_capacity: usize) -> Rig {
+    rig_with_taps(egress_capacity, Vec::new())
+}
+
+fn egress(kind: EgressKind, ring: Producer<EventFrame>) -> Egress {
+    Egress { kind, ring, bell: Arc::new(Doorbell::new(Arc::new(Silent))) }
+}
+
+fn rig_with_taps(egress_capacity: usize, taps: Vec<Producer<EventFrame>>) -> Rig {
     let (log, clock) = (HandLog::default(), HandClock::default());
     *clock.0.borrow_mut() = 1_000;
     let (commands, ingress) = ring(64);
     let (producer, events) = ring(egress_capacity);
-    let egress =
-        Egress { kind: EgressKind::Gateway, ring: producer, bell: Arc::new(Doorbell::new(Arc::new(Silent))) };
+    let taps = taps.into_iter().map(|ring| egress(EgressKind::Tap, ring));
+    let egress = std::iter::once(egress(EgressKind::Gateway, producer)).chain(taps).collect();
     let engine = Engine::new();
     let mut core =
-        Core::new(engine, log.clone(), Term::new(1), clock.clone(), NoObserver, vec![ingress], vec![egress]);
+        Core::new(engine, log.clone(), Term::new(1), clock.clone(), NoObserver, vec![ingress], egress);
     core.submit_system(&[
         Command::Genesis(Genesis {
             shard: ShardId::new(1),
@@ -296,4 +304,39 @@ fn exchange_time_never_goes_back() {
     rig.send(logon(1));
     rig.settle();
     assert_eq!(rig.core.engine().time(), TimeNs::new(1_000));
+}
+
+#[test]
+fn a_tap_that_does_not_read_holds_nobody_up() {
+    let (tap, mut reader) = ring(1);
+    let mut rig = rig_with_taps(64, vec![tap]);
+    // Public events, more than the tap's ring takes: accounts.
+    let account = |number| {
+        Command::OpenAccount(OpenAccount {
+            account: AccountId::new(number),
+            roles: Roles::from_iter([Role::Buyer]).bits(),
+            ..OpenAccount::default()
+        })
+    };
+    rig.log.commit_all();
+    rig.settle();
+    rig.core.submit_system(&[account(2), account(3), account(4)]);
+    rig.settle();
+    rig.log.commit_all();
+    rig.settle();
+    let opened = |event: &EventFrame| match PublicEvent::decode(&event.frame()) {
+        Ok(PublicEvent::AccountDefinition(definition)) => definition.account.raw(),
+        other => panic!("{other:?}"),
+    };
+    let seen: Vec<u32> = rig.received().iter().map(opened).collect();
+    assert_eq!(seen, [1, 2, 3, 4], "the gateway has all while the tap's ring is full");
+    assert!(rig.core.is_behind(), "the owner must look again for the tap's sake");
+
+    let mut late = Vec::new();
+    for _ in 0..8 {
+        late.extend(std::iter::from_fn(|| reader.pop()).map(|event| opened(&event)));
+        rig.settle();
+    }
+    assert_eq!(late, [1, 2, 3, 4]);
+    assert!(!rig.core.is_behind());
 }
