@@ -51,6 +51,8 @@ pub struct ClientConfig {
     pub logon_timeout_ms: u32,
     /// Requests that may wait for their answers at once.
     pub unanswered_max: usize,
+    /// Bytes that these requests may take. The last one taken may exceed it by its own length.
+    pub unanswered_bytes_max: usize,
 }
 
 impl ClientConfig {
@@ -64,6 +66,7 @@ impl ClientConfig {
             cancel_on_disconnect_ms: 0,
             logon_timeout_ms: 5_000,
             unanswered_max: 65_536,
+            unanswered_bytes_max: 16 << 20,
         }
     }
 
@@ -372,7 +375,9 @@ impl ClientSession {
         if id <= last {
             return Err(RequestError::StaleId { last });
         }
-        if self.config.unanswered_max <= self.unanswered.len() {
+        if self.config.unanswered_max <= self.unanswered.len()
+            || self.config.unanswered_bytes_max <= self.unanswered.frame_bytes()
+        {
             return Err(RequestError::TooManyUnanswered);
         }
         self.next_id = Some(next.max(ClientOrderId::new(id.raw().saturating_add(1))));

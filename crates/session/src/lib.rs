@@ -4,6 +4,7 @@
 //! bytes and decisions; neither owns a socket, a clock or a key. Times are readings of any clock that never goes back.
 #![forbid(unsafe_code)]
 
+mod backlog;
 mod buffer;
 mod client;
 mod limits;

@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 
 use joulebook_protocol::messages::{CancelOrder, MassCancel, NewOrder, OrderQuery, ReplaceOrder, TokenOrder};
-use joulebook_protocol::pipe::PIPE_FRAME_BYTES_MAX;
 use joulebook_protocol::{Command, Event, Message};
 use joulebook_types::{ClientOrderId, OrderId};
 
+use crate::backlog::FrameBacklog;
 use crate::template::is_query;
 
 /// Requests in the order of their ids, from the oldest that has no answer.
@@ -18,7 +18,8 @@ pub(crate) struct Unanswered {
     /// Of those, the questions, oldest first.
     queries: VecDeque<ClientOrderId>,
     last_id: ClientOrderId,
-    scratch: Vec<u8>,
+    /// The frame of each of `requests`: they may be sent again.
+    frames: FrameBacklog,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -29,14 +30,17 @@ struct Request {
     target: ClientOrderId,
     is_answered: bool,
     template_id: u16,
-    len: u16,
-    frame: [u8; PIPE_FRAME_BYTES_MAX],
 }
 
 impl Unanswered {
     /// Entries kept, the answered ones behind an open one included.
     pub(crate) fn len(&self) -> usize {
         self.requests.len()
+    }
+
+    /// Bytes of their frames.
+    pub(crate) fn frame_bytes(&self) -> usize {
+        self.frames.len_bytes()
     }
 
     pub(crate) fn open(&self) -> usize {
@@ -55,10 +59,6 @@ impl Unanswered {
     pub(crate) fn push(&mut self, id: ClientOrderId, command: &Command) -> &[u8] {
         assert!(self.last_id < id, "client order ids grow");
         self.last_id = id;
-        self.scratch.clear();
-        command.encode(&mut self.scratch);
-        let mut frame = [0; PIPE_FRAME_BYTES_MAX];
-        frame[..self.scratch.len()].copy_from_slice(&self.scratch);
         let (order_id, target) = named_order(command);
         self.requests.push_back(Request {
             id,
@@ -66,20 +66,18 @@ impl Unanswered {
             target,
             is_answered: false,
             template_id: command.template_id(),
-            len: self.scratch.len() as u16,
-            frame,
         });
         self.open += 1;
         if is_query(command.template_id()) {
             self.queries.push_back(id);
         }
-        &self.scratch
+        self.frames.push(command)
     }
 
     /// Frames without an answer, oldest first.
     pub(crate) fn frames(&self) -> impl Iterator<Item = &[u8]> {
-        let open = self.requests.iter().filter(|request| !request.is_answered);
-        open.map(|request| &request.frame[..usize::from(request.len)])
+        let frames = self.requests.iter().zip(self.frames.iter());
+        frames.filter(|(request, _)| !request.is_answered).map(|(_, frame)| frame)
     }
 
     /// The request that `event` answers, which is answered from now on.
@@ -127,6 +125,7 @@ impl Unanswered {
         }
         while self.requests.front().is_some_and(|request| request.is_answered) {
             self.requests.pop_front();
+            self.frames.pop();
         }
         true
     }

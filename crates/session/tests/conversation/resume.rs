@@ -4,7 +4,7 @@ use joulebook_protocol::messages::{
     CancelOrder, LogonAccepted, MassCancel, NewOrder, OrderCanceled, OrderQuery, OrderStatus,
     RequestRejected, SnapshotEnd,
 };
-use joulebook_protocol::{CloseReason, Command};
+use joulebook_protocol::{CloseReason, Command, HEADER_BYTES};
 use joulebook_session::{ClientConfig, ClientOutput, RequestError, SessionLimits};
 use joulebook_types::{AccountId, ClientOrderId, ConnectionId, OrderId, TimeNs};
 
@@ -136,4 +136,18 @@ fn unanswered_requests_are_bounded() {
     assert_eq!(pipe.client.request(&order.into(), now), Err(RequestError::TooManyUnanswered));
     pipe.event(&ack(1, id(1)));
     assert_eq!(pipe.client.request(&order.into(), now), Ok(id(11)));
+}
+
+#[test]
+fn bytes_of_unanswered_requests_are_bounded() {
+    let order_bytes = HEADER_BYTES + size_of::<NewOrder>();
+    let config = ClientConfig { unanswered_bytes_max: 3 * order_bytes, ..trader() };
+    let mut pipe = Pipe::new(config, SessionLimits::default());
+    pipe.accept(accepted());
+    (0..3).for_each(|_| _ = pipe.place());
+    let order = NewOrder { client_order_id: id(4), ..Default::default() };
+    let now = TimeNs::new(pipe.now_ns);
+    assert_eq!(pipe.client.request(&order.into(), now), Err(RequestError::TooManyUnanswered));
+    pipe.event(&ack(1, id(1)));
+    assert_eq!(pipe.client.request(&order.into(), now), Ok(id(4)));
 }
