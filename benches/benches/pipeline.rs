@@ -6,7 +6,7 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use joulebook_journal::Batch;
 use joulebook_protocol::messages::{NewOrder, OrderAccepted};
-use joulebook_protocol::pipe::{CommandFrame, EventFrame};
+use joulebook_protocol::pipe::{CommandAssembler, CommandSlot, EventFrame};
 use joulebook_protocol::{Command, Event, Frame, Origin, encode};
 use joulebook_types::TimeNs;
 
@@ -51,13 +51,14 @@ fn ring(criterion: &mut Criterion) {
 fn batch(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("journal batch");
     group.throughput(Throughput::Elements(64));
-    let command = CommandFrame::new(Origin::default(), &Command::NewOrder(NewOrder::default()));
+    let mut assembler = CommandAssembler::default();
+    let command = CommandSlot::new(Origin::default(), &Command::NewOrder(NewOrder::default()));
     let mut batch = Batch::new();
     group.bench_function("64 new orders", |bench| {
         bench.iter(|| {
             batch.clear(TimeNs::ZERO);
             for _ in 0..64 {
-                batch.push(black_box(&command).record());
+                batch.push(assembler.push(black_box(&command)).expect("one slot"));
             }
             batch.bytes_len()
         });

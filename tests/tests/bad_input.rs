@@ -12,8 +12,8 @@ use joulebook_protocol::messages::{
     Terminate,
 };
 use joulebook_protocol::{
-    ALPN, CancelReason, CloseReason, Event, HEADER_BYTES, Message, RejectReason, RequestStatus,
-    SessionMessage, encode,
+    ALPN, BLOCK_BYTES_MAX, CancelReason, CloseReason, Event, HEADER_BYTES, Message, RejectReason,
+    RequestStatus, SessionMessage, encode,
 };
 use joulebook_tests::{
     ALICE, Daemon, Market, RawConnection, RawStream, Received, Signer, ahead_minute, block_on, connect,
@@ -67,7 +67,7 @@ fn bytes_that_are_no_frames_end_their_session() {
             ("an HTTP request", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec()),
             ("another schema", header(8, Hello::TEMPLATE_ID, schema ^ 1, 1)),
             ("version 0", header(8, Hello::TEMPLATE_ID, schema, 0)),
-            ("a block of 513 bytes", header(513, Hello::TEMPLATE_ID, schema, 1)),
+            ("a block too long by 1 byte", header(BLOCK_BYTES_MAX as u16 + 1, Hello::TEMPLATE_ID, schema, 1)),
             ("a block of 65,535 bytes", header(u16::MAX, NewOrder::TEMPLATE_ID, schema, 1)),
         ];
         for (session, (name, bytes)) in (1..).zip(&cases) {
@@ -123,6 +123,14 @@ fn messages_that_may_not_be_sent_are_refused_by_name() {
         }
         // The session stands all the while.
         member.command(order).await;
+        assert!(matches!(member.next().await, Received::Event(Event::OrderAccepted(_))));
+        // As a newer client may send it: with as much appended as a frame holds.
+        let newer = NewOrder { client_order_id: ClientOrderId::new(8), ..order };
+        let mut bytes = Vec::new();
+        encode(&newer, &mut bytes);
+        bytes.resize(HEADER_BYTES + BLOCK_BYTES_MAX, 0xa5);
+        let block = &bytes[HEADER_BYTES..];
+        member.frame(BLOCK_BYTES_MAX as u16, NewOrder::TEMPLATE_ID, block).await.expect("sent");
         assert!(matches!(member.next().await, Received::Event(Event::OrderAccepted(_))));
         is_unharmed(daemon, instrument).await;
     });

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use crossbeam::utils::CachePadded;
 use joulebook_metrics::GatewayMetrics;
-use joulebook_protocol::pipe::{CommandFrame, EventFrame};
+use joulebook_protocol::pipe::{COMMAND_SLOTS_MAX, CommandSlot, EventFrame};
 use joulebook_quic::{DriverConfig, QuicError, ServerConfig};
 use joulebook_rings::{Consumer, Doorbell, Producer};
 use joulebook_session::SessionLimits;
@@ -67,7 +67,8 @@ impl Default for GatewayLimits {
 /// The gateway's ends of what it shares with other threads.
 #[derive(Debug)]
 pub struct CoreLink {
-    pub commands: Producer<CommandFrame>,
+    /// At least [`COMMAND_SLOTS_MAX`] slots, so that the longest command fits.
+    pub commands: Producer<CommandSlot>,
     /// Rung when commands were pushed.
     pub core_bell: Arc<Doorbell>,
     pub events: Consumer<EventFrame>,
@@ -85,4 +86,7 @@ pub enum GatewayError {
     Operator(QuicError),
     #[error("the operating system gives no random numbers")]
     Random,
+    /// The longest command would wait for ever.
+    #[error("a command ring of {slots} slots, at least {COMMAND_SLOTS_MAX} are needed")]
+    CommandRing { slots: usize },
 }

@@ -8,7 +8,7 @@ use crossbeam::utils::CachePadded;
 use joulebook_feed::FeedPublisher;
 use joulebook_metrics::GatewayMetrics;
 use joulebook_protocol::messages::SessionClosed;
-use joulebook_protocol::pipe::CommandFrame;
+use joulebook_protocol::pipe::{COMMAND_SLOTS_MAX, CommandSlot};
 use joulebook_protocol::{CloseReason, Command, Origin, RejectReason};
 use joulebook_quic::{ConnKey, Event, ReadOutcome, StreamId};
 use joulebook_rings::{Doorbell, Producer};
@@ -54,12 +54,15 @@ const LINGER_MS: u32 = 3_000;
 impl Floor {
     pub(crate) fn new(
         config: GatewayConfig,
-        commands: Producer<CommandFrame>,
+        commands: Producer<CommandSlot>,
         core_bell: Arc<Doorbell>,
         metrics: Arc<CachePadded<GatewayMetrics>>,
         now: Now,
     ) -> Result<Self, GatewayError> {
         let GatewayConfig { number, public, operator, limits, feed_epoch } = config;
+        if commands.capacity() < COMMAND_SLOTS_MAX {
+            return Err(GatewayError::CommandRing { slots: commands.capacity() });
+        }
         let mut doors = vec![Door::open(public, Endpoint::Public).map_err(GatewayError::Public)?];
         if let Some(operator) = operator {
             doors.push(Door::open(operator, Endpoint::Operator).map_err(GatewayError::Operator)?);
@@ -250,7 +253,7 @@ impl Floor {
         let Some(stream) = self.streams.get(key) else { return };
         match output {
             ServerOutput::Verify(verify) => self.on_verify(key, &verify),
-            ServerOutput::Command(command) => self.ingress.push(command),
+            ServerOutput::Command(origin) => self.ingress.push(origin, stream.session.command()),
             ServerOutput::Subscribe(request) => {
                 stream.is_subscribed = true;
                 if let Err(reason) = self.feed.subscribe(key.subscriber(), &request) {
@@ -278,7 +281,7 @@ impl Floor {
             }
             Ok(())
         });
-        let Some(opened) = stream.session.verified(verdict, now) else {
+        let Some(origin) = stream.session.verified(verdict, now) else {
             return self.counts.metrics.logons_refused.increment();
         };
         // A stream that the client left behind must not bring older requests after newer ones.
@@ -289,8 +292,8 @@ impl Floor {
         self.accounts.session_began(verify.account);
         if let Some(stream) = self.streams.get(key) {
             stream.in_core = Some(identity);
+            self.ingress.push(origin, stream.session.command());
         }
-        self.ingress.push(opened);
     }
 
     /// Ends a session from our side.
@@ -355,7 +358,7 @@ impl Floor {
                 let connection = key.connection(self.number);
                 let closed = SessionClosed { connection, reason: reason.raw(), reserved: [0; 6] };
                 let origin = Origin { account, session, received: self.now().wall };
-                self.ingress.push_end(CommandFrame::new(origin, &Command::SessionClosed(closed)));
+                self.ingress.push_end(CommandSlot::new(origin, &Command::SessionClosed(closed)));
             }
         }
     }

@@ -3,36 +3,54 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use joulebook_protocol::pipe::CommandFrame;
+use joulebook_protocol::Origin;
+use joulebook_protocol::pipe::{COMMAND_SLOTS_MAX, CommandSlot};
 use joulebook_rings::{Doorbell, Producer};
 
 /// The producing end of the command ring, and what must not be lost while it is full.
 #[derive(Debug)]
 pub(crate) struct Ingress {
-    commands: Producer<CommandFrame>,
+    commands: Producer<CommandSlot>,
     bell: Arc<Doorbell>,
-    /// Free places that are known of; there may be more.
+    /// Free slots that are known of; there may be more.
     free: usize,
-    /// Ends of sessions that the core must learn of. Bounded by the number of sessions.
-    ends: VecDeque<CommandFrame>,
+    /// Ends of sessions that the core must learn of, one slot each. Bounded by the number of sessions.
+    ends: VecDeque<CommandSlot>,
+    /// The slots of a command that needs several.
+    long: Vec<CommandSlot>,
     is_bell_due: bool,
 }
 
 impl Ingress {
-    pub(crate) fn new(commands: Producer<CommandFrame>, bell: Arc<Doorbell>) -> Self {
-        Self { commands, bell, free: 0, ends: VecDeque::new(), is_bell_due: false }
+    pub(crate) fn new(commands: Producer<CommandSlot>, bell: Arc<Doorbell>) -> Self {
+        let long = Vec::with_capacity(COMMAND_SLOTS_MAX);
+        Self { commands, bell, free: 0, ends: VecDeque::new(), long, is_bell_due: false }
     }
 
-    /// One command may be pushed. Ends of sessions go first.
+    /// Any command may be pushed, whatever its length. Ends of sessions go first.
     pub(crate) fn has_room(&mut self) -> bool {
-        self.ends.is_empty() && self.has_place()
+        self.ends.is_empty() && self.has_slots(COMMAND_SLOTS_MAX)
     }
 
+    /// Publishes a whole command at once: the core never meets a part of one that has no end.
+    ///
     /// # Panics
     /// Unless [`Self::has_room`] said so before.
-    pub(crate) fn push(&mut self, command: CommandFrame) {
+    pub(crate) fn push(&mut self, origin: Origin, frame: &[u8]) {
+        if let Some(slot) = CommandSlot::single(origin, frame) {
+            return self.push_slot(slot);
+        }
+        self.long.clear();
+        CommandSlot::lay(origin, frame, &mut self.long);
+        self.free = self.commands.free();
+        assert!(self.long.len() <= self.free, "a command was taken from a session without room for it");
+        self.free -= self.commands.push_slice(&self.long);
+        self.is_bell_due = true;
+    }
+
+    fn push_slot(&mut self, slot: CommandSlot) {
         assert!(
-            self.commands.try_push(command).is_ok(),
+            self.commands.try_push(slot).is_ok(),
             "a command was taken from a session without room for it"
         );
         self.free -= 1;
@@ -40,16 +58,16 @@ impl Ingress {
     }
 
     /// Queues the end of a session; it is never lost.
-    pub(crate) fn push_end(&mut self, end: CommandFrame) {
+    pub(crate) fn push_end(&mut self, end: CommandSlot) {
         self.ends.push_back(end);
         self.flush();
     }
 
     /// Moves ends of sessions into the ring as far as there is room.
     pub(crate) fn flush(&mut self) {
-        while self.has_place() {
+        while self.has_slots(1) {
             let Some(end) = self.ends.pop_front() else { return };
-            self.push(end);
+            self.push_slot(end);
         }
     }
 
@@ -65,11 +83,15 @@ impl Ingress {
         !self.ends.is_empty()
     }
 
-    /// The ring has room, whoever is to get it.
+    /// The ring has room for what goes first now: an end of a session if one waits, else any command.
     pub(crate) fn has_place(&mut self) -> bool {
-        if self.free == 0 {
+        self.has_slots(if self.ends.is_empty() { COMMAND_SLOTS_MAX } else { 1 })
+    }
+
+    fn has_slots(&mut self, count: usize) -> bool {
+        if self.free < count {
             self.free = self.commands.free();
         }
-        self.free > 0
+        count <= self.free
     }
 }

@@ -4,7 +4,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 pub const HEADER_BYTES: usize = size_of::<FrameHeader>();
 /// No message of this protocol has a longer block, and none ever will: a longer one is a hostile or broken peer.
-pub const BLOCK_BYTES_MAX: usize = 512;
+pub const BLOCK_BYTES_MAX: usize = 2_296;
 pub const FRAME_BYTES_MAX: usize = HEADER_BYTES + BLOCK_BYTES_MAX;
 pub const SCHEMA_ID: u16 = 0x4A42;
 pub const VERSION: u16 = 1;
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn noise_is_refused_at_the_header() {
         let cases = [
-            (frame(513, SCHEMA_ID, VERSION, b""), FrameError::Oversized { block_len: 513 }),
+            (frame(2_297, SCHEMA_ID, VERSION, b""), FrameError::Oversized { block_len: 2_297 }),
             (frame(0, 1, VERSION, b""), FrameError::WrongSchema { schema_id: 1 }),
             (frame(0, SCHEMA_ID, 0, b""), FrameError::WrongVersion { version: 0 }),
         ];

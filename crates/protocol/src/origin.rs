@@ -21,6 +21,17 @@ impl Origin {
     /// Of commands that the exchange itself issues.
     pub const SYSTEM: Self =
         Self { account: AccountId::NONE, session: SessionId::NONE, received: TimeNs::ZERO };
+
+    /// Who sent the command of a journal record.
+    #[inline]
+    pub fn of_record(record: &[u8]) -> Result<Self, RecordError> {
+        Ok(Self::split_record(record)?.0)
+    }
+
+    #[inline]
+    fn split_record(record: &[u8]) -> Result<(Self, &[u8]), RecordError> {
+        Self::read_from_prefix(record).map_err(|_| RecordError::ShortOrigin)
+    }
 }
 
 /// A record of the journal: origin, then the command's frame as the wire had it.
@@ -60,7 +71,7 @@ impl SequencedCommand {
     }
 
     pub fn decode(record: &[u8]) -> Result<Self, RecordError> {
-        let (origin, rest) = Origin::read_from_prefix(record).map_err(|_| RecordError::ShortOrigin)?;
+        let (origin, rest) = Origin::split_record(record)?;
         match Frame::split(rest).map_err(RecordError::Frame)? {
             Some((frame, [])) => {
                 let command = Command::decode(&frame).map_err(RecordError::Command)?;

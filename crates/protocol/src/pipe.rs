@@ -1,22 +1,22 @@
-//! What travels in the rings between gateways and the sequencer: two cache lines each.
+//! What travels in the rings between gateways and the sequencer.
+
+mod command;
 
 use joulebook_types::ConnectionId;
-use zerocopy::{Immutable, IntoBytes};
 
-use crate::{Command, Frame, HEADER_BYTES, Message, Origin, TABLE, encode};
+use crate::{FRAME_BYTES_MAX, Frame, HEADER_BYTES, Message, TABLE, encode};
 
-/// The longest frame of any command or event, header included. Longer messages need wider ring slots first.
+pub use command::{
+    COMMAND_RECORD_BYTES_MAX, COMMAND_SLOT_BYTES, COMMAND_SLOTS_MAX, CommandAssembler, CommandSlot,
+};
+
+/// The longest frame of any event, header included. Longer events need wider ring slots first.
 pub const PIPE_FRAME_BYTES_MAX: usize = 112;
 
-/// A command on its way in: authenticated, throttled, not numbered yet.
-#[derive(Clone, Copy, Debug, IntoBytes, Immutable)]
-#[repr(C, align(64))]
-pub struct CommandFrame {
-    pub origin: Origin,
-    bytes: [u8; PIPE_FRAME_BYTES_MAX],
-}
+/// The longest frame of any command, header included: what a stream may bring at all. A multiple of 8.
+pub const COMMAND_FRAME_BYTES_MAX: usize = FRAME_BYTES_MAX;
 
-/// An event on its way out.
+/// An event on its way out: two cache lines.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 pub struct EventFrame {
@@ -27,28 +27,6 @@ pub struct EventFrame {
 
 /// The destination that means everybody: feed, console, account tables.
 const PUBLIC: ConnectionId = ConnectionId::new(u64::MAX);
-
-impl CommandFrame {
-    pub fn new(origin: Origin, command: &Command) -> Self {
-        let mut frame = Vec::with_capacity(PIPE_FRAME_BYTES_MAX);
-        command.encode(&mut frame);
-        Self::from_bytes(origin, &frame)
-    }
-
-    /// # Panics
-    /// When `frame` (header and block of a command of the table) is longer than any message of the table.
-    pub fn from_bytes(origin: Origin, frame: &[u8]) -> Self {
-        let mut bytes = [0; PIPE_FRAME_BYTES_MAX];
-        bytes[..frame.len()].copy_from_slice(frame);
-        Self { origin, bytes }
-    }
-
-    /// Origin, header and block: a journal record.
-    pub fn record(&self) -> &[u8] {
-        let block_len = u16::from_le_bytes([self.bytes[0], self.bytes[1]]);
-        &self.as_bytes()[..size_of::<Origin>() + HEADER_BYTES + usize::from(block_len)]
-    }
-}
 
 impl EventFrame {
     /// # Panics
@@ -87,32 +65,22 @@ impl EventFrame {
 const _: () = {
     let mut index = 0;
     while index < TABLE.len() {
-        let piped = TABLE[index].template_id >= 20 && TABLE[index].template_id < 100;
-        assert!(
-            !piped || HEADER_BYTES + TABLE[index].block_len <= PIPE_FRAME_BYTES_MAX,
-            "a message outgrew the rings"
-        );
+        let frame_bytes = HEADER_BYTES + TABLE[index].block_len;
+        let fits = match TABLE[index].template_id {
+            20..60 => frame_bytes <= COMMAND_FRAME_BYTES_MAX,
+            60..100 => frame_bytes <= PIPE_FRAME_BYTES_MAX,
+            _ => true,
+        };
+        assert!(fits, "a message outgrew the rings");
         index += 1;
     }
-    assert!(size_of::<CommandFrame>() == 128 && size_of::<EventFrame>() == 128);
+    assert!(size_of::<EventFrame>() == 128 && size_of::<CommandSlot>() == COMMAND_SLOT_BYTES);
 };
 
 #[cfg(test)]
 mod tests {
-    use joulebook_types::{AccountId, SessionId, TimeNs};
-
     use super::*;
-    use crate::SequencedCommand;
-    use crate::messages::{TokenOrder, Trade};
-
-    #[test]
-    fn a_command_frame_is_a_journal_record() {
-        let origin =
-            Origin { account: AccountId::new(7), session: SessionId::new(2), received: TimeNs::new(9) };
-        let command = Command::TokenOrder(TokenOrder { count: 3, ..TokenOrder::default() });
-        let frame = CommandFrame::new(origin, &command);
-        assert_eq!(SequencedCommand::decode(frame.record()), Ok(SequencedCommand { origin, command }));
-    }
+    use crate::messages::Trade;
 
     #[test]
     fn an_event_frame_keeps_its_destination() {

@@ -2,7 +2,7 @@
 
 use joulebook_engine::Engine;
 use joulebook_journal::{Batch, CommandLog, LogEvent, LogFault, Refused, Term};
-use joulebook_protocol::pipe::CommandFrame;
+use joulebook_protocol::pipe::{COMMAND_RECORD_BYTES_MAX, COMMAND_SLOT_BYTES, CommandAssembler, CommandSlot};
 use joulebook_protocol::{Command, Origin, SequencedCommand, messages};
 use joulebook_rings::Consumer;
 use joulebook_types::{SeqNum, TimeNs};
@@ -10,9 +10,13 @@ use joulebook_types::{SeqNum, TimeNs};
 use crate::outputs::{Egress, Outputs};
 use crate::replay;
 
-/// Commands of one batch at most: small enough that a turn stays short, large enough that the journal's group is
-/// filled by few turns.
-const BATCH_COMMANDS_MAX: usize = 512;
+/// Slots that one batch takes from the rings at most, which are as many commands unless some are long: few enough that
+/// a turn stays short, enough that the journal's group is filled by few turns.
+const BATCH_SLOTS_MAX: usize = 512;
+/// Bytes by which a slot makes a batch grow at most.
+const SLOT_RECORD_BYTES: usize = Batch::record_bytes(COMMAND_SLOT_BYTES);
+/// What a batch must be able to hold so that every command fits one.
+const BATCH_BYTES_NEEDED: usize = Batch::record_bytes(COMMAND_RECORD_BYTES_MAX) + SLOT_RECORD_BYTES;
 
 /// Where exchange time comes from. The core makes it monotonic.
 pub trait Clock {
@@ -37,7 +41,13 @@ pub struct NoObserver;
 impl CoreObserver for NoObserver {}
 
 /// The commands of one gateway.
-pub type Ingress = Consumer<CommandFrame>;
+pub type Ingress = Consumer<CommandSlot>;
+
+/// A ring, and the command of several slots that is being taken from it.
+struct Lane {
+    ring: Ingress,
+    assembler: CommandAssembler,
+}
 
 /// What a turn came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,9 +67,9 @@ pub struct Core<L, C, O = NoObserver> {
     term: Term,
     clock: C,
     observer: O,
-    ingress: Vec<Ingress>,
+    lanes: Vec<Lane>,
     /// Which ring is asked first: rotates, so no gateway starves another.
-    ingress_next: usize,
+    lane_next: usize,
     outputs: Outputs,
     /// A batch that the log could not take yet.
     refused: Option<Batch>,
@@ -73,6 +83,9 @@ pub struct Core<L, C, O = NoObserver> {
 impl<L: CommandLog, C: Clock, O: CoreObserver> Core<L, C, O> {
     /// A core around an engine that was replayed to the end of `log`. `egress` is indexed by gateway number; taps
     /// (the console) come after the gateways. The first thing every ring gets is the engine's public state.
+    ///
+    /// # Panics
+    /// When the log takes no batch that is long enough for every command.
     pub fn new(
         engine: Engine,
         log: L,
@@ -82,6 +95,9 @@ impl<L: CommandLog, C: Clock, O: CoreObserver> Core<L, C, O> {
         ingress: Vec<Ingress>,
         egress: Vec<Egress>,
     ) -> Self {
+        assert!(BATCH_BYTES_NEEDED <= log.batch_bytes_max(), "a log that does not take the longest command");
+        let lanes = ingress.into_iter().map(|ring| Lane { ring, assembler: CommandAssembler::default() });
+        let lanes = lanes.collect();
         let mut outputs = Outputs::new(egress, engine.last_seq());
         outputs.announce(&engine);
         let time = engine.time();
@@ -91,8 +107,8 @@ impl<L: CommandLog, C: Clock, O: CoreObserver> Core<L, C, O> {
             term,
             clock,
             observer,
-            ingress,
-            ingress_next: 0,
+            lanes,
+            lane_next: 0,
             outputs,
             refused: None,
             spare_batches: Vec::new(),
@@ -141,7 +157,7 @@ impl<L: CommandLog, C: Clock, O: CoreObserver> Core<L, C, O> {
     /// True when a turn would find commands or room for events; asked between "I am about to sleep" and sleeping.
     pub fn has_work(&mut self) -> bool {
         self.outputs.can_release()
-            || (self.takes_commands() && self.ingress.iter_mut().any(|ring| !ring.is_empty()))
+            || (self.takes_commands() && self.lanes.iter_mut().any(|lane| !lane.ring.is_empty()))
     }
 
     /// A ring out is full. Its reader rings no bell when it makes room: look again soon.
@@ -185,7 +201,7 @@ impl<L: CommandLog, C: Clock, O: CoreObserver> Core<L, C, O> {
     pub fn is_settled(&mut self) -> bool {
         self.refused.is_none()
             && self.outputs.is_empty()
-            && self.ingress.iter_mut().all(|ring| ring.is_empty())
+            && self.lanes.iter_mut().all(|lane| lane.ring.is_empty())
     }
 
     /// After [`Self::is_settled`]: lets the log write its closing marker. [`Self::turn`] until [`Self::is_closed`].
@@ -245,7 +261,7 @@ impl<L: CommandLog, C: Clock, O: CoreObserver> Core<L, C, O> {
         self.spare_batches.push(batch);
     }
 
-    /// Fills one batch from the rings, or with the time alone when a timer is due. True when something was proposed.
+    /// Proposes one batch: what the rings hold, or the time alone when a timer is due. True when something moved.
     fn take_commands(&mut self) -> bool {
         if let Some(batch) = self.refused.take() {
             return self.propose(batch);
@@ -254,22 +270,11 @@ impl<L: CommandLog, C: Clock, O: CoreObserver> Core<L, C, O> {
             return false;
         }
         let mut batch = self.fresh_batch();
-        let now_ns = self.time.raw();
-        let rings = self.ingress.len();
-        for turn in 0..rings {
-            let ring = &mut self.ingress[(self.ingress_next + turn) % rings];
-            let room = BATCH_COMMANDS_MAX - batch.count() as usize;
-            let observer = &mut self.observer;
-            ring.drain_with(room, |frame| {
-                observer.on_taken(now_ns.saturating_sub(frame.origin.received.raw()));
-                batch.push(frame.record());
-            });
-        }
-        self.ingress_next = (self.ingress_next + 1) % rings.max(1);
+        let took = self.fill(&mut batch);
         if batch.is_empty() {
             if self.engine.next_deadline().is_none_or(|due| self.time < due) {
                 self.spare_batches.push(batch);
-                return false;
+                return took;
             }
             let tick = SequencedCommand {
                 origin: Origin::SYSTEM,
@@ -280,6 +285,32 @@ impl<L: CommandLog, C: Clock, O: CoreObserver> Core<L, C, O> {
             batch.push(&record);
         }
         self.propose(batch)
+    }
+
+    /// Moves commands from the rings into a batch, as many as its bounds in slots and in bytes allow. True when the rings
+    /// gave anything, be it a part of a command.
+    fn fill(&mut self, batch: &mut Batch) -> bool {
+        let now_ns = self.time.raw();
+        let batch_bytes_max = self.log.batch_bytes_max();
+        let (mut slots_left, mut took) = (BATCH_SLOTS_MAX, false);
+        for turn in 0..self.lanes.len() {
+            let index = (self.lane_next + turn) % self.lanes.len();
+            let Lane { ring, assembler } = &mut self.lanes[index];
+            // In bytes, what has come of a long command counts with the slot that completes it.
+            let bytes_left = batch_bytes_max - batch.bytes_len();
+            let fit = bytes_left.saturating_sub(assembler.held_bytes()) / SLOT_RECORD_BYTES;
+            let observer = &mut self.observer;
+            let taken = ring.drain_with(slots_left.min(fit), |slot| {
+                let Some(record) = assembler.push(slot) else { return };
+                let received = Origin::of_record(record).expect("a record begins with its origin").received;
+                observer.on_taken(now_ns.saturating_sub(received.raw()));
+                batch.push(record);
+            });
+            slots_left -= taken;
+            took |= taken > 0;
+        }
+        self.lane_next = (self.lane_next + 1) % self.lanes.len().max(1);
+        took
     }
 
     fn propose(&mut self, batch: Batch) -> bool {

@@ -12,8 +12,8 @@ use joulebook_journal::{
     StorageErrorKind, Term, Ticket,
 };
 use joulebook_protocol::messages::{Genesis, ListInstrument, OpenAccount, SessionOpened};
-use joulebook_protocol::pipe::{CommandFrame, EventFrame};
-use joulebook_protocol::{Command, Message, Origin, PublicEvent, messages};
+use joulebook_protocol::pipe::{COMMAND_FRAME_BYTES_MAX, COMMAND_SLOTS_MAX, CommandSlot, EventFrame};
+use joulebook_protocol::{Command, HEADER_BYTES, Message, Origin, PublicEvent, messages};
 use joulebook_rings::{Consumer, Doorbell, Producer, Wake, ring};
 use joulebook_sequencer::{Clock, Core, Egress, EgressKind, NoObserver, Turn};
 use joulebook_types::{
@@ -28,6 +28,16 @@ struct Hand {
     ends: VecDeque<SeqNum>,
     busy: bool,
     fault: bool,
+    /// Zero means plenty.
+    batch_bytes_max: usize,
+    /// The commands of each batch.
+    batches: Vec<u32>,
+}
+
+impl Hand {
+    fn bytes_max(&self) -> usize {
+        if self.batch_bytes_max == 0 { 1 << 20 } else { self.batch_bytes_max }
+    }
 }
 
 #[derive(Clone, Default)]
@@ -50,6 +60,8 @@ impl CommandLog for HandLog {
         }
         let first_seq = SeqNum::new(hand.next_seq + 1);
         hand.next_seq += u64::from(batch.count());
+        assert!(batch.bytes_len() <= hand.bytes_max(), "a batch longer than the log allows");
+        hand.batches.push(batch.count());
         let end = SeqNum::new(hand.next_seq);
         hand.ends.push_back(end);
         hand.numbered.push_back(LogEvent::Appended { first_seq, term, batch });
@@ -75,7 +87,7 @@ impl CommandLog for HandLog {
     }
 
     fn batch_bytes_max(&self) -> usize {
-        1 << 20
+        self.0.borrow().bytes_max()
     }
 
     fn compact(&mut self, _upto: SeqNum, _snapshot: SnapshotId) -> Result<(), LogFault> {
@@ -108,7 +120,7 @@ struct Rig {
     core: Core<HandLog, HandClock>,
     log: HandLog,
     clock: HandClock,
-    commands: Producer<CommandFrame>,
+    commands: Producer<CommandSlot>,
     events: Consumer<EventFrame>,
 }
 
@@ -132,7 +144,12 @@ fn rig_with_taps(egress_capacity: usize, taps: Vec<Producer<EventFrame>>) -> Rig
     let engine = Engine::new();
     let mut core =
         Core::new(engine, log.clone(), Term::new(1), clock.clone(), NoObserver, vec![ingress], egress);
-    core.submit_system(&[
+    core.submit_system(&first_commands());
+    Rig { core, log, clock, commands, events }
+}
+
+fn first_commands() -> [Command; 2] {
+    [
         Command::Genesis(Genesis {
             shard: ShardId::new(1),
             accounts_max: 10,
@@ -149,8 +166,7 @@ fn rig_with_taps(egress_capacity: usize, taps: Vec<Producer<EventFrame>>) -> Rig
             roles: Roles::from_iter([Role::Operator]).bits(),
             ..OpenAccount::default()
         }),
-    ]);
-    Rig { core, log, clock, commands, events }
+    ]
 }
 
 impl Rig {
@@ -160,7 +176,7 @@ impl Rig {
 
     fn send(&mut self, command: Command) {
         let origin = Origin { account: OPERATOR, session: SessionId::new(1), received: TimeNs::new(900) };
-        assert!(self.commands.try_push(CommandFrame::new(origin, &command)).is_ok());
+        assert!(self.commands.try_push(CommandSlot::new(origin, &command)).is_ok());
     }
 
     fn received(&mut self) -> Vec<EventFrame> {
@@ -168,9 +184,24 @@ impl Rig {
     }
 }
 
+/// The slots of a command as a newer peer may send it: its block is followed by bytes that this version skips.
+fn long(origin: Origin, command: &Command, frame_bytes: usize) -> Vec<CommandSlot> {
+    let mut frame = Vec::new();
+    command.encode(&mut frame);
+    frame.resize(frame_bytes, 0xAB);
+    frame[..2].copy_from_slice(&((frame_bytes - HEADER_BYTES) as u16).to_le_bytes());
+    let mut slots = Vec::new();
+    CommandSlot::lay(origin, &frame, &mut slots);
+    slots
+}
+
 fn logon(counter: u64) -> Command {
+    logon_of(0, counter)
+}
+
+fn logon_of(gateway: u16, counter: u64) -> Command {
     Command::SessionOpened(SessionOpened {
-        connection: ConnectionId::of_gateway(0, counter),
+        connection: ConnectionId::of_gateway(gateway, counter),
         cancel_on_disconnect_ms: 0,
         ..SessionOpened::default()
     })
@@ -339,4 +370,111 @@ fn a_tap_that_does_not_read_holds_nobody_up() {
     }
     assert_eq!(late, [1, 2, 3, 4]);
     assert!(!rig.core.is_behind());
+}
+
+/// A core with two gateways, whose rings are as small as they may be.
+struct Pair {
+    core: Core<HandLog, HandClock>,
+    log: HandLog,
+    senders: Vec<Producer<CommandSlot>>,
+    receivers: Vec<Consumer<EventFrame>>,
+}
+
+impl Pair {
+    /// `batch_bytes_max` is the log's; zero means plenty.
+    fn new(batch_bytes_max: usize) -> Self {
+        let log = HandLog::default();
+        log.0.borrow_mut().batch_bytes_max = batch_bytes_max;
+        let (senders, ingress) = (0..2).map(|_| ring(COMMAND_SLOTS_MAX.next_power_of_two())).unzip();
+        let (rings, receivers): (Vec<_>, Vec<_>) = (0..2).map(|_| ring(1_024)).unzip();
+        let egress = rings.into_iter().map(|ring| egress(EgressKind::Gateway, ring)).collect();
+        let (engine, clock) = (Engine::new(), HandClock::default());
+        let mut core = Core::new(engine, log.clone(), Term::new(1), clock, NoObserver, ingress, egress);
+        core.submit_system(&first_commands());
+        Self { core, log, senders, receivers }
+    }
+
+    fn settle(&mut self) {
+        while self.core.turn() == Turn::Busy {
+            self.log.commit_all();
+        }
+    }
+
+    /// The connections of a gateway that were let in since the last call.
+    fn accepted(&mut self, gateway: usize) -> Vec<ConnectionId> {
+        std::iter::from_fn(|| self.receivers[gateway].pop())
+            .filter(|event| event.frame().header.template_id == messages::LogonAccepted::TEMPLATE_ID)
+            .map(|event| event.destination().unwrap())
+            .collect()
+    }
+}
+
+fn origin_of(gateway: usize) -> Origin {
+    Origin { account: OPERATOR, session: SessionId::new(gateway as u32 + 1), received: TimeNs::ZERO }
+}
+
+#[test]
+fn long_commands_of_two_gateways_stay_whole_and_in_order() {
+    const COMMANDS: u64 = 60;
+    for batch_bytes_max in [0, 2_600, 5_000] {
+        let mut pair = Pair::new(batch_bytes_max);
+        let mut lengths = (0..).map(|step| 200 + (step * 397) % (COMMAND_FRAME_BYTES_MAX - 199));
+        let mut sent = [0; 2];
+        while sent != [COMMANDS; 2] {
+            for (gateway, sender) in pair.senders.iter_mut().enumerate() {
+                while sent[gateway] < COMMANDS && COMMAND_SLOTS_MAX <= sender.free() {
+                    sent[gateway] += 1;
+                    let command = logon_of(gateway as u16, sent[gateway]);
+                    let slots = match sent[gateway] % 3 {
+                        0 => vec![CommandSlot::new(origin_of(gateway), &command)],
+                        _ => long(origin_of(gateway), &command, lengths.next().unwrap()),
+                    };
+                    assert_eq!(sender.push_slice(&slots), slots.len());
+                }
+            }
+            pair.core.turn();
+            pair.log.commit_all();
+        }
+        pair.settle();
+        for gateway in 0..2 {
+            let all = (1..=COMMANDS).map(|counter| ConnectionId::of_gateway(gateway as u16, counter));
+            assert!(pair.accepted(gateway).into_iter().eq(all), "batches of {batch_bytes_max} bytes");
+        }
+        assert!(pair.core.is_settled());
+        assert_eq!(pair.core.engine().last_seq().raw(), 2 + 2 * COMMANDS);
+    }
+}
+
+#[test]
+fn a_command_without_its_end_holds_nobody_up() {
+    let mut pair = Pair::new(0);
+    let slots = long(origin_of(0), &logon_of(0, 1), COMMAND_FRAME_BYTES_MAX);
+    assert_eq!(slots.len(), COMMAND_SLOTS_MAX);
+    // No gateway publishes a part of a command; the core does not rely on it.
+    pair.senders[0].push_slice(&slots[..5]);
+    pair.settle();
+    pair.senders[1].try_push(CommandSlot::new(origin_of(1), &logon_of(1, 7))).unwrap();
+    pair.settle();
+    assert_eq!(pair.accepted(0), []);
+    assert_eq!(pair.accepted(1), [ConnectionId::of_gateway(1, 7)], "the other gateway goes on");
+    pair.senders[0].push_slice(&slots[5..]);
+    pair.settle();
+    assert_eq!(pair.accepted(0), [ConnectionId::of_gateway(0, 1)]);
+}
+
+#[test]
+fn many_short_commands_do_not_exceed_the_logs_bound() {
+    let mut pair = Pair::new(2_600);
+    for counter in 1..=30 {
+        pair.senders[0].try_push(CommandSlot::new(origin_of(0), &logon_of(0, counter))).unwrap();
+    }
+    pair.settle();
+    let batches = pair.log.0.borrow().batches.clone();
+    assert!(3 <= batches.len() && batches.iter().sum::<u32>() == 2 + 30, "{batches:?}");
+}
+
+#[test]
+#[should_panic(expected = "a log that does not take the longest command")]
+fn a_log_of_tiny_batches_is_refused() {
+    Pair::new(2_000);
 }

@@ -14,7 +14,7 @@ use joulebook_engine::Engine;
 use joulebook_gateway::{CoreLink, Gateway, GatewayConfig, GatewayError, GatewayLimits, ListenerConfig};
 use joulebook_journal::{CommandLog, JournalReader, LocalConfig, LocalJournal, MemoryLog, Term};
 use joulebook_metrics::ServerMetrics;
-use joulebook_protocol::pipe::{CommandFrame, EventFrame};
+use joulebook_protocol::pipe::{CommandSlot, EventFrame};
 use joulebook_protocol::{ALPN, Command, messages};
 use joulebook_quic::tls::server_config;
 use joulebook_quic::transport::{TransportProfile, transport_config};
@@ -147,7 +147,7 @@ impl Daemon {
         let tls = identity::tls_identity(&dir)?;
         let mut clock = ExchangeClock::starting_after(recovered.engine.time());
 
-        let (commands, ingress) = ring::<CommandFrame>(COMMAND_RING);
+        let (commands, ingress) = ring::<CommandSlot>(COMMAND_RING);
         let (gateway_ring, gateway_events) = ring::<EventFrame>(EVENT_RING);
         let (tap_ring, tap_events) = ring::<EventFrame>(EVENT_RING);
         let gateway_bell = Arc::new(Doorbell::new(Arc::clone(&gateway_wake)));
@@ -338,7 +338,7 @@ fn make_core(
     config: &Config,
     dir: &Path,
     (clock, metrics): (ExchangeClock, &ServerMetrics),
-    (ingress, egress): (Consumer<CommandFrame>, Vec<Egress>),
+    (ingress, egress): (Consumer<CommandSlot>, Vec<Egress>),
 ) -> Result<ExchangeCore, StartError> {
     let Recovered { engine, log, .. } = recovered;
     let first = if engine.is_started() {

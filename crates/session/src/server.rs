@@ -4,9 +4,9 @@ use joulebook_protocol::messages::{
     Challenge, Heartbeat, Hello, Logon, LogonAccepted, LogonRejected, RequestRefused, SessionOpened,
     Subscribe, SubscribeRejected, Terminate, Unsubscribe,
 };
-use joulebook_protocol::pipe::CommandFrame;
+use joulebook_protocol::pipe::COMMAND_FRAME_BYTES_MAX;
 use joulebook_protocol::{
-    CloseReason, Command, HEADER_BYTES, Message, Origin, RejectReason, SessionMessage, VERSION,
+    CloseReason, Command, HEADER_BYTES, Message, Origin, RejectReason, SessionMessage, VERSION, encode,
 };
 use joulebook_types::{AccountId, ClientOrderId, ConnectionId, SessionId, TimeNs};
 
@@ -39,6 +39,9 @@ pub struct ServerSession {
     is_stream_full: bool,
     close_reported: bool,
     frames_in: u64,
+    announced: Announced,
+    /// A frame that is not in `input` as it goes to the engine.
+    written: Vec<u8>,
 }
 
 /// A reading of both clocks.
@@ -63,8 +66,8 @@ pub enum Intake {
 pub enum ServerOutput {
     /// Check a signature and call [`ServerSession::verified`]. Nothing else comes before that.
     Verify(Verify),
-    /// Hand a command to the engine.
-    Command(CommandFrame),
+    /// Hand [`ServerSession::command`] to the engine, as coming from here, before anything else is done with the session.
+    Command(Origin),
     Subscribe(Subscribe),
     Unsubscribe(Unsubscribe),
     /// An anonymous client is logged on; no engine needs to know.
@@ -82,6 +85,14 @@ pub struct Verify {
     pub session: SessionId,
     pub nonce: [u8; 32],
     pub signature: [u8; 64],
+}
+
+/// Where the command lies that the owner was told of last.
+#[derive(Debug)]
+enum Announced {
+    Nothing,
+    Input(Span),
+    Written,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,19 +144,24 @@ impl ServerSession {
             is_stream_full: false,
             close_reported: false,
             frames_in: 0,
+            announced: Announced::Nothing,
+            written: Vec::new(),
         }
     }
 
     /// Bytes that [`Self::on_bytes`] may be given now.
     pub fn room(&self) -> usize {
+        // With less room than the longest frame takes, such a frame would never come whole.
+        let unhandled_bytes_max = self.limits.unhandled_bytes_max.max(COMMAND_FRAME_BYTES_MAX);
         match self.state {
             // Whatever still arrives is dropped, so that it does not block the stream.
-            State::Closed(_) => self.limits.unhandled_bytes_max,
-            _ => self.limits.unhandled_bytes_max.saturating_sub(self.input.len()),
+            State::Closed(_) => unhandled_bytes_max,
+            _ => unhandled_bytes_max.saturating_sub(self.input.len()),
         }
     }
 
     pub fn on_bytes(&mut self, bytes: &[u8], now: Now) {
+        self.announced = Announced::Nothing;
         self.liveness.heard(now.steady);
         if !self.is_closed() {
             self.input.push(bytes);
@@ -258,20 +274,35 @@ impl ServerSession {
         ServerOutput::Verify(Verify { account, session, nonce: self.nonce, signature: logon.signature })
     }
 
-    /// The answer to [`ServerOutput::Verify`]. When the logon is good, the engine must get the command.
+    /// The answer to [`ServerOutput::Verify`]. When the logon is good, the engine must get [`Self::command`], as coming
+    /// from the origin that is given back.
     #[must_use]
-    pub fn verified(&mut self, verdict: Result<(), RejectReason>, now: Now) -> Option<CommandFrame> {
+    pub fn verified(&mut self, verdict: Result<(), RejectReason>, now: Now) -> Option<Origin> {
         let State::Verifying { account, session, opened } = self.state else { return None };
         match verdict {
             Ok(()) => {
                 self.state = State::Opening { account, session };
-                let origin = Origin { account, session, received: now.wall };
-                Some(CommandFrame::new(origin, &Command::SessionOpened(opened)))
+                self.written.clear();
+                encode(&opened, &mut self.written);
+                self.announced = Announced::Written;
+                Some(Origin { account, session, received: now.wall })
             }
             Err(reason) => {
                 self.reject_logon(reason, now);
                 None
             }
+        }
+    }
+
+    /// Header and block of the command that the owner was told of last, as they go into the journal.
+    ///
+    /// # Panics
+    /// When no command was announced, or the session got bytes or ended since.
+    pub fn command(&self) -> &[u8] {
+        match &self.announced {
+            Announced::Input(span) => self.input.bytes(span),
+            Announced::Written => &self.written,
+            Announced::Nothing => panic!("a command is read before the session goes on"),
         }
     }
 
@@ -301,12 +332,16 @@ impl ServerSession {
         let origin = Origin { account, session, received: now.wall };
         // A newer peer's longer block is cut to what this version journals and understands.
         if span.header.block_len == block_len && span.header.version == VERSION {
-            return ServerOutput::Command(CommandFrame::from_bytes(origin, self.input.bytes(span)));
+            self.announced = Announced::Input(span.clone());
+            return ServerOutput::Command(origin);
         }
-        match Command::decode(&self.input.frame(span)) {
-            Ok(command) => ServerOutput::Command(CommandFrame::new(origin, &command)),
-            Err(_) => self.refuse(span, RejectReason::Malformed, 0, 0, now),
-        }
+        let Ok(command) = Command::decode(&self.input.frame(span)) else {
+            return self.refuse(span, RejectReason::Malformed, 0, 0, now);
+        };
+        self.written.clear();
+        command.encode(&mut self.written);
+        self.announced = Announced::Written;
+        ServerOutput::Command(origin)
     }
 
     fn on_subscribe(&mut self, subscribe: Subscribe, now: Now) -> ServerOutput {
@@ -529,6 +564,7 @@ impl ServerSession {
 
     fn end(&mut self, reason: CloseReason) {
         self.state = State::Closed(reason);
+        self.announced = Announced::Nothing;
         self.input.clear();
     }
 }

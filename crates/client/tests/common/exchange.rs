@@ -13,7 +13,6 @@ use joulebook_protocol::messages::{
     DepositCredits, Genesis, ListInstrument, MintCredits, OpenAccount, RegisterCapacity, SessionClosed,
     SessionOpened,
 };
-use joulebook_protocol::pipe::CommandFrame;
 use joulebook_protocol::{ALPN, Command, Frame, Origin, PublicEvent, RejectReason, SequencedCommand};
 use joulebook_session::{Intake, Now, ServerOutput, ServerSession, SessionLimits, Verify, logon_bytes};
 use joulebook_types::{
@@ -333,14 +332,14 @@ impl Core {
                 ServerOutput::Verify(verify) => {
                     let verdict = self.verify(&verify);
                     let desk = self.desks.get_mut(&id).unwrap();
-                    if let Some(command) = desk.session.verified(verdict, now) {
-                        desk.origin = Some(command.origin);
-                        self.on_command(&command);
+                    if let Some(origin) = desk.session.verified(verdict, now) {
+                        desk.origin = Some(origin);
+                        self.on_command(id, origin);
                     }
                 }
-                ServerOutput::Command(command) => {
+                ServerOutput::Command(origin) => {
                     self.commands += 1;
-                    self.on_command(&command);
+                    self.on_command(id, origin);
                 }
                 ServerOutput::Subscribe(subscribe) => {
                     self.publisher.subscribe(subscriber(id), &subscribe).unwrap();
@@ -366,8 +365,9 @@ impl Core {
         verified.map_err(|_| RejectReason::BadSignature)
     }
 
-    fn on_command(&mut self, command: &CommandFrame) {
-        let SequencedCommand { origin, command } = SequencedCommand::decode(command.record()).unwrap();
+    fn on_command(&mut self, id: ConnectionId, origin: Origin) {
+        let (frame, _) = Frame::split(self.desks[&id].session.command()).unwrap().unwrap();
+        let command = Command::decode(&frame).unwrap();
         self.apply(origin, command);
     }
 

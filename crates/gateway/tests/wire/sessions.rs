@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::world::{Client, OPERATOR, Setup, TRADER, World, command_of, key};
+use crate::world::{Client, OPERATOR, Setup, TRADER, World, key};
 use joulebook_gateway::GatewayLimits;
 use joulebook_protocol::messages::{LogonRejected, NewOrder, OrderAccepted, Stamp};
+use joulebook_protocol::pipe::COMMAND_SLOTS_MAX;
 use joulebook_protocol::{CloseReason, Command, Event, RejectReason, encode};
 use joulebook_quic::WriteOutcome;
 use joulebook_quic::transport::TransportProfile;
@@ -53,7 +54,7 @@ fn an_order_goes_in_and_its_answer_comes_out() {
     let origin = world.taken[0].origin;
     assert_eq!((origin.account, origin.session), (TRADER, SessionId::new(1)));
     assert!(before <= origin.received && origin.received <= world.wall());
-    assert!(matches!(command_of(&world.taken[0]), Command::NewOrder(order) if order.client_order_id == id));
+    assert!(matches!(world.taken[0].command, Command::NewOrder(order) if order.client_order_id == id));
 
     world.tell(world.connection(0), &ack(1, origin.received));
     world.until("the answer is here", &mut [&mut client], |_, clients| {
@@ -169,16 +170,21 @@ fn streams_of_a_connection_are_limited() {
     assert_eq!(refused, Some(RejectReason::SessionLimit.raw()));
 }
 
+/// Slots of a ring that is soon full.
+const SMALL_RING: usize = COMMAND_SLOTS_MAX.next_power_of_two();
+/// How many orders it takes: an order needs one slot, but enters only while there is room for any command.
+const SMALL_RING_FULL: usize = SMALL_RING - COMMAND_SLOTS_MAX + 1;
+
 #[test]
 fn a_full_ring_holds_orders_back_and_loses_none() {
-    let mut world = World::with(Setup { commands: 8, ..Setup::default() });
+    let mut world = World::with(Setup { commands: SMALL_RING, ..Setup::default() });
     let mut client = world.trader(1);
     world.core_reads = false;
     for _ in 0..3_000 {
         client.place(0, world.wall());
     }
     world.until("the ring is full and the client has sent all", &mut [&mut client], |world, clients| {
-        world.commands.len() == 8 && clients[0].sessions[0].machine.unsent().is_empty()
+        world.commands.len() == SMALL_RING_FULL && clients[0].sessions[0].machine.unsent().is_empty()
     });
     world.core_reads = true;
     world.until("all have come", &mut [&mut client], |world, _| world.taken.len() == 3_000);
@@ -187,13 +193,13 @@ fn a_full_ring_holds_orders_back_and_loses_none() {
 
 #[test]
 fn the_core_learns_of_lost_sessions_even_when_the_ring_was_full() {
-    let mut world = World::with(Setup { commands: 2, ..Setup::default() });
+    let mut world = World::with(Setup { commands: SMALL_RING, ..Setup::default() });
     let mut client = world.trader(1);
     client.open(&world, trader(2));
     world.until("both are on", &mut [&mut client], |_, clients| clients[0].sessions[1].machine.is_ready());
     world.core_reads = false;
-    (0..10).for_each(|_| _ = client.place(0, world.wall()));
-    world.until("the ring is full", &mut [&mut client], |world, _| world.commands.len() == 2);
+    (0..2 * SMALL_RING).for_each(|_| _ = client.place(0, world.wall()));
+    world.until("the ring is full", &mut [&mut client], |world, _| world.commands.len() == SMALL_RING_FULL);
     client.driver.close(client.conn, 0, b"gone", world.instant());
     world.until("the streams are gone", &mut [&mut client], |world, _| world.gateway.open_streams() == 0);
     assert!(world.gateway.next_timeout().is_some(), "it will look again by itself");

@@ -9,7 +9,7 @@ use crossbeam::utils::CachePadded;
 use joulebook_gateway::{CoreLink, Gateway, GatewayConfig, GatewayLimits, ListenerConfig};
 use joulebook_metrics::GatewayMetrics;
 use joulebook_protocol::messages::{AccountDefinition, LogonAccepted, NewOrder, SessionOpened};
-use joulebook_protocol::pipe::{CommandFrame, EventFrame};
+use joulebook_protocol::pipe::{CommandAssembler, CommandSlot, EventFrame};
 use joulebook_protocol::{ALPN, CloseReason, Command, Message, SequencedCommand};
 use joulebook_quic::transport::{TransportProfile, transport_config};
 use joulebook_quic::{
@@ -30,12 +30,13 @@ pub const OPERATOR: AccountId = AccountId::new(9);
 /// The exchange as far as it concerns the gateway.
 pub struct World {
     pub gateway: Gateway,
-    pub commands: Consumer<CommandFrame>,
+    pub commands: Consumer<CommandSlot>,
     pub events: Producer<EventFrame>,
     pub read_only: Arc<AtomicBool>,
     pub metrics: Arc<CachePadded<GatewayMetrics>>,
     /// What the core took from the ring, logons that it answered by itself excepted.
-    pub taken: Vec<CommandFrame>,
+    pub taken: Vec<SequencedCommand>,
+    assembler: CommandAssembler,
     pub core_reads: bool,
     pub core_accepts: bool,
     pub opened: Vec<(AccountId, SessionOpened)>,
@@ -134,6 +135,7 @@ impl World {
             read_only,
             metrics,
             taken: Vec::new(),
+            assembler: CommandAssembler::default(),
             core_reads: true,
             core_accepts: true,
             opened: Vec::new(),
@@ -217,9 +219,11 @@ impl World {
     pub fn turn(&mut self) -> bool {
         let progress = self.gateway.turn(self.wall(), self.instant());
         let mut took = false;
-        while let Some(command) = self.core_reads.then(|| self.commands.pop()).flatten() {
+        while let Some(slot) = self.core_reads.then(|| self.commands.pop()).flatten() {
             took = true;
-            match command_of(&command) {
+            let Some(record) = self.assembler.push(&slot) else { continue };
+            let command = SequencedCommand::decode(record).expect("a journal record");
+            match command.command {
                 Command::SessionOpened(opened) => {
                     let account = command.origin.account;
                     self.opened.push((account, opened));
@@ -289,7 +293,7 @@ impl World {
 
     /// The commands that the core took, orders by their ids.
     pub fn order_ids(&self) -> Vec<u64> {
-        let ids = self.taken.iter().filter_map(|command| match command_of(command) {
+        let ids = self.taken.iter().filter_map(|command| match command.command {
             Command::NewOrder(order) => Some(order.client_order_id.raw()),
             _ => None,
         });
@@ -298,7 +302,7 @@ impl World {
 
     /// Ends of sessions that the core learned of.
     pub fn ends(&self) -> Vec<(ConnectionId, CloseReason)> {
-        let ends = self.taken.iter().filter_map(|command| match command_of(command) {
+        let ends = self.taken.iter().filter_map(|command| match command.command {
             Command::SessionClosed(closed) => {
                 Some((closed.connection, CloseReason::from_raw(closed.reason).expect("a reason")))
             }
@@ -313,10 +317,6 @@ const WALL_NS: u64 = 1_795_392_000_000_000_000;
 
 fn any_port() -> DriverConfig {
     DriverConfig::new("127.0.0.1:0".parse().expect("an address"))
-}
-
-pub fn command_of(command: &CommandFrame) -> Command {
-    SequencedCommand::decode(command.record()).expect("a journal record").command
 }
 
 impl Client {

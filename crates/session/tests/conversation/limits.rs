@@ -1,7 +1,9 @@
 //! What a peer may do, and what it may not.
 
 use joulebook_protocol::messages::{CancelOrder, Hello, MassCancel, NewOrder, OrderQuery, Subscribe};
-use joulebook_protocol::{CloseReason, Command, FrameHeader, Message, RejectReason, encode};
+use joulebook_protocol::{
+    BLOCK_BYTES_MAX, CloseReason, Command, FrameHeader, HEADER_BYTES, Message, RejectReason, encode,
+};
 use joulebook_session::{ClientOutput, Intake, ServerOutput, SessionLimits};
 use joulebook_testkit::Xoshiro256pp;
 use joulebook_types::{ClientOrderId, TimeNs};
@@ -79,7 +81,7 @@ fn wrong_messages_are_answered_and_wrong_bytes_end_the_session() {
             .iter()
             .flat_map(|field| field.to_le_bytes())
             .collect();
-        bytes.extend(std::iter::repeat_n(1, usize::from(block_len).min(600)));
+        bytes.extend(std::iter::repeat_n(1, usize::from(block_len).min(2_500)));
         bytes
     };
     let first_eight = id(u64::from_le_bytes([1; 8]));
@@ -92,7 +94,7 @@ fn wrong_messages_are_answered_and_wrong_bytes_end_the_session() {
         ("internal command", encoded(50, 40, 1), Some((first_eight, malformed))),
         ("a server's message", encoded(60, 96, 1), Some((ClientOrderId::NONE, malformed))),
         ("hello again", encoded(Hello::TEMPLATE_ID, 8, 1), Some((ClientOrderId::NONE, unexpected))),
-        ("oversized", encoded(NewOrder::TEMPLATE_ID, 513, 1), None),
+        ("oversized", encoded(NewOrder::TEMPLATE_ID, BLOCK_BYTES_MAX as u16 + 1, 1), None),
         ("no such version", encoded(NewOrder::TEMPLATE_ID, 32, 0), None),
         ("noise", vec![0xFF; 64], None),
     ];
@@ -117,15 +119,29 @@ fn wrong_messages_are_answered_and_wrong_bytes_end_the_session() {
 
 #[test]
 fn a_newer_clients_longer_block_is_cut() {
-    let mut pipe = Pipe::trading();
-    let mut bytes = Vec::new();
-    encode(&NewOrder { client_order_id: id(8), qty: 5, ..Default::default() }, &mut bytes);
-    bytes[..2].copy_from_slice(&(32_u16 + 400).to_le_bytes());
-    bytes[6] = 9;
-    bytes.extend([0xAB; 400]);
-    pipe.server.on_bytes(&bytes, at(pipe.now_ns));
-    pipe.settle();
-    assert_eq!(pipe.commands, [NewOrder { client_order_id: id(8), qty: 5, ..Default::default() }.into()]);
+    let order = NewOrder { client_order_id: id(8), qty: 5, ..Default::default() };
+    let known_bytes = size_of::<NewOrder>();
+    // A small limit on bytes that were not acted upon does not keep the longest frame out.
+    let limits = SessionLimits { unhandled_bytes_max: 100, ..Default::default() };
+    for (block_bytes, version) in [(known_bytes + 1, 1), (known_bytes + 400, 9), (BLOCK_BYTES_MAX, 1)] {
+        let mut pipe = Pipe::new(trader(), limits);
+        pipe.accept(accepted());
+        let mut bytes = Vec::new();
+        encode(&order, &mut bytes);
+        bytes[..2].copy_from_slice(&(block_bytes as u16).to_le_bytes());
+        bytes[6] = version;
+        bytes.resize(HEADER_BYTES + block_bytes, 0xAB);
+        for piece in bytes.chunks(1_000) {
+            assert!(piece.len() <= pipe.server.room());
+            pipe.server.on_bytes(piece, at(pipe.now_ns));
+            pipe.settle();
+        }
+        assert_eq!(pipe.commands, [order.into()], "{block_bytes} bytes");
+        assert_eq!(pipe.server.room(), BLOCK_BYTES_MAX + HEADER_BYTES);
+        pipe.server.on_bytes(&bytes, at(pipe.now_ns));
+        pipe.settle();
+        assert_eq!(pipe.commands.len(), 2, "and the session goes on");
+    }
 }
 
 #[test]

@@ -1,8 +1,7 @@
 //! A client and a gateway's session with a stream between them.
 
 use joulebook_protocol::messages::{LogonAccepted, NewOrder, OrderAccepted, Stamp};
-use joulebook_protocol::pipe::CommandFrame;
-use joulebook_protocol::{CloseReason, Command, Message, RejectReason, SequencedCommand, encode};
+use joulebook_protocol::{CloseReason, Command, Frame, Message, Origin, RejectReason, encode};
 use joulebook_session::{
     ClientConfig, ClientOutput, ClientSession, Intake, Now, ServerOutput, ServerSession, SessionLimits,
 };
@@ -124,15 +123,11 @@ impl Pipe {
                 ServerOutput::Verify(verify) => {
                     assert_eq!((verify.account, verify.session), (AccountId::new(3), SessionId::new(1)));
                     assert_eq!(verify.signature, SIGNATURE);
-                    if let Some(command) = self.server.verified(self.verdict, now) {
-                        self.commands.push(command_of(&command));
+                    if let Some(origin) = self.server.verified(self.verdict, now) {
+                        self.take_command(origin);
                     }
                 }
-                ServerOutput::Command(command) => {
-                    assert_eq!(command.origin.account, AccountId::new(3));
-                    assert_eq!(command.origin.received, now.wall);
-                    self.commands.push(command_of(&command));
-                }
+                ServerOutput::Command(origin) => self.take_command(origin),
                 ServerOutput::Subscribe(_) | ServerOutput::Unsubscribe(_) => self.subscriptions += 1,
                 ServerOutput::Anonymous | ServerOutput::Refused(_) => {}
                 ServerOutput::Close(reason) => assert_eq!(self.server_closed.replace(reason), None),
@@ -145,6 +140,14 @@ impl Pipe {
             }
             self.seen.push(output);
         }
+    }
+
+    fn take_command(&mut self, origin: Origin) {
+        assert_eq!((origin.account, origin.session), (AccountId::new(3), SessionId::new(1)));
+        assert_eq!(origin.received, at(self.now_ns).wall);
+        let (frame, after) = Frame::split(self.server.command()).expect("a frame").expect("whole");
+        assert_eq!(after, b"", "one command");
+        self.commands.push(Command::decode(&frame).expect("a command"));
     }
 
     pub fn closed(&self) -> Option<CloseReason> {
@@ -198,8 +201,4 @@ pub fn ack(event_seq: u64, client_order_id: ClientOrderId) -> OrderAccepted {
 
 pub fn id(raw: u64) -> ClientOrderId {
     ClientOrderId::new(raw)
-}
-
-pub fn command_of(command: &CommandFrame) -> Command {
-    SequencedCommand::decode(command.record()).expect("a journal record").command
 }
