@@ -2,7 +2,9 @@
 
 #![forbid(unsafe_code)]
 
+mod cargo;
 mod counts;
+mod mutants;
 mod steps;
 mod tidy;
 
@@ -14,13 +16,18 @@ const USAGE: &str = "\
 Usage: cargo xtask <COMMAND>
 
 Commands:
-  test   Everything that must pass: fmt, tidy, clippy, build, test, loom
-           --only STEP   run one step (the test step builds the binary when JOULEBOOK_BIN is not set)
-           --fast        leave out the release build, the end-to-end tests and loom
-         JOULEBOOK_DATA names the folder with recorded data; tests that need it are skipped without
-  golden Write the files that are generated from the message table: schema, byte tables, vectors
-  tidy   The project's own rules: edges between crates, pure crates, leftovers, links
-  help   This text
+  test     Everything that must pass: fmt, tidy, clippy, build, test, mutant, loom
+             --only STEP   run one step (the test step builds the binary when JOULEBOOK_BIN is not set)
+             --fast        leave out the release build, the end-to-end tests, the mutant and loom
+           JOULEBOOK_DATA names the folder with recorded data; tests that need it are skipped without
+  mutants  Plant defects in a copy of the checkout; each must be caught by the tests that it names
+             NAME...            only these
+             --rotate           one, which changes from commit to commit
+             --table [NAME...]  write who caught them into docs/internals/testing.md
+             --list             say what there is
+  golden   Write the files that are generated from the message table: schema, byte tables, vectors
+  tidy     The project's own rules: edges between crates, pure crates, leftovers, links, stale mutants
+  help     This text
 ";
 
 fn main() -> ExitCode {
@@ -29,6 +36,9 @@ fn main() -> ExitCode {
     let root = workspace_root();
     let outcome = match arguments.as_slice() {
         ["test", options @ ..] => steps::Plan::parse(options).and_then(|plan| steps::run(&root, &plan)),
+        ["mutants", options @ ..] => {
+            mutants::Plan::parse(options).and_then(|plan| mutants::run(&root, &plan))
+        }
         ["golden"] => steps::golden(&root),
         ["tidy"] => tidy::run(&root),
         [] | ["help" | "--help" | "-h"] => {

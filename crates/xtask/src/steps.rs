@@ -1,13 +1,14 @@
 //! `cargo xtask test`: one command for a person and for CI.
 
 use std::env;
-use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::cargo;
 use crate::counts::TestCounts;
+use crate::mutants;
 use crate::tidy;
 
 /// Which steps to run.
@@ -25,6 +26,7 @@ enum Step {
     Clippy,
     Build,
     Test,
+    Mutant,
     Loom,
 }
 
@@ -85,7 +87,8 @@ struct Run<'a> {
 }
 
 impl Step {
-    const ALL: [Step; 6] = [Step::Fmt, Step::Tidy, Step::Clippy, Step::Build, Step::Test, Step::Loom];
+    const ALL: [Step; 7] =
+        [Step::Fmt, Step::Tidy, Step::Clippy, Step::Build, Step::Test, Step::Mutant, Step::Loom];
     const FAST: [Step; 4] = [Step::Fmt, Step::Tidy, Step::Clippy, Step::Test];
 
     fn name(self) -> &'static str {
@@ -95,6 +98,7 @@ impl Step {
             Self::Clippy => "clippy",
             Self::Build => "build",
             Self::Test => "test",
+            Self::Mutant => "mutant",
             Self::Loom => "loom",
         }
     }
@@ -106,6 +110,7 @@ impl Step {
             Self::Clippy => "lints, warnings are errors",
             Self::Build => "the release binary that the end-to-end tests run",
             Self::Test => "unit, table, property and end-to-end tests",
+            Self::Mutant => "one planted defect, which its tests must catch",
             Self::Loom => "every interleaving of the rings",
         }
     }
@@ -134,6 +139,10 @@ impl Run<'_> {
             ])),
             Step::Build => self.build(),
             Step::Test => self.test(),
+            Step::Mutant => mutants::run(
+                self.root,
+                &mutants::Plan::Run { chosen: mutants::Chosen::OfThisCommit, table: false },
+            ),
             Step::Loom => self.loom(),
         }
     }
@@ -170,20 +179,16 @@ impl Run<'_> {
     fn loom(&mut self) -> Result<(), String> {
         let mut command =
             self.cargo(&["test", "--locked", "--package", "joulebook-rings", "--lib", "--tests"]);
-        command.env("RUSTFLAGS", "--cfg loom").arg("--target-dir").arg(self.loom_target_dir());
+        command
+            .env("RUSTFLAGS", "--cfg loom")
+            .arg("--target-dir")
+            .arg(cargo::target_dir(self.root).join("loom"));
         let before = self.counts.passed();
         self.count_tests(command)?;
         if self.counts.passed() == before {
             return Err("no test ran under loom".to_owned());
         }
         Ok(())
-    }
-
-    fn loom_target_dir(&self) -> PathBuf {
-        match env::var_os("CARGO_TARGET_DIR") {
-            Some(target) => self.root.join(target).join("loom"),
-            None => self.root.join("target/loom"),
-        }
     }
 
     fn count_tests(&mut self, command: Command) -> Result<(), String> {
@@ -197,18 +202,7 @@ impl Run<'_> {
     }
 
     fn cargo(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
-        command.args(arguments).current_dir(self.root);
-        // Set for this process by `cargo run`; build scripts must not take them for their own.
-        for (name, _) in env::vars_os() {
-            if name
-                .to_str()
-                .is_some_and(|name| name.starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR")
-            {
-                command.env_remove(name);
-            }
-        }
-        command
+        cargo::command(self.root, arguments)
     }
 
     fn succeed(&self, mut command: Command) -> Result<(), String> {
@@ -242,12 +236,10 @@ fn absolute_variable(name: &str) -> Result<Option<PathBuf>, String> {
 
 /// The `executable` of the binary's artifact message: cargo knows its target folder better than we do.
 fn executable_of(message: &str) -> Option<PathBuf> {
-    if !message.contains(r#""reason":"compiler-artifact""#) || !message.contains(r#""name":"joulebook""#) {
+    if !message.contains(r#""name":"joulebook""#) {
         return None;
     }
-    let (_, after) = message.split_once(r#""executable":""#)?;
-    let (path, _) = after.split_once('"')?;
-    Some(PathBuf::from(path.replace(r"\\", r"\")))
+    cargo::artifact_path(message, "executable")
 }
 
 fn print_durations(durations: &[(Step, Duration)]) {
@@ -276,7 +268,10 @@ mod tests {
     #[test]
     fn a_wrong_option_lists_what_there_is() {
         let error = Plan::parse(&["--only", "miri"]).expect_err("no such step");
-        assert!(error.contains("miri") && error.contains("fmt, tidy, clippy, build, test, loom"), "{error}");
+        assert!(
+            error.contains("miri") && error.contains("fmt, tidy, clippy, build, test, mutant, loom"),
+            "{error}"
+        );
         assert!(Plan::parse(&["--quick"]).expect_err("no such option").contains("--quick"));
     }
 

@@ -5,8 +5,9 @@ mod edges;
 mod files;
 mod links;
 mod lock;
+mod mutants;
 mod sources;
-mod tree;
+pub mod tree;
 
 use std::fmt;
 use std::path::Path;
@@ -56,6 +57,7 @@ fn findings(tree: &Tree) -> Vec<Finding> {
     files::check(tree, &mut findings);
     links::check(tree, &mut findings);
     lock::check(tree, &mut findings);
+    mutants::check(tree, &mut findings);
     findings.sort();
     findings.dedup();
     findings

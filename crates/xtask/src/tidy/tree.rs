@@ -19,15 +19,17 @@ pub struct File {
     pub executable: bool,
 }
 
-/// Folders that hold nothing of the project, wherever they lie.
-const FOREIGN_FOLDERS: &[&str] = &["target", ".git", "node_modules", ".venv", "__pycache__", ".pytest_cache"];
+/// What is nothing of the project, wherever it lies.
+const FOREIGN_NAMES: &[&str] = &["target", ".git", "node_modules", ".venv", "__pycache__", ".pytest_cache"];
 
 impl Tree {
     pub fn load(root: &Path) -> io::Result<Self> {
-        let mut tree = Self::default();
-        tree.load_folder(root, "")?;
-        tree.files.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(tree)
+        let load = |path: String| {
+            let full_path = root.join(&path);
+            let text = String::from_utf8(fs::read(&full_path)?).unwrap_or_default();
+            Ok(File { path, text, executable: is_executable(&fs::metadata(full_path)?) })
+        };
+        Ok(Self { files: paths(root)?.into_iter().map(load).collect::<io::Result<_>>()? })
     }
 
     pub fn file(&self, path: &str) -> Option<&File> {
@@ -38,24 +40,6 @@ impl Tree {
     pub fn has(&self, path: &str) -> bool {
         let folder = format!("{path}/");
         self.files.iter().any(|file| file.path == path || file.path.starts_with(&folder))
-    }
-
-    fn load_folder(&mut self, folder: &Path, prefix: &str) -> io::Result<()> {
-        for entry in fs::read_dir(folder)? {
-            let entry = entry?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let path = format!("{prefix}{name}");
-            let kind = entry.file_type()?;
-            if kind.is_dir() {
-                if !is_foreign(&name, prefix) {
-                    self.load_folder(&entry.path(), &format!("{path}/"))?;
-                }
-            } else if kind.is_file() {
-                let text = String::from_utf8(fs::read(entry.path())?).unwrap_or_default();
-                self.files.push(File { path, text, executable: is_executable(&entry.metadata()?) });
-            }
-        }
-        Ok(())
     }
 
     #[cfg(test)]
@@ -95,9 +79,36 @@ pub fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines().enumerate().map(|(index, line)| (index + 1, line))
 }
 
+/// The paths of all files from the root, with forward slashes, sorted; without what builds and runs leave behind.
+pub fn paths(root: &Path) -> io::Result<Vec<String>> {
+    let mut paths = Vec::new();
+    add_folder(root, "", &mut paths)?;
+    paths.sort();
+    Ok(paths)
+}
+
+fn add_folder(folder: &Path, prefix: &str, paths: &mut Vec<String>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let path = format!("{prefix}{name}");
+        let kind = entry.file_type()?;
+        // A second worktree has a file called `.git`.
+        if is_foreign(&name, prefix) {
+            continue;
+        }
+        if kind.is_dir() {
+            add_folder(&entry.path(), &format!("{path}/"), paths)?;
+        } else if kind.is_file() {
+            paths.push(path);
+        }
+    }
+    Ok(())
+}
+
 fn is_foreign(name: &str, prefix: &str) -> bool {
     let left_by_a_run = prefix.is_empty() && (name == "out" || name.starts_with(".joulebook"));
-    left_by_a_run || FOREIGN_FOLDERS.contains(&name)
+    left_by_a_run || FOREIGN_NAMES.contains(&name)
 }
 
 #[cfg(unix)]
