@@ -45,6 +45,8 @@ pub trait WireField {
     const COUNT: usize;
     /// Composite fields list their own parts; scalars and arrays have none.
     const PARTS: &'static [FieldInfo] = &[];
+    /// The name of the composite; empty for scalars.
+    const COMPOSITE: &'static str = "";
 }
 
 /// One field of a message.
@@ -55,14 +57,21 @@ pub struct FieldInfo {
     /// From the start of the block (the byte after the header).
     pub offset: usize,
     pub primitive: Primitive,
+    /// Elements, composites too: 1 for a field that is no list.
     pub count: usize,
+    pub composite: &'static str,
     pub parts: &'static [FieldInfo],
 }
 
 impl FieldInfo {
+    /// All elements together.
     pub const fn bytes(&self) -> usize {
+        self.element_bytes() * self.count
+    }
+
+    pub const fn element_bytes(&self) -> usize {
         if self.parts.is_empty() {
-            return self.primitive.bytes() * self.count;
+            return self.primitive.bytes();
         }
         let mut total = 0;
         let mut index = 0;
@@ -121,3 +130,24 @@ impl<const N: usize> WireField for [types::InstrumentId; N] {
     const PRIMITIVE: Primitive = Primitive::U32;
     const COUNT: usize = N;
 }
+
+/// A composite that stands in messages alone or as a list.
+macro_rules! composite {
+    ($($name:ident)*) => { $(
+        impl crate::WireField for $name {
+            const PRIMITIVE: crate::Primitive = crate::Primitive::U8;
+            const COUNT: usize = 1;
+            const PARTS: &'static [crate::FieldInfo] = $name::FIELDS;
+            const COMPOSITE: &'static str = stringify!($name);
+        }
+
+        impl<const N: usize> crate::WireField for [$name; N] {
+            const PRIMITIVE: crate::Primitive = crate::Primitive::U8;
+            const COUNT: usize = N;
+            const PARTS: &'static [crate::FieldInfo] = $name::FIELDS;
+            const COMPOSITE: &'static str = stringify!($name);
+        }
+    )* };
+}
+
+pub(crate) use composite;

@@ -11,6 +11,8 @@ pub trait Message: FromBytes + IntoBytes + Immutable + Copy {
     const NAME: &'static str;
     const DOC: &'static str;
     const FIELDS: &'static [FieldInfo];
+    /// The shortest block: what follows was appended later or is the rest of a list, and is zero when it is missing.
+    const BLOCK_MIN: usize = size_of::<Self>();
 
     const HEADER: FrameHeader = FrameHeader {
         block_len: size_of::<Self>() as u16,
@@ -19,23 +21,44 @@ pub trait Message: FromBytes + IntoBytes + Immutable + Copy {
         version: VERSION,
     };
 
-    /// Reads the block of a frame. A longer block comes from a newer peer: what it appended is skipped.
+    /// Reads the block of a frame. A longer block comes from a newer peer: what it appended is skipped. A shorter one,
+    /// down to [`Message::BLOCK_MIN`] and in steps of eight bytes so that it splits no field, goes on with zeros.
     fn decode(block: &[u8]) -> Result<Self, DecodeError> {
-        match Self::read_from_prefix(block) {
-            Ok((message, _appended)) => Ok(message),
-            Err(_) => Err(DecodeError::ShortBlock {
+        if let Ok((message, _appended)) = Self::read_from_prefix(block) {
+            return Ok(message);
+        }
+        if block.len() < Self::BLOCK_MIN || !block.len().is_multiple_of(BLOCK_STEP) {
+            return Err(DecodeError::ShortBlock {
                 template_id: Self::TEMPLATE_ID,
                 block_len: block.len(),
-                expected: size_of::<Self>(),
-            }),
+                expected: Self::BLOCK_MIN,
+            });
         }
+        let mut message = Self::new_zeroed();
+        message.as_mut_bytes()[..block.len()].copy_from_slice(block);
+        Ok(message)
+    }
+
+    /// The bytes of the block without the zeros that a reader fills in by itself.
+    fn block(&self) -> &[u8] {
+        let bytes = self.as_bytes();
+        let mut len = bytes.len();
+        while len >= Self::BLOCK_MIN + BLOCK_STEP && bytes[len - BLOCK_STEP..len] == [0; BLOCK_STEP] {
+            len -= BLOCK_STEP;
+        }
+        &bytes[..len]
     }
 }
 
+/// Blocks are multiples of this many bytes.
+const BLOCK_STEP: usize = 8;
+
 /// Appends header and block of `message`.
 pub fn encode<M: Message>(message: &M, out: &mut Vec<u8>) {
-    out.extend_from_slice(M::HEADER.as_bytes());
-    out.extend_from_slice(message.as_bytes());
+    let block = message.block();
+    let header = FrameHeader { block_len: block.len() as u16, ..M::HEADER };
+    out.extend_from_slice(header.as_bytes());
+    out.extend_from_slice(block);
 }
 
 /// Why a frame is no message of the expected kind.
@@ -81,6 +104,8 @@ pub struct MessageInfo {
     pub doc: &'static str,
     pub sender: Sender,
     pub block_len: usize,
+    /// As [`Message::BLOCK_MIN`].
+    pub block_min: usize,
     pub fields: &'static [FieldInfo],
 }
 
@@ -105,6 +130,7 @@ macro_rules! message {
                 doc: concat!($($field_doc, "\n",)* ""),
                 offset: core::mem::offset_of!($name, $field),
                 primitive: <$type as crate::WireField>::PRIMITIVE,
+                composite: <$type as crate::WireField>::COMPOSITE,
                 count: <$type as crate::WireField>::COUNT,
                 parts: <$type as crate::WireField>::PARTS,
             },)*];
@@ -121,7 +147,7 @@ macro_rules! message {
 
 /// The table: numbers, directions, and one enum per kind of message.
 macro_rules! messages {
-    ($($(#[$enum_doc:meta])* $enum:ident { $($id:literal $name:ident $sender:ident,)* })+) => {
+    ($($(#[$enum_doc:meta])* $enum:ident { $($id:literal $name:ident $sender:ident $(from $min:literal)?,)* })+) => {
         $(
             $(#[$enum_doc])*
             #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,6 +182,7 @@ macro_rules! messages {
                     const NAME: &'static str = stringify!($name);
                     const DOC: &'static str = $name::DOC;
                     const FIELDS: &'static [crate::FieldInfo] = $name::FIELDS;
+                    $(const BLOCK_MIN: usize = $min;)?
                 }
 
                 impl From<$name> for $enum {
@@ -173,6 +200,7 @@ macro_rules! messages {
             doc: $name::DOC,
             sender: crate::Sender::$sender,
             block_len: size_of::<$name>(),
+            block_min: <$name as crate::Message>::BLOCK_MIN,
             fields: $name::FIELDS,
         },)*)+];
     };

@@ -67,9 +67,23 @@ codes!(
         ClientOrderIdZero = 11,
         /// The message names a side, a time in force, a flag or another choice that this version does not know.
         InvalidChoice = 12,
+        /// The kill switch keeps new orders of the account, the session, the class or the exchange out.
+        EntryDisabled = 13,
+        /// The message lists fewer or more entries than it may.
+        InvalidCount = 14,
+        /// The fields of a stop do not go together.
+        InvalidTrigger = 15,
+        /// A good-till-date order would have ended already.
+        ExpiryPassed = 16,
+        /// An iceberg shows more than it has, or less than a hundredth of it.
+        InvalidDisplay = 17,
+        /// The minimum quantity is more than the quantity.
+        MinQtyAboveQty = 18,
+        /// A budget order has nothing to spend.
+        BudgetNotPositive = 19,
         /// No such instrument.
         UnknownInstrument = 20,
-        /// The instrument is not open yet.
+        /// The instrument's phase does not take this request: the value is the phase.
         NotOpen = 21,
         /// The gate of the delivery window has closed.
         GateClosed = 22,
@@ -95,15 +109,37 @@ codes!(
         PostOnlyWouldTrade = 32,
         /// A fill-or-kill order cannot be filled at once.
         FokNotFillable = 33,
+        /// Fewer lots than the minimum quantity can trade at once.
+        MinQtyNotFillable = 34,
+        /// A quote's bid is not below its ask.
+        QuoteCrossed = 35,
+        /// The account has as many open orders as it may.
+        OpenOrderCap = 36,
+        /// The order is worth more than one of the account may be.
+        OrderValueCap = 37,
+        /// The account's open orders would be worth more than they may.
+        OpenValueCap = 38,
+        /// The account would hold more accelerators in a quarter hour than it may.
+        WindowCap = 39,
         /// No such order is open in this account.
         UnknownOrder = 40,
         /// The replace changes nothing that an order has.
         NothingToReplace = 41,
-        /// A token order names between 1 and 16 instruments.
+        /// Quotes, linked orders and market orders are not replaced one by one.
+        NotReplaceable = 42,
+        /// The protection pulled the quotes of the class; reset it first.
+        ProtectionFrozen = 43,
+        /// The instrument cannot go from its phase to that one.
+        InvalidTransition = 44,
+        /// A protection's window or limit lies outside what is allowed.
+        InvalidProtection = 45,
+        /// A block sweep could be filled, but not at its average price.
+        AveragePriceNotMet = 46,
+        /// A token order, a basket or a sweep names too few or too many instruments.
         InstrumentCount = 50,
-        /// A token order names an instrument twice.
+        /// The request names an instrument twice.
         DuplicateInstrument = 51,
-        /// The instruments of a token order lie in different zones or windows.
+        /// The instruments lie in different zones or windows, or have different lots.
         MixedWindow = 52,
         /// No yield is known for a class and the reference model.
         NoYield = 53,
@@ -169,6 +205,22 @@ codes!(
         ReducedToZero = 7,
         /// The credits ran out.
         CreditsExhausted = 8,
+        /// Its date has come.
+        Expired = 9,
+        /// It would have traded beyond a price band.
+        PriceBand = 10,
+        /// The order that it is linked with traded, triggered or ended.
+        LinkedOrder = 11,
+        /// Its owner's market-maker protection pulled it.
+        Protected = 12,
+        /// The kill switch.
+        Killed = 13,
+        /// Its session's dead-man timer ran out.
+        DeadMan = 14,
+        /// A market order that the auction left.
+        AuctionEnded = 15,
+        /// The account would hold more of a quarter hour than it may.
+        WindowCap = 16,
     }
 );
 

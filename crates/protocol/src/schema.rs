@@ -32,18 +32,12 @@ pub fn xml() -> String {
         let length = if length == 1 { String::new() } else { format!(r#" length="{length}""#) };
         line(w, format_args!(r#"    <type name="{name}" primitiveType="{primitive}"{length}/>"#));
     }
-    let composites = TABLE.iter().flat_map(|message| message.fields).filter(|field| !field.parts.is_empty());
-    if let Some(stamp) = composites.into_iter().next() {
-        line(w, format_args!(r#"    <composite name="Stamp">"#));
-        for part in stamp.parts {
-            line(
-                w,
-                format_args!(
-                    r#"      <type name="{}" primitiveType="{}"/>"#,
-                    part.name,
-                    part.primitive.sbe_name()
-                ),
-            );
+    for field in composites() {
+        line(w, format_args!(r#"    <composite name="{}">"#, field.composite));
+        for part in field.parts {
+            let (name, kind) = (part.name, part.primitive.sbe_name());
+            let length = if part.count == 1 { String::new() } else { format!(r#" length="{}""#, part.count) };
+            line(w, format_args!(r#"      <type name="{name}" primitiveType="{kind}"{length}/>"#));
         }
         line(w, format_args!("    </composite>"));
     }
@@ -57,13 +51,19 @@ pub fn xml() -> String {
                 r#"  <sbe:message name="{name}" id="{id}" blockLength="{block}" description="{doc}">"#
             ),
         );
-        for (index, field) in message.fields.iter().enumerate() {
-            let (name, kind, offset) = (field.name, type_name(field), field.offset);
+        // The form has no fixed lists of composites: each element is a field of its own.
+        let elements = message.fields.iter().flat_map(|field| {
+            (0..if field.parts.is_empty() { 1 } else { field.count }).map(move |index| (field, index))
+        });
+        for (number, (field, index)) in elements.enumerate() {
+            let is_list = !field.parts.is_empty() && field.count > 1;
+            let name = if is_list { format!("{}_{index}", field.name) } else { field.name.into() };
+            let (kind, offset) = (type_name(field), field.offset + index * field.element_bytes());
             line(
                 w,
                 format_args!(
                     r#"    <field name="{name}" id="{}" type="{kind}" offset="{offset}"/>"#,
-                    index + 1
+                    number + 1
                 ),
             );
         }
@@ -83,7 +83,8 @@ pub fn markdown() -> String {
         format_args!(
             "Little-endian. Every message is an {HEADER_BYTES}-byte header (`block_len`, `template_id`, `schema_id` = \
              {SCHEMA_ID:#06x}, `version` = {VERSION}, each u16) and a block. Messages follow each other on a stream without anything \
-             between. A longer block than the table's comes from a newer peer: skip the rest. Reserved bytes are zero.\n"
+             between. A longer block than the table's comes from a newer peer: skip the rest. A block may end early where the \
+             table gives a range, at a multiple of eight bytes: what is missing is zero. Reserved bytes are zero.\n"
         ),
     );
     for message in TABLE {
@@ -94,14 +95,15 @@ pub fn markdown() -> String {
                 "{} *From: {}. Block: {} bytes.*\n",
                 sentence(message.doc),
                 sender(message),
-                message.block_len
+                block_range(message)
             ),
         );
         line(w, format_args!("| offset | bytes | type | field | meaning |\n|---|---|---|---|---|"));
         for field in message.fields {
             table_row(w, "", field.offset, field);
+            let prefix = if field.count > 1 { format!("{}[0].", field.name) } else { format!("{}.", field.name) };
             for part in field.parts {
-                table_row(w, &format!("{}.", field.name), field.offset + part.offset, part);
+                table_row(w, &prefix, field.offset + part.offset, part);
             }
         }
         line(w, format_args!(""));
@@ -155,9 +157,13 @@ fn vector(message: &MessageInfo) -> String {
         if field.parts.is_empty() {
             rows.push(format!("    \"{}\": {}", field.name, value(field, field.offset, block)));
         }
-        for part in field.parts {
-            let value = value(part, field.offset + part.offset, block);
-            rows.push(format!("    \"{}.{}\": {value}", field.name, part.name));
+        for index in 0..field.count {
+            let element = if field.count > 1 { format!("{}[{index}]", field.name) } else { field.name.into() };
+            for part in field.parts {
+                let offset = field.offset + index * field.element_bytes() + part.offset;
+                let value = value(part, offset, block);
+                rows.push(format!("    \"{element}.{}\": {value}", part.name));
+            }
         }
     }
     line(&mut out, format_args!("{}\n  }}\n}}", rows.join(",\n")));
@@ -190,9 +196,27 @@ fn number(primitive: Primitive, bytes: &[u8]) -> String {
 
 fn type_name(field: &FieldInfo) -> String {
     match (field.parts.is_empty(), field.count) {
-        (false, _) => "Stamp".into(),
+        (false, _) => field.composite.into(),
         (true, 1) => field.primitive.sbe_name().into(),
         (true, count) => format!("{}x{count}", field.primitive.sbe_name()),
+    }
+}
+
+/// The first field of each composite.
+fn composites() -> Vec<&'static FieldInfo> {
+    let mut composites: Vec<&FieldInfo> = Vec::new();
+    for field in TABLE.iter().flat_map(|message| message.fields).filter(|field| !field.parts.is_empty()) {
+        if !composites.iter().any(|known| known.composite == field.composite) {
+            composites.push(field);
+        }
+    }
+    composites
+}
+
+fn block_range(message: &MessageInfo) -> String {
+    match message.block_min {
+        min if min == message.block_len => min.to_string(),
+        min => format!("{min} to {}", message.block_len),
     }
 }
 
@@ -209,7 +233,11 @@ fn named_types() -> Vec<(String, &'static str, usize)> {
 }
 
 fn table_row(w: &mut String, prefix: &str, offset: usize, field: &FieldInfo) {
-    let kind = if field.parts.is_empty() { type_name(field) } else { "composite".into() };
+    let kind = match (field.parts.is_empty(), field.count) {
+        (true, _) => type_name(field),
+        (false, 1) => field.composite.into(),
+        (false, count) => format!("{count} x {}", field.composite),
+    };
     line(
         w,
         format_args!(
@@ -293,6 +321,28 @@ mod tests {
     }
 
     #[test]
+    fn trailing_zeros_are_cut_and_come_back() {
+        use crate::Message;
+        use crate::messages::{MassQuote, NewOrder};
+        let frame_of = |message: &NewOrder| {
+            let mut bytes = Vec::new();
+            crate::encode(message, &mut bytes);
+            bytes
+        };
+        let plain = NewOrder { qty: 5, side: 1, ..Default::default() };
+        assert_eq!(frame_of(&plain).len(), HEADER_BYTES + 40, "as in the first version of the message");
+        let shown = NewOrder { display_qty: 2, ..plain };
+        let bytes = frame_of(&shown);
+        let (frame, rest) = Frame::split(&bytes).unwrap().unwrap();
+        assert!(rest.is_empty() && bytes.len() < HEADER_BYTES + size_of::<NewOrder>() + 1);
+        assert_eq!(NewOrder::decode(frame.block), Ok(shown));
+        let mut quote = MassQuote { count: 2, ..Default::default() };
+        quote.pairs[1].ask_qty = 7;
+        assert!(quote.block().len() <= 16 + 64, "a list is as long as what is used of it");
+        assert_eq!(MassQuote::decode(quote.block()), Ok(quote));
+    }
+
+    #[test]
     fn appended_fields_are_skipped_and_short_blocks_refused() {
         for message in TABLE {
             let mut bytes = vector_frame(message);
@@ -302,9 +352,11 @@ mod tests {
             let decoded = crate::Command::decode(&frame).is_ok();
             let is_command = (20..60).contains(&message.template_id);
             assert_eq!(decoded, is_command, "{}", message.name);
-            bytes[..2].copy_from_slice(&(message.block_len as u16 - 1).to_le_bytes());
-            let (frame, _) = Frame::split(&bytes).unwrap().unwrap();
-            assert!(crate::Command::decode(&frame).is_err(), "{}", message.name);
+            for short in [message.block_len - 1, message.block_min - 8] {
+                bytes[..2].copy_from_slice(&(short as u16).to_le_bytes());
+                let (frame, _) = Frame::split(&bytes).unwrap().unwrap();
+                assert!(crate::Command::decode(&frame).is_err(), "{}", message.name);
+            }
         }
     }
 }

@@ -24,7 +24,7 @@ pub use ids::{
 };
 pub use lot::{LotSize, LotSizeError};
 pub use money::{MicroEc, Price, Qty};
-pub use side::{Phase, Role, Roles, Side, TimeInForce};
+pub use side::{OrderType, Phase, Role, Roles, SelfTradeMode, Side, TimeInForce, Trigger};
 pub use symbol::{Symbol, SymbolError};
 pub use time::{QuarterSlot, TimeNs, Window, WindowError};
 pub use tokens::{KiloTokens, TokenMinutes, TokenPrice, Yield};

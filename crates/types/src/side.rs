@@ -1,4 +1,4 @@
-//! Closed sets with fixed wire numbers. Zero is never a valid value, so a forgotten field is noticed.
+//! Closed sets with fixed wire numbers. Zero is no value, so a forgotten field is noticed, or the plain one.
 
 macro_rules! wire_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $raw:literal $text:literal),+ $(,)? }) => {
@@ -58,6 +58,44 @@ wire_enum!(
         Ioc = 2 "ioc",
         /// Fill or kill: all at once or not at all.
         Fok = 3 "fok",
+        /// Good till date: as [`TimeInForce::Gtc`], but no longer than to its own time.
+        Gtd = 4 "gtd",
+    }
+);
+
+wire_enum!(
+    /// What limits the price of an order.
+    OrderType {
+        /// Its own price.
+        Limit = 0 "limit",
+        /// The price band.
+        Market = 1 "market",
+        /// The price band, and what it may spend.
+        Budget = 2 "budget",
+    }
+);
+
+wire_enum!(
+    /// What an order waits for before it acts.
+    Trigger {
+        None = 0 "none",
+        /// A trade at a price.
+        Stop = 1 "stop",
+        /// A trade at a distance from the best price since its activation.
+        Trailing = 2 "trailing",
+    }
+);
+
+wire_enum!(
+    /// What happens when an order meets another of its own group; the order that takes decides.
+    SelfTradeMode {
+        /// What is left of the order that takes is canceled.
+        CancelAggressor = 0 "cancel-aggressor",
+        /// The resting order is canceled, and the other goes on.
+        CancelResting = 1 "cancel-resting",
+        CancelBoth = 2 "cancel-both",
+        /// Both shrink by the smaller of the two, which is gone then.
+        Decrement = 3 "decrement-and-cancel",
     }
 );
 

@@ -78,13 +78,40 @@ message! {
         time: TimeNs,
         trade_id: TradeId,
         price: Price,
-        /// The resting order.
+        /// The resting order; in an auction the older one.
         maker_order_id: OrderId,
         instrument: InstrumentId,
         qty: u32,
-        /// The side that took: 1 buy, 2 sell.
+        /// The side that took: 1 buy, 2 sell; 0 in an auction.
         aggressor: u8,
         reserved: [u8; 7],
+    }
+
+    /// An instrument has new price bands.
+    BandsChanged {
+        time: TimeNs,
+        band_low: Price,
+        band_high: Price,
+        /// Zero: off.
+        velocity_move: Price,
+        instrument: InstrumentId,
+        /// Zero: off.
+        dynamic_bps: u32,
+        velocity_window_ms: u32,
+        reserved: u32,
+    }
+
+    /// What a call auction would trade if it ended now.
+    AuctionIndication {
+        time: TimeNs,
+        /// Zero when nothing would trade.
+        price: Price,
+        /// Lots that would trade.
+        volume: u64,
+        /// Lots at the price that would find nobody: positive to buy, negative to sell.
+        surplus: i64,
+        instrument: InstrumentId,
+        reserved: u32,
     }
 }
 

@@ -5,7 +5,7 @@ use joulebook_types::{
     TokenPrice, TradeId,
 };
 
-use crate::field::{FieldInfo, Primitive, WireField};
+use crate::field::composite;
 use crate::message::message;
 
 message! {
@@ -26,11 +26,7 @@ message! {
     }
 }
 
-impl WireField for Stamp {
-    const PRIMITIVE: Primitive = Primitive::U8;
-    const COUNT: usize = 1;
-    const PARTS: &'static [FieldInfo] = Stamp::FIELDS;
-}
+composite! { Stamp }
 
 message! {
     /// An order was accepted. Fills, if any, follow.
@@ -47,7 +43,8 @@ message! {
         side: u8,
         time_in_force: u8,
         flags: u8,
-        reserved: u8,
+        /// As in `NewOrder`.
+        order_type: u8,
     }
 
     /// A request was refused and changed nothing.
@@ -87,7 +84,7 @@ message! {
         /// Lots still open.
         leaves_qty: u32,
         side: u8,
-        /// 1 maker (it rested), 2 taker.
+        /// 1 maker (it rested), 2 taker, 3 auction.
         liquidity: u8,
         reserved: u16,
     }
@@ -195,7 +192,13 @@ message! {
         leaves_qty: u32,
         slot: SlotHint,
         side: u8,
-        reserved: [u8; 7],
+        /// As in `NewOrder`.
+        order_type: u8,
+        /// As in `NewOrder`: not zero while it waits for its trigger price.
+        trigger: u8,
+        reserved: [u8; 5],
+        /// What a stop waits for now.
+        trigger_price: Price,
     }
 
     /// The account's credits.
@@ -229,5 +232,94 @@ message! {
         client_order_id: ClientOrderId,
         /// The number of the session's newest event: what follows is newer.
         last_event_seq: u64,
+    }
+
+    /// A stop order's trigger price has printed: it acts now.
+    OrderTriggered {
+        stamp: Stamp,
+        client_order_id: ClientOrderId,
+        order_id: OrderId,
+        trigger_price: Price,
+        /// The trade price that reached it.
+        print_price: Price,
+        instrument: InstrumentId,
+        reserved: u32,
+    }
+
+    /// One leg of a basket, or one window of a block sweep, was filled; its fills came before.
+    LegDone {
+        stamp: Stamp,
+        client_order_id: ClientOrderId,
+        order_id: OrderId,
+        /// Fees excluded.
+        notional: MicroEc,
+        fees: MicroEc,
+        /// Per accelerator-hour, rounded toward zero.
+        average_price: Price,
+        instrument: InstrumentId,
+        /// Lots.
+        qty: u32,
+        side: u8,
+        reserved: [u8; 7],
+    }
+
+    /// A basket, a block sweep or a budget order is complete.
+    SweepDone {
+        stamp: Stamp,
+        client_order_id: ClientOrderId,
+        order_id: OrderId,
+        /// Paid to sellers, fees excluded.
+        bought: MicroEc,
+        /// Received from buyers, fees excluded.
+        sold: MicroEc,
+        fees: MicroEc,
+        /// Of all fills of both sides, per accelerator-hour, rounded toward zero; zero without fills.
+        average_price: Price,
+        fills: u32,
+        /// Zero when it got all that it wanted, else a `CancelReason`.
+        reason: u8,
+        reserved: [u8; 3],
+    }
+
+    /// A mass quote is in place; pairs that were refused had their `QuoteRejected` before.
+    MassQuoteAck {
+        stamp: Stamp,
+        client_order_id: ClientOrderId,
+        /// Bit n: pair n is in place.
+        accepted_pairs: u64,
+        accepted: u32,
+        rejected: u32,
+    }
+
+    /// A pair of a mass quote was refused: the quote that stood there before still stands.
+    QuoteRejected {
+        stamp: Stamp,
+        client_order_id: ClientOrderId,
+        /// The limit that the pair met, in the unit of the field.
+        limit: i64,
+        /// The value that met it.
+        value: i64,
+        instrument: InstrumentId,
+        /// A `RejectReason`.
+        reason: u16,
+        /// The byte offset of the offending field in the block; 65,535 for the pair as a whole.
+        field_offset: u16,
+        /// The number of the pair, from zero.
+        pair: u8,
+        reserved: [u8; 7],
+    }
+
+    /// Fills reached the account's protection: its quotes of the class are pulled and kept out until it is reset.
+    ProtectionTriggered {
+        stamp: Stamp,
+        class: ClassCode,
+        /// Lots within the window.
+        lots: u64,
+        /// Notional within the window.
+        credits: MicroEc,
+        /// Fills within the window.
+        fills: u32,
+        /// Quotes pulled.
+        canceled_orders: u32,
     }
 }

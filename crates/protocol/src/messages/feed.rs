@@ -64,7 +64,7 @@ message! {
         price: Price,
         instrument: InstrumentId,
         qty: u32,
-        /// The side that took: 1 buy, 2 sell.
+        /// The side that took: 1 buy, 2 sell; 0 in an auction.
         aggressor: u8,
         reserved: [u8; 7],
     }
@@ -80,6 +80,19 @@ message! {
     /// All snapshots of a subscription have been sent.
     SnapshotsDone {
         /// As in the `Subscribe`.
+        instrument: InstrumentId,
+        reserved: u32,
+    }
+
+    /// What a call auction would trade if it ended now, in the instrument's sequence.
+    FeedIndication {
+        seq: u64,
+        time: TimeNs,
+        /// Zero when nothing would trade.
+        price: Price,
+        volume: u64,
+        /// Lots at the price that would find nobody: positive to buy, negative to sell.
+        surplus: i64,
         instrument: InstrumentId,
         reserved: u32,
     }

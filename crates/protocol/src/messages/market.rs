@@ -28,9 +28,11 @@ message! {
         qty_max: u32,
         /// Parts per million of the notional, 0 to 100,000.
         taker_fee_ppm: i32,
-        /// Parts per million of the notional, 0 to 100,000.
+        /// Parts per million of the notional, up to 100,000; negative is a rebate, at most the taker's fee.
         maker_fee_ppm: i32,
         reserved: u32,
+        /// What auctions and bands refer to before the first trade, a multiple of the tick; zero: nothing.
+        reference_price: Price,
     }
 
     /// Opens an account.

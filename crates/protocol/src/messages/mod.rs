@@ -1,20 +1,26 @@
 //! The message table. Numbers are never reused; new fields are only appended; new messages get new numbers.
 
 mod account;
+mod basket;
 mod book;
+mod control;
 mod event;
 mod feed;
 mod market;
 mod order;
+mod quote;
 mod session;
 mod system;
 
 pub use account::*;
+pub use basket::*;
 pub use book::*;
+pub use control::*;
 pub use event::*;
 pub use feed::*;
 pub use market::*;
 pub use order::*;
+pub use quote::*;
 pub use session::*;
 pub use system::*;
 
@@ -38,10 +44,10 @@ messages! {
 
     /// Everything that can change engine state. If it is not here, replay does not see it.
     Command {
-        20 NewOrder Client,
+        20 NewOrder Client from 40,
         21 CancelOrder Client,
-        22 ReplaceOrder Client,
-        23 MassCancel Client,
+        22 ReplaceOrder Client from 40,
+        23 MassCancel Client from 24,
         24 TokenOrder Client,
         25 OrderQuery Client,
         26 AccountQuery Client,
@@ -50,14 +56,28 @@ messages! {
         29 DepositCredits Client,
         30 RegisterCapacity Client,
         31 DeliverSlot Client,
-        32 ListInstrument Client,
+        32 ListInstrument Client from 88,
         33 OpenAccount Client,
         34 SetYield Client,
-        50 Genesis Internal,
+        35 ReduceOrder Client,
+        36 OcoOrder Client,
+        37 OrderBatch Client from 56,
+        38 MassQuote Client from 48,
+        39 SetProtection Client,
+        40 ResetProtection Client,
+        41 Basket Client from 40,
+        42 BlockSweep Client,
+        43 SetDeadMan Client,
+        44 KillSwitch Client,
+        45 SetPhase Client,
+        46 SetBands Client,
+        47 SetLimits Client,
+        50 Genesis Internal from 32,
         51 SessionOpened Internal,
         52 SessionClosed Internal,
         53 Restarted Internal,
         54 AdvanceTime Internal,
+        55 Seed Internal,
     }
 
     /// Facts for the account that they concern, in the past tense. A reject is an ordinary event, not an error.
@@ -75,6 +95,12 @@ messages! {
         70 CreditBalance Server,
         71 CapacityBalance Server,
         72 SnapshotEnd Server,
+        73 OrderTriggered Server,
+        74 LegDone Server,
+        75 SweepDone Server,
+        76 MassQuoteAck Server,
+        77 QuoteRejected Server,
+        78 ProtectionTriggered Server,
     }
 
     /// Facts for everybody: what gateways, feed and console build their tables and books from.
@@ -85,6 +111,8 @@ messages! {
         83 AccountDefinition Internal,
         84 BookUpdate Internal,
         85 Trade Internal,
+        86 BandsChanged Server,
+        87 AuctionIndication Internal,
     }
 
     /// Market data as subscribers get it: a snapshot at N, then N+1 and on, in one stream per instrument.
@@ -97,5 +125,6 @@ messages! {
         105 FeedTrade Server,
         106 SubscribeRejected Server,
         107 SnapshotsDone Server,
+        108 FeedIndication Server,
     }
 }

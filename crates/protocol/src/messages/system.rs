@@ -1,6 +1,6 @@
 //! Commands that the exchange itself issues, so that a replay sees what it saw.
 
-use joulebook_types::{ConnectionId, ShardId};
+use joulebook_types::{AreaCode, ConnectionId, ShardId};
 
 use crate::message::message;
 
@@ -19,6 +19,8 @@ message! {
         session_outcomes_max: u32,
         /// Request outcomes that all sessions together keep.
         outcomes_max: u32,
+        /// The power zone that the shard serves; zero bytes: every zone.
+        area: AreaCode,
     }
 
     /// A gateway verified a logon.
@@ -47,5 +49,10 @@ message! {
     /// Nothing but the batch's time: gates, timers and grace periods run.
     AdvanceTime {
         reserved: u64,
+    }
+
+    /// Where the random ends of auctions come from, drawn by the exchange at each start.
+    Seed {
+        seed: u64,
     }
 }
