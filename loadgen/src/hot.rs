@@ -251,7 +251,13 @@ pub(crate) fn answer(event: &Event) -> Option<(u64, Outcome)> {
         Event::RequestDone(done) => (done.client_order_id, Outcome::Accepted),
         Event::RequestRepeated(repeated) => (repeated.client_order_id, Outcome::Rejected(repeated.reason)),
         Event::SnapshotEnd(end) => (end.client_order_id, Outcome::Accepted),
+        Event::MassQuoteAck(ack) => (ack.client_order_id, Outcome::Accepted),
+        Event::SweepDone(done) => (done.client_order_id, Outcome::Accepted),
         Event::OrderFilled(_)
+        | Event::OrderTriggered(_)
+        | Event::LegDone(_)
+        | Event::QuoteRejected(_)
+        | Event::ProtectionTriggered(_)
         | Event::OrderStatus(_)
         | Event::CreditBalance(_)
         | Event::CapacityBalance(_) => return None,

@@ -171,7 +171,7 @@ impl PriceWar {
             qty_max: 1_000_000,
             taker_fee_ppm: TAKER_FEE_PPM,
             maker_fee_ppm: 0,
-            reserved: 0,
+            ..Default::default()
         }
     }
 

@@ -114,7 +114,13 @@ impl QuoteBoard {
             | Event::TokenOrderDone(_)
             | Event::RequestDone(_)
             | Event::CreditBalance(_)
-            | Event::CapacityBalance(_) => None,
+            | Event::CapacityBalance(_)
+            | Event::OrderTriggered(_)
+            | Event::LegDone(_)
+            | Event::SweepDone(_)
+            | Event::MassQuoteAck(_)
+            | Event::QuoteRejected(_)
+            | Event::ProtectionTriggered(_) => None,
         }
     }
 

@@ -117,6 +117,12 @@ impl Tally {
             | Event::OrderStatus(_)
             | Event::CreditBalance(_)
             | Event::CapacityBalance(_)
+            | Event::OrderTriggered(_)
+            | Event::LegDone(_)
+            | Event::SweepDone(_)
+            | Event::MassQuoteAck(_)
+            | Event::QuoteRejected(_)
+            | Event::ProtectionTriggered(_)
             | Event::SnapshotEnd(_) => {}
         }
         if let Some(request) = answers {

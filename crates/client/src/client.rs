@@ -321,6 +321,12 @@ fn rejection(id: ClientOrderId, event: &Event) -> Rejection {
         | Event::OrderStatus(_)
         | Event::CreditBalance(_)
         | Event::CapacityBalance(_)
+        | Event::OrderTriggered(_)
+        | Event::LegDone(_)
+        | Event::SweepDone(_)
+        | Event::MassQuoteAck(_)
+        | Event::QuoteRejected(_)
+        | Event::ProtectionTriggered(_)
         | Event::SnapshotEnd(_) => Rejection::Ended { client_order_id: id },
     }
 }

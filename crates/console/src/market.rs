@@ -74,6 +74,7 @@ impl Market {
             PublicEvent::YieldDefinition(definition) => self.set_yield(definition),
             // Who trades here is nobody's business on this page.
             PublicEvent::AccountDefinition(_) => {}
+            PublicEvent::BandsChanged(_) | PublicEvent::AuctionIndication(_) => {}
             PublicEvent::BookUpdate(update) => self.update_book(update),
             PublicEvent::Trade(trade) => self.trade(trade),
         }

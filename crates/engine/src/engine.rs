@@ -2,7 +2,7 @@
 
 use joulebook_ledger::Ledger;
 use joulebook_protocol::messages::Genesis;
-use joulebook_protocol::{Command, Origin, SequencedCommand};
+use joulebook_protocol::{Command, Origin, RejectReason, SequencedCommand};
 use joulebook_types::{OrderId, SeqNum, TimeNs, TradeId};
 
 use crate::Events;
@@ -13,7 +13,8 @@ use crate::orders::Orders;
 use crate::outbox::{Outbox, Position};
 use crate::outcomes::OutcomeBudget;
 use crate::policy::{Policy, policy};
-use crate::sessions::Sessions;
+use crate::request::{Done, Rejection};
+use crate::sessions::{SessionIx, Sessions};
 use crate::timers::Timers;
 use crate::token_walk::TokenWalk;
 use crate::yields::Yields;
@@ -123,6 +124,20 @@ impl Engine {
             Command::OpenAccount(open) if origin.account.is_none() => self.open_system_account(open, out),
             Command::OpenAccount(open) => self.request(origin, policy, open, Self::open_account, out),
             Command::SetYield(set) => self.request(origin, policy, set, Self::set_yield, out),
+            Command::ReduceOrder(m) => self.request(origin, policy, m, Self::not_built, out),
+            Command::OcoOrder(m) => self.request(origin, policy, m, Self::not_built, out),
+            Command::OrderBatch(m) => self.request(origin, policy, m, Self::not_built, out),
+            Command::MassQuote(m) => self.request(origin, policy, m, Self::not_built, out),
+            Command::SetProtection(m) => self.request(origin, policy, m, Self::not_built, out),
+            Command::ResetProtection(m) => self.request(origin, policy, m, Self::not_built, out),
+            Command::Basket(m) => self.request(origin, policy, m, Self::not_built, out),
+            Command::BlockSweep(m) => self.request(origin, policy, m, Self::not_built, out),
+            Command::SetDeadMan(m) => self.request(origin, policy, m, Self::not_built, out),
+            Command::KillSwitch(m) => self.request(origin, policy, m, Self::not_built, out),
+            Command::SetPhase(m) => self.request(origin, policy, m, Self::not_built, out),
+            Command::SetBands(m) => self.request(origin, policy, m, Self::not_built, out),
+            Command::SetLimits(m) => self.request(origin, policy, m, Self::not_built, out),
+            Command::Seed(_) => {}
             Command::Genesis(genesis) => self.genesis(genesis),
             Command::SessionOpened(opened) => self.session_opened(origin, opened, out),
             Command::SessionClosed(closed) => self.session_closed(origin, closed, out),
@@ -180,6 +195,11 @@ impl Engine {
             Policy::Gateway | Policy::Anyone => !from_system && self.started,
             Policy::AnyOf(_) => self.started && (!from_system || matches!(command, Command::OpenAccount(_))),
         }
+    }
+
+    /// Of commands whose rules are still to come.
+    fn not_built<M>(&mut self, _: SessionIx, _: &M, _: &mut Events) -> Result<Done, Rejection> {
+        Err(Rejection::whole(RejectReason::Unexpected))
     }
 
     pub(crate) fn ignore(&mut self) {

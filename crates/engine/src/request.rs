@@ -26,7 +26,8 @@ macro_rules! requests {
 
 requests! {
     NewOrder CancelOrder ReplaceOrder MassCancel TokenOrder MintCredits RetireCredits DepositCredits RegisterCapacity
-    DeliverSlot ListInstrument OpenAccount SetYield
+    DeliverSlot ListInstrument OpenAccount SetYield ReduceOrder OcoOrder OrderBatch MassQuote SetProtection ResetProtection
+    Basket BlockSweep SetDeadMan KillSwitch SetPhase SetBands SetLimits
 }
 
 /// What an accepted request made or touched.

@@ -199,7 +199,7 @@ fn check_choices(order: &TokenOrder) -> Result<(), Rejection> {
     match TimeInForce::from_raw(order.time_in_force) {
         Some(TimeInForce::Ioc | TimeInForce::Fok) => {}
         // A resting token bid would have to follow every book that it names.
-        Some(TimeInForce::Gtc) | None => {
+        Some(TimeInForce::Gtc | TimeInForce::Gtd) | None => {
             return Err(invalid(offset_of!(TokenOrder, time_in_force), order.time_in_force));
         }
     }

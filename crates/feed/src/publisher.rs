@@ -89,6 +89,15 @@ impl FeedPublisher {
                 self.fan_out(change.instrument, LEVELS_AND_TRADES, to);
             }
             PublicEvent::YieldDefinition(definition) => self.on_yield(definition, to),
+            PublicEvent::BandsChanged(bands) => {
+                self.encode(bands);
+                if let Some(listing) = self.listing_mut(bands.instrument) {
+                    listing.definition.band_low = bands.band_low;
+                    listing.definition.band_high = bands.band_high;
+                }
+                self.fan_out(bands.instrument, LEVELS_AND_TRADES, to);
+            }
+            PublicEvent::AuctionIndication(_) => {}
             // Keys are for gateways only.
             PublicEvent::AccountDefinition(_) => {}
         }

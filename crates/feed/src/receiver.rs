@@ -122,6 +122,7 @@ impl FeedReceiver {
             FeedMessage::SubscribeRejected(rejected) => {
                 FeedChange::Refused { instrument: rejected.instrument, reason: rejected.reason }
             }
+            FeedMessage::FeedIndication(_) => FeedChange::None,
             FeedMessage::SnapshotsDone(done) => FeedChange::SnapshotsDone { instrument: done.instrument },
         }
     }
@@ -143,14 +144,24 @@ impl FeedReceiver {
                 definition.phase = change.phase;
                 FeedChange::Definition { instrument: change.instrument }
             }
+            PublicEvent::BandsChanged(bands) => {
+                let market = self.markets.get_mut(&bands.instrument);
+                let Some(definition) = market.and_then(|market| market.definition.as_mut()) else {
+                    return FeedChange::None;
+                };
+                definition.band_low = bands.band_low;
+                definition.band_high = bands.band_high;
+                FeedChange::Definition { instrument: bands.instrument }
+            }
             PublicEvent::YieldDefinition(definition) => {
                 self.yields.set(definition);
                 FeedChange::Yields
             }
             // Between the parts of the exchange only.
-            PublicEvent::AccountDefinition(_) | PublicEvent::BookUpdate(_) | PublicEvent::Trade(_) => {
-                FeedChange::None
-            }
+            PublicEvent::AccountDefinition(_)
+            | PublicEvent::BookUpdate(_)
+            | PublicEvent::Trade(_)
+            | PublicEvent::AuctionIndication(_) => FeedChange::None,
         }
     }
 

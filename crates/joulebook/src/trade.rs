@@ -381,6 +381,12 @@ fn print_event(event: &Event) {
         Event::RequestDone(_)
         | Event::RequestRepeated(_)
         | Event::RequestRejected(_)
+        | Event::OrderTriggered(_)
+        | Event::LegDone(_)
+        | Event::SweepDone(_)
+        | Event::MassQuoteAck(_)
+        | Event::QuoteRejected(_)
+        | Event::ProtectionTriggered(_)
         | Event::SnapshotEnd(_) => {}
     }
 }

@@ -12,6 +12,7 @@ pub mod messages;
 mod origin;
 pub mod pipe;
 mod reject;
+mod request_id;
 pub mod schema;
 
 pub use field::{FieldInfo, Primitive, WireField};

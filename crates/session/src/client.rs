@@ -10,7 +10,7 @@ use crate::buffer::{FrameBuffer, OutBuffer, Span};
 use crate::liveness::{HEARTBEAT_MS_DEFAULT, Liveness};
 use crate::logon::{LOGON_BYTES, logon_bytes};
 use crate::template::{Kind, template};
-use crate::unanswered::{Unanswered, client_order_id};
+use crate::unanswered::Unanswered;
 
 /// A logical session: what it asked, what it was told, and the conversation on its present stream.
 ///
@@ -366,7 +366,7 @@ impl ClientSession {
 
     /// Sends a request, now or as soon as the session is caught up, and keeps it until it is answered.
     pub fn request(&mut self, command: &Command, now: TimeNs) -> Result<ClientOrderId, RequestError> {
-        let id = client_order_id(command).ok_or(RequestError::NotARequest)?;
+        let id = command.client_order_id().ok_or(RequestError::NotARequest)?;
         if self.config.account.is_none() {
             return Err(RequestError::Anonymous);
         }

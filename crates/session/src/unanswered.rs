@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 
-use joulebook_protocol::messages::{CancelOrder, MassCancel, NewOrder, OrderQuery, ReplaceOrder, TokenOrder};
+use joulebook_protocol::messages::{
+    Basket, BlockSweep, CancelOrder, MassCancel, MassQuote, NewOrder, OrderQuery, ReplaceOrder, TokenOrder,
+};
 use joulebook_protocol::{Command, Event, Message};
 use joulebook_types::{ClientOrderId, OrderId};
 
@@ -109,7 +111,19 @@ impl Unanswered {
             Event::SnapshotEnd(event) => {
                 self.matching(event.client_order_id, |request| is_query(request.template_id))
             }
-            Event::OrderFilled(_) | Event::CreditBalance(_) | Event::CapacityBalance(_) => None,
+            Event::MassQuoteAck(event) => {
+                self.matching(event.client_order_id, |request| request.template_id == MassQuote::TEMPLATE_ID)
+            }
+            Event::SweepDone(event) => self.matching(event.client_order_id, |request| {
+                matches!(request.template_id, Basket::TEMPLATE_ID | BlockSweep::TEMPLATE_ID)
+            }),
+            Event::OrderFilled(_)
+            | Event::CreditBalance(_)
+            | Event::CapacityBalance(_)
+            | Event::OrderTriggered(_)
+            | Event::LegDone(_)
+            | Event::QuoteRejected(_)
+            | Event::ProtectionTriggered(_) => None,
         }?;
         self.answer(id);
         Some(id)
@@ -165,30 +179,4 @@ fn named_order(command: &Command) -> (OrderId, ClientOrderId) {
         Command::OrderQuery(request) => (request.order_id, request.target),
         _ => (OrderId::NONE, ClientOrderId::NONE),
     }
-}
-
-/// The client order id of a request; `None` for the exchange's own commands.
-pub(crate) fn client_order_id(command: &Command) -> Option<ClientOrderId> {
-    Some(match command {
-        Command::NewOrder(request) => request.client_order_id,
-        Command::CancelOrder(request) => request.client_order_id,
-        Command::ReplaceOrder(request) => request.client_order_id,
-        Command::MassCancel(request) => request.client_order_id,
-        Command::TokenOrder(request) => request.client_order_id,
-        Command::OrderQuery(request) => request.client_order_id,
-        Command::AccountQuery(request) => request.client_order_id,
-        Command::MintCredits(request) => request.client_order_id,
-        Command::RetireCredits(request) => request.client_order_id,
-        Command::DepositCredits(request) => request.client_order_id,
-        Command::RegisterCapacity(request) => request.client_order_id,
-        Command::DeliverSlot(request) => request.client_order_id,
-        Command::ListInstrument(request) => request.client_order_id,
-        Command::OpenAccount(request) => request.client_order_id,
-        Command::SetYield(request) => request.client_order_id,
-        Command::Genesis(_)
-        | Command::SessionOpened(_)
-        | Command::SessionClosed(_)
-        | Command::Restarted(_)
-        | Command::AdvanceTime(_) => return None,
-    })
 }

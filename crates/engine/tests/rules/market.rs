@@ -121,7 +121,7 @@ impl Market {
         let id = self.last_ids.entry((account, session)).or_default();
         *id += 1;
         let mut command = command.into();
-        set_client_order_id(&mut command, *id);
+        command.set_client_order_id(ClientOrderId::new(*id));
         self.send_raw(account, session, command)
     }
 
@@ -298,29 +298,6 @@ pub fn replace(order_id: u64, qty: u32, at: &str) -> ReplaceOrder {
         qty,
         ..Default::default()
     }
-}
-
-pub fn set_client_order_id(command: &mut Command, id: u64) {
-    let field = match command {
-        Command::NewOrder(message) => &mut message.client_order_id,
-        Command::CancelOrder(message) => &mut message.client_order_id,
-        Command::ReplaceOrder(message) => &mut message.client_order_id,
-        Command::MassCancel(message) => &mut message.client_order_id,
-        Command::TokenOrder(message) => &mut message.client_order_id,
-        Command::OrderQuery(message) => &mut message.client_order_id,
-        Command::AccountQuery(message) => &mut message.client_order_id,
-        Command::MintCredits(message) => &mut message.client_order_id,
-        Command::RetireCredits(message) => &mut message.client_order_id,
-        Command::DepositCredits(message) => &mut message.client_order_id,
-        Command::RegisterCapacity(message) => &mut message.client_order_id,
-        Command::DeliverSlot(message) => &mut message.client_order_id,
-        Command::ListInstrument(message) => &mut message.client_order_id,
-        Command::OpenAccount(message) => &mut message.client_order_id,
-        Command::SetYield(message) => &mut message.client_order_id,
-        Command::Genesis(_) | Command::SessionOpened(_) | Command::SessionClosed(_) => return,
-        Command::Restarted(_) | Command::AdvanceTime(_) => return,
-    };
-    *field = ClientOrderId::new(id);
 }
 
 fn frame<'a>(record: &Record<'a>) -> Frame<'a> {
