@@ -8,8 +8,8 @@ use joulebook_protocol::messages::{
 };
 use joulebook_protocol::{Command, Event, Frame, Origin, SequencedCommand};
 use joulebook_types::{
-    AccountId, ClientOrderId, ConnectionId, InstrumentId, MicroEc, OrderId, Price, Role, Roles, SessionId,
-    ShardId, Side, SlotHint, TimeInForce, TimeNs,
+    AccountId, AreaCode, ClientOrderId, ConnectionId, InstrumentId, MicroEc, OrderId, Price, Role, Roles,
+    SessionId, ShardId, Side, SlotHint, TimeInForce, TimeNs,
 };
 
 /// Commands per batch in all in-process figures.
@@ -118,6 +118,7 @@ impl Market {
                 outbox_events_max: 1 << 16,
                 session_outcomes_max: 1 << 16,
                 outcomes_max: 1 << 18,
+                area: AreaCode::NONE,
             }),
         );
         let trader = Roles::from_iter([Role::Seller, Role::Buyer, Role::Maker]);
@@ -230,7 +231,7 @@ impl Market {
     /// Passive orders lie within 200 ticks of the middle, takers reach 5 ticks across it.
     fn price(&mut self, side: Side, time_in_force: TimeInForce) -> Price {
         let away = match time_in_force {
-            TimeInForce::Gtc => 1 + self.random(200) as i64,
+            TimeInForce::Gtc | TimeInForce::Gtd => 1 + self.random(200) as i64,
             TimeInForce::Ioc | TimeInForce::Fok => -5,
         };
         let ticks = match side {

@@ -152,7 +152,7 @@ impl Listing {
             qty_max: self.qty_max,
             taker_fee_ppm: self.taker_fee_ppm,
             maker_fee_ppm: 0,
-            reserved: 0,
+            ..Default::default()
         }
     }
 

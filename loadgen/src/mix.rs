@@ -130,7 +130,7 @@ impl Mix {
         let price = match time_in_force {
             // Through the whole depth: it trades while anything rests on the other side.
             TimeInForce::Ioc | TimeInForce::Fok => price_at(side.opposite(), DEPTH_TICKS as i64),
-            TimeInForce::Gtc => resting_price(side, planned.draw),
+            TimeInForce::Gtc | TimeInForce::Gtd => resting_price(side, planned.draw),
         };
         let order = NewOrder {
             client_order_id: id,

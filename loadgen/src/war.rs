@@ -158,7 +158,8 @@ impl War {
             Some((order_id, slot)) => (order_id, ClientOrderId::NONE, slot),
             None => (OrderId::NONE, present.entered_by, SlotHint::UNKNOWN),
         };
-        let replace = ReplaceOrder { client_order_id: id, order_id, target, price, slot, qty };
+        let replace =
+            ReplaceOrder { client_order_id: id, order_id, target, price, slot, qty, ..Default::default() };
         (Operation::Move, replace.into())
     }
 

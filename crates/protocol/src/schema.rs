@@ -101,7 +101,8 @@ pub fn markdown() -> String {
         line(w, format_args!("| offset | bytes | type | field | meaning |\n|---|---|---|---|---|"));
         for field in message.fields {
             table_row(w, "", field.offset, field);
-            let prefix = if field.count > 1 { format!("{}[0].", field.name) } else { format!("{}.", field.name) };
+            let prefix =
+                if field.count > 1 { format!("{}[0].", field.name) } else { format!("{}.", field.name) };
             for part in field.parts {
                 table_row(w, &prefix, field.offset + part.offset, part);
             }
@@ -158,7 +159,8 @@ fn vector(message: &MessageInfo) -> String {
             rows.push(format!("    \"{}\": {}", field.name, value(field, field.offset, block)));
         }
         for index in 0..field.count {
-            let element = if field.count > 1 { format!("{}[{index}]", field.name) } else { field.name.into() };
+            let element =
+                if field.count > 1 { format!("{}[{index}]", field.name) } else { field.name.into() };
             for part in field.parts {
                 let offset = field.offset + index * field.element_bytes() + part.offset;
                 let value = value(part, offset, block);

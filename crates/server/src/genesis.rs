@@ -2,7 +2,7 @@
 
 use joulebook_protocol::Command;
 use joulebook_protocol::messages::{Genesis, OpenAccount, pad_text};
-use joulebook_types::{AccountId, ClientOrderId, Role, Roles, ShardId};
+use joulebook_types::{AccountId, AreaCode, ClientOrderId, Role, Roles, ShardId};
 
 use crate::config::EngineConfig;
 use crate::identity::{self, IdentityError};
@@ -37,6 +37,7 @@ pub fn genesis(dir: &std::path::Path, limits: &EngineConfig) -> Result<Vec<Comma
         outbox_events_max: limits.outbox_events_max,
         session_outcomes_max: limits.session_outcomes_max,
         outcomes_max: limits.outcomes_max,
+        area: AreaCode::NONE,
     })];
     for first in FIRST_ACCOUNTS {
         let public_key = identity::account_key(dir, first.account.raw(), first.name)?;

@@ -84,47 +84,46 @@ impl Unanswered {
 
     /// The request that `event` answers, which is answered from now on.
     pub(crate) fn answered_by(&mut self, event: &Event) -> Option<ClientOrderId> {
-        let id = match event {
-            Event::OrderAccepted(event) => {
-                self.matching(event.client_order_id, |request| request.template_id == NewOrder::TEMPLATE_ID)
-            }
-            Event::RequestRejected(event) => self.matching(event.client_order_id, |_| true),
-            Event::RequestRepeated(event) => self.matching(event.client_order_id, |_| true),
-            Event::RequestDone(event) => self.matching(event.client_order_id, |_| true),
-            // A mass cancel is the request of many cancellations and is answered by its own message after them.
-            Event::OrderCanceled(event) => self.matching(event.request, |request| {
-                matches!(request.template_id, CancelOrder::TEMPLATE_ID | ReplaceOrder::TEMPLATE_ID)
-                    && request.names(event.order_id, event.client_order_id)
-            }),
-            Event::OrderReplaced(event) => self.matching(event.request, |request| {
-                request.template_id == ReplaceOrder::TEMPLATE_ID
-                    && request.names(event.order_id, event.client_order_id)
-            }),
-            Event::MassCancelDone(event) => {
-                self.matching(event.client_order_id, |request| request.template_id == MassCancel::TEMPLATE_ID)
-            }
-            Event::TokenOrderDone(event) => {
-                self.matching(event.client_order_id, |request| request.template_id == TokenOrder::TEMPLATE_ID)
-            }
-            // Not numbered and not echoing the question: the engine answers in order, so the oldest one is meant.
-            Event::OrderStatus(event) => self.oldest_query(event.order_id, event.client_order_id),
-            Event::SnapshotEnd(event) => {
-                self.matching(event.client_order_id, |request| is_query(request.template_id))
-            }
-            Event::MassQuoteAck(event) => {
-                self.matching(event.client_order_id, |request| request.template_id == MassQuote::TEMPLATE_ID)
-            }
-            Event::SweepDone(event) => self.matching(event.client_order_id, |request| {
-                matches!(request.template_id, Basket::TEMPLATE_ID | BlockSweep::TEMPLATE_ID)
-            }),
-            Event::OrderFilled(_)
-            | Event::CreditBalance(_)
-            | Event::CapacityBalance(_)
-            | Event::OrderTriggered(_)
-            | Event::LegDone(_)
-            | Event::QuoteRejected(_)
-            | Event::ProtectionTriggered(_) => None,
-        }?;
+        let id =
+            match event {
+                Event::OrderAccepted(event) => self
+                    .matching(event.client_order_id, |request| request.template_id == NewOrder::TEMPLATE_ID),
+                Event::RequestRejected(event) => self.matching(event.client_order_id, |_| true),
+                Event::RequestRepeated(event) => self.matching(event.client_order_id, |_| true),
+                Event::RequestDone(event) => self.matching(event.client_order_id, |_| true),
+                // A mass cancel is the request of many cancellations and is answered by its own message after them.
+                Event::OrderCanceled(event) => self.matching(event.request, |request| {
+                    matches!(request.template_id, CancelOrder::TEMPLATE_ID | ReplaceOrder::TEMPLATE_ID)
+                        && request.names(event.order_id, event.client_order_id)
+                }),
+                Event::OrderReplaced(event) => self.matching(event.request, |request| {
+                    request.template_id == ReplaceOrder::TEMPLATE_ID
+                        && request.names(event.order_id, event.client_order_id)
+                }),
+                Event::MassCancelDone(event) => self.matching(event.client_order_id, |request| {
+                    request.template_id == MassCancel::TEMPLATE_ID
+                }),
+                Event::TokenOrderDone(event) => self.matching(event.client_order_id, |request| {
+                    request.template_id == TokenOrder::TEMPLATE_ID
+                }),
+                // Not numbered and not echoing the question: the engine answers in order, so the oldest one is meant.
+                Event::OrderStatus(event) => self.oldest_query(event.order_id, event.client_order_id),
+                Event::SnapshotEnd(event) => {
+                    self.matching(event.client_order_id, |request| is_query(request.template_id))
+                }
+                Event::MassQuoteAck(event) => self
+                    .matching(event.client_order_id, |request| request.template_id == MassQuote::TEMPLATE_ID),
+                Event::SweepDone(event) => self.matching(event.client_order_id, |request| {
+                    matches!(request.template_id, Basket::TEMPLATE_ID | BlockSweep::TEMPLATE_ID)
+                }),
+                Event::OrderFilled(_)
+                | Event::CreditBalance(_)
+                | Event::CapacityBalance(_)
+                | Event::OrderTriggered(_)
+                | Event::LegDone(_)
+                | Event::QuoteRejected(_)
+                | Event::ProtectionTriggered(_) => None,
+            }?;
         self.answer(id);
         Some(id)
     }

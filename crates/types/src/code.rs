@@ -39,7 +39,13 @@ macro_rules! code {
         pub struct $name([u8; 8]);
 
         impl $name {
+            /// No code: as a filter it means every one.
+            pub const NONE: Self = Self([0; 8]);
             pub const CHARS_MAX: usize = $chars_max;
+
+            pub fn is_none(&self) -> bool {
+                *self == Self::NONE
+            }
 
             /// The code as text; bytes that came from a peer are shown as they are, with `?` for what is not ASCII.
             pub fn as_str(&self) -> &str {

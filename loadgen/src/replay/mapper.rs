@@ -227,7 +227,13 @@ impl Mapper {
             | Event::TokenOrderDone(_)
             | Event::RequestDone(_)
             | Event::CreditBalance(_)
-            | Event::CapacityBalance(_) => {}
+            | Event::CapacityBalance(_)
+            | Event::OrderTriggered(_)
+            | Event::LegDone(_)
+            | Event::SweepDone(_)
+            | Event::MassQuoteAck(_)
+            | Event::QuoteRejected(_)
+            | Event::ProtectionTriggered(_) => {}
         }
     }
 
@@ -305,6 +311,7 @@ impl Mapper {
             price: Price::new(price * TICK.raw()),
             slot,
             qty: wire(qty),
+            ..Default::default()
         };
         Some(replace.into())
     }

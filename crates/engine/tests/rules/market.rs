@@ -29,6 +29,7 @@ pub const GENESIS: Genesis = Genesis {
     outbox_events_max: 1_000,
     session_outcomes_max: 100,
     outcomes_max: 1_000,
+    area: AreaCode::NONE,
 };
 
 /// The hour that most tests trade, and how long before it the market starts.

@@ -1,6 +1,8 @@
 //! Who keeps the market orderly, and with what: phases, bands, caps, kill switch, dead-man timer.
 
-use joulebook_types::{AccountId, AreaCode, ClassCode, ClientOrderId, InstrumentId, MicroEc, Price, SessionId};
+use joulebook_types::{
+    AccountId, AreaCode, ClassCode, ClientOrderId, InstrumentId, MicroEc, Price, SessionId,
+};
 
 use crate::message::message;
 

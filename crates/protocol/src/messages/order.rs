@@ -1,8 +1,8 @@
 //! Orders, cancels, replaces, and questions about them.
 
 use joulebook_types::{
-    AccountId, ClassCode, ClientOrderId, InstrumentId, KiloTokens, MicroEc, ModelId, OrderId, Price, SlotHint,
-    TimeNs, TokenPrice,
+    AccountId, ClassCode, ClientOrderId, InstrumentId, KiloTokens, MicroEc, ModelId, OrderId, Price,
+    SlotHint, TimeNs, TokenPrice,
 };
 
 use crate::field::composite;
