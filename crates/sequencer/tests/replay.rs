@@ -42,6 +42,7 @@ fn first_commands() -> [Command; 2] {
         outbox_events_max: 64,
         session_outcomes_max: 64,
         outcomes_max: 64,
+        area: joulebook_types::AreaCode::NONE,
         reserved: 0,
     };
     [genesis.into(), OpenAccount { account: OPERATOR, roles, ..OpenAccount::default() }.into()]

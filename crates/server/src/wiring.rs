@@ -263,6 +263,7 @@ mod tests {
             outbox_events_max: 64,
             session_outcomes_max: 64,
             outcomes_max: 64,
+            area: joulebook_types::AreaCode::NONE,
             reserved: 0,
         };
         let account = |number| {
