@@ -342,7 +342,15 @@ impl AckLog {
                 self.statuses.insert(status.order_id, Open { client_order_id, price, leaves_qty });
             }
             // The answers that were missed are sent again before requests are, so none is answered as a repeat.
-            Event::RequestRepeated(_) | Event::TokenOrderDone(_) => panic!("{name}: {event:?}"),
+            // Nobody here sends stops, sweeps or quotes.
+            Event::RequestRepeated(_)
+            | Event::TokenOrderDone(_)
+            | Event::OrderTriggered(_)
+            | Event::LegDone(_)
+            | Event::SweepDone(_)
+            | Event::MassQuoteAck(_)
+            | Event::QuoteRejected(_)
+            | Event::ProtectionTriggered(_) => panic!("{name}: {event:?}"),
             Event::CreditBalance(_) | Event::CapacityBalance(_) | Event::SnapshotEnd(_) => {}
         }
     }

@@ -312,6 +312,7 @@ impl Replayed {
             }
             PublicEvent::PhaseChanged(_) | PublicEvent::InstrumentDefinition(_) => {}
             PublicEvent::YieldDefinition(_) | PublicEvent::AccountDefinition(_) => {}
+            PublicEvent::BandsChanged(_) | PublicEvent::AuctionIndication(_) => {}
         }
     }
 

@@ -159,6 +159,7 @@ fn first_commands() -> [Command; 2] {
             outbox_events_max: 64,
             session_outcomes_max: 64,
             outcomes_max: 64,
+            area: joulebook_types::AreaCode::NONE,
             reserved: 0,
         }),
         Command::OpenAccount(OpenAccount {

@@ -380,6 +380,37 @@ fn show_private(event: &Event) -> String {
             )
         }
         Event::SnapshotEnd(e) => format!("snapshot end {}", e.last_event_seq),
+        Event::OrderTriggered(e) => {
+            format!("triggered {} at {} by {}", e.order_id, e.trigger_price, e.print_price)
+        }
+        Event::LegDone(e) => format!(
+            "leg {} {} of {} for {} + {} avg {}",
+            side(e.side),
+            e.qty,
+            e.instrument,
+            e.notional,
+            e.fees,
+            e.average_price
+        ),
+        Event::SweepDone(e) => format!(
+            "swept bought {} sold {} + {} avg {} in {} {}",
+            e.bought,
+            e.sold,
+            e.fees,
+            e.average_price,
+            e.fills,
+            cancel_reason(e.reason)
+        ),
+        Event::MassQuoteAck(e) => {
+            format!("quoted {:b}: {} accepted {} rejected", e.accepted_pairs, e.accepted, e.rejected)
+        }
+        Event::QuoteRejected(e) => {
+            format!("quote {} rejected {}", e.pair, RejectReason::from_raw(e.reason).unwrap())
+        }
+        Event::ProtectionTriggered(e) => format!(
+            "protected {}: {} fills {} lots {} credits, pulled {}",
+            e.class, e.fills, e.lots, e.credits, e.canceled_orders
+        ),
     }
 }
 
@@ -400,7 +431,12 @@ fn show_public(event: &PublicEvent) -> String {
             format!("{action} {order} leaves {leaves}, {level}")
         }
         PublicEvent::Trade(e) => {
-            format!("trade {} {}@{} {}", e.trade_id, e.qty, e.price, side(e.aggressor))
+            let aggressor = Side::from_raw(e.aggressor).map_or("auction", Side::name);
+            format!("trade {} {}@{} {aggressor}", e.trade_id, e.qty, e.price)
+        }
+        PublicEvent::BandsChanged(e) => format!("bands {} {}..{}", e.instrument, e.band_low, e.band_high),
+        PublicEvent::AuctionIndication(e) => {
+            format!("indication {} {}@{} surplus {}", e.instrument, e.volume, e.price, e.surplus)
         }
     }
 }

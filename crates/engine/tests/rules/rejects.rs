@@ -32,7 +32,7 @@ fn the_first_code_that_applies_is_the_answer() {
         ("no side", BUYER, NewOrder { side: 0, ..on(9, good) }, "InvalidChoice"),
         ("unknown side", BUYER, NewOrder { side: 3, ..good }, "InvalidChoice"),
         ("no time in force", BUYER, NewOrder { time_in_force: 0, ..good }, "InvalidChoice"),
-        ("unknown time in force", BUYER, NewOrder { time_in_force: 4, ..good }, "InvalidChoice"),
+        ("unknown time in force", BUYER, NewOrder { time_in_force: 5, ..good }, "InvalidChoice"),
         ("unknown flag", BUYER, NewOrder { flags: 2, ..good }, "InvalidChoice"),
         ("post-only that must trade at once", BUYER, ioc(post_only(good)), "InvalidChoice"),
         ("post-only that must fill", BUYER, fok(post_only(good)), "InvalidChoice"),
