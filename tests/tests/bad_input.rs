@@ -128,6 +128,7 @@ fn messages_that_may_not_be_sent_are_refused_by_name() {
         let newer = NewOrder { client_order_id: ClientOrderId::new(8), ..order };
         let mut bytes = Vec::new();
         encode(&newer, &mut bytes);
+        bytes.resize(HEADER_BYTES + size_of::<NewOrder>(), 0);
         bytes.resize(HEADER_BYTES + BLOCK_BYTES_MAX, 0xa5);
         let block = &bytes[HEADER_BYTES..];
         member.frame(BLOCK_BYTES_MAX as u16, NewOrder::TEMPLATE_ID, block).await.expect("sent");

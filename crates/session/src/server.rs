@@ -14,7 +14,7 @@ use crate::buffer::{FrameBuffer, OutBuffer, Span};
 use crate::limits::SessionLimits;
 use crate::liveness::{HEARTBEAT_MS_DEFAULT, Liveness};
 use crate::stamp::patch_stamp;
-use crate::template::{Kind, is_cancel, template};
+use crate::template::{Kind, Template, is_cancel, template};
 use crate::throttle::TokenBucket;
 
 /// One stream of a client, from its first byte to its last.
@@ -204,12 +204,12 @@ impl ServerSession {
     fn on_frame(&mut self, span: &Span, now: Now, intake: Intake) -> Option<ServerOutput> {
         let header = span.header;
         let known = template(header.template_id);
-        let Some(known) = known.filter(|known| known.from_client && known.block_len <= header.block_len)
+        let Some(known) = known.filter(|known| known.from_client && known.block_min <= header.block_len)
         else {
             return Some(self.refuse(span, RejectReason::Malformed, 0, 0, now));
         };
         if known.kind == Kind::Command {
-            return Some(self.on_command(span, known.block_len, now, intake));
+            return Some(self.on_command(span, known, now, intake));
         }
         let Ok(message) = SessionMessage::decode(&self.input.frame(span)) else {
             return Some(self.refuse(span, RejectReason::Malformed, 0, 0, now));
@@ -313,7 +313,7 @@ impl ServerSession {
         self.end(CloseReason::LogonRefused);
     }
 
-    fn on_command(&mut self, span: &Span, block_len: u16, now: Now, intake: Intake) -> ServerOutput {
+    fn on_command(&mut self, span: &Span, known: Template, now: Now, intake: Intake) -> ServerOutput {
         let State::Open { account, session } = self.state else {
             return self.refuse(span, RejectReason::Unexpected, 0, 0, now);
         };
@@ -331,7 +331,7 @@ impl ServerSession {
         }
         let origin = Origin { account, session, received: now.wall };
         // A newer peer's longer block is cut to what this version journals and understands.
-        if span.header.block_len == block_len && span.header.version == VERSION {
+        if known.knows_all_of(span.header.block_len) && span.header.version == VERSION {
             self.announced = Announced::Input(span.clone());
             return ServerOutput::Command(origin);
         }

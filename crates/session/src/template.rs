@@ -6,8 +6,17 @@ use joulebook_protocol::{Message, Sender, TABLE};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Template {
     pub(crate) block_len: u16,
+    /// The shortest block, whose rest is zero.
+    pub(crate) block_min: u16,
     pub(crate) kind: Kind,
     pub(crate) from_client: bool,
+}
+
+impl Template {
+    /// A block of this length says nothing that this version does not know, and leaves out no part of a field.
+    pub(crate) fn knows_all_of(self, block_len: u16) -> bool {
+        (self.block_min..=self.block_len).contains(&block_len) && block_len.is_multiple_of(8)
+    }
 }
 
 /// The ranges of the message table.
@@ -43,6 +52,7 @@ static TEMPLATES: [Option<Template>; 128] = {
         let info = &TABLE[index];
         templates[info.template_id as usize] = Some(Template {
             block_len: info.block_len as u16,
+            block_min: info.block_min as u16,
             kind: match info.template_id {
                 0..20 => Kind::Session,
                 20..60 => Kind::Command,

@@ -140,6 +140,7 @@ mod tests {
     fn order_of(frame_bytes: usize) -> Vec<u8> {
         let mut frame = Vec::new();
         encode(&NewOrder { qty: 5, ..NewOrder::default() }, &mut frame);
+        frame.resize(HEADER_BYTES + size_of::<NewOrder>(), 0);
         let appended = frame_bytes - frame.len();
         frame.extend((0..appended).map(|index| (index % 251) as u8 + 1));
         frame[..2].copy_from_slice(&((frame_bytes - HEADER_BYTES) as u16).to_le_bytes());

@@ -130,6 +130,7 @@ fn a_newer_clients_longer_block_is_cut() {
         encode(&order, &mut bytes);
         bytes[..2].copy_from_slice(&(block_bytes as u16).to_le_bytes());
         bytes[6] = version;
+        bytes.resize(HEADER_BYTES + known_bytes, 0);
         bytes.resize(HEADER_BYTES + block_bytes, 0xAB);
         for piece in bytes.chunks(1_000) {
             assert!(piece.len() <= pipe.server.room());

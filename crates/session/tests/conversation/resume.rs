@@ -4,7 +4,7 @@ use joulebook_protocol::messages::{
     CancelOrder, LogonAccepted, MassCancel, NewOrder, OrderCanceled, OrderQuery, OrderStatus,
     RequestRejected, SnapshotEnd,
 };
-use joulebook_protocol::{CloseReason, Command, HEADER_BYTES};
+use joulebook_protocol::{CloseReason, Command, HEADER_BYTES, Message};
 use joulebook_session::{ClientConfig, ClientOutput, RequestError, SessionLimits};
 use joulebook_types::{AccountId, ClientOrderId, ConnectionId, OrderId, TimeNs};
 
@@ -140,7 +140,7 @@ fn unanswered_requests_are_bounded() {
 
 #[test]
 fn bytes_of_unanswered_requests_are_bounded() {
-    let order_bytes = HEADER_BYTES + size_of::<NewOrder>();
+    let order_bytes = HEADER_BYTES + NewOrder::BLOCK_MIN;
     let config = ClientConfig { unanswered_bytes_max: 3 * order_bytes, ..trader() };
     let mut pipe = Pipe::new(config, SessionLimits::default());
     pipe.accept(accepted());
