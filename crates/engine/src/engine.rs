@@ -132,7 +132,7 @@ impl Engine {
             Command::ResetProtection(m) => self.request(origin, policy, m, Self::not_built, out),
             Command::Basket(m) => self.request(origin, policy, m, Self::not_built, out),
             Command::BlockSweep(m) => self.request(origin, policy, m, Self::not_built, out),
-            Command::SetDeadMan(m) => self.request(origin, policy, m, Self::not_built, out),
+            Command::SetDeadMan(set) => self.request(origin, policy, set, Self::set_dead_man, out),
             Command::KillSwitch(m) => self.request(origin, policy, m, Self::not_built, out),
             Command::SetPhase(m) => self.request(origin, policy, m, Self::not_built, out),
             Command::SetBands(m) => self.request(origin, policy, m, Self::not_built, out),

@@ -18,6 +18,8 @@ impl Engine {
             Timer::Gate(ix) => self.close_gate(ix, out),
             Timer::Grace(session) => self.end_grace(session, out),
             Timer::SlotEnd(asset) => self.end_slot(asset, out),
+            Timer::DeadMan(session) => self.fire_dead_man(session, out),
+            Timer::Expiry(slot) => self.expire_order(slot, out),
         }
     }
 

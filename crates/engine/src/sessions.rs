@@ -36,6 +36,7 @@ pub(crate) struct Session {
     pub(crate) connection: ConnectionId,
     pub(crate) cancel_on_disconnect_ms: u32,
     pub(crate) grace: Option<TimerKey>,
+    pub(crate) dead_man: Option<TimerKey>,
     /// The highest client order id ever used: ids at or below never have an effect again.
     pub(crate) high_water_mark: ClientOrderId,
     pub(crate) outcomes: Outcomes,
@@ -93,6 +94,7 @@ impl Sessions {
             connection: ConnectionId::NONE,
             cancel_on_disconnect_ms: KEEP_ON_DISCONNECT,
             grace: None,
+            dead_man: None,
             high_water_mark: ClientOrderId::NONE,
             outcomes: Outcomes::default(),
             last_event_seq: 0,

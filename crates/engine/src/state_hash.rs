@@ -136,6 +136,11 @@ impl Engine {
                     walk.put(key.area);
                     walk.put([4, key.slot.raw()]);
                 }
+                Timer::DeadMan(session) => walk.put([5, session.raw()]),
+                Timer::Expiry(slot) => {
+                    walk.number(6);
+                    walk.put(self.orders.slab[slot].order_id);
+                }
             }
         }
     }

@@ -1,10 +1,12 @@
-//! What is due when: openings, gates, the grace of disconnected sessions, the end of quarter hours.
+//! What is due when: openings, gates, the grace of sessions, the dates of orders, the end of quarter hours.
 
 use std::collections::BTreeMap;
 
+use joulebook_book::Slot;
 use joulebook_ledger::AssetIx;
 use joulebook_types::TimeNs;
 
+use crate::heap::{Heap, Places};
 use crate::instruments::InstrumentIx;
 use crate::sessions::SessionIx;
 
@@ -17,6 +19,10 @@ pub(crate) enum Timer {
     Grace(SessionIx),
     /// A quarter hour is over: capacity of it that nobody bought is gone.
     SlotEnd(AssetIx),
+    /// The session's orders are canceled: it has not set its dead-man timer again.
+    DeadMan(SessionIx),
+    /// A good-till-date order's date has come.
+    Expiry(Slot),
 }
 
 /// Names a timer, so that it can be taken back.
@@ -30,33 +36,88 @@ pub(crate) struct TimerKey {
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     waiting: BTreeMap<TimerKey, Timer>,
+    /// The dates of orders, by slot: apart, because they come and go with orders and must not allocate.
+    expiries: Heap<TimerKey>,
+    places: Places,
     set_count: u64,
 }
 
 impl Timers {
     pub(crate) fn set(&mut self, due: TimeNs, timer: Timer) -> TimerKey {
-        self.set_count += 1;
-        let key = TimerKey { due, set: self.set_count };
+        let key = self.next_key(due);
         self.waiting.insert(key, timer);
         key
+    }
+
+    /// Sets the date of an order, which has none yet.
+    pub(crate) fn set_expiry(&mut self, due: TimeNs, order: Slot) {
+        let key = self.next_key(due);
+        self.expiries.push(&mut self.places, key, order.raw());
+    }
+
+    /// Forgets the date of an order that has one.
+    pub(crate) fn cancel_expiry(&mut self, order: Slot) {
+        self.expiries.remove(&mut self.places, order.raw());
     }
 
     pub(crate) fn cancel(&mut self, key: TimerKey) {
         self.waiting.remove(&key);
     }
 
-    /// Takes the next timer that is due at `now`.
+    /// Takes the next timer that is due at `now`. An order's date stays set until the order is closed.
     pub(crate) fn pop_due(&mut self, now: TimeNs) -> Option<Timer> {
-        let first = self.waiting.first_entry()?;
-        if first.key().due <= now { Some(first.remove()) } else { None }
+        let (key, timer) = self.first().filter(|(key, _)| key.due <= now)?;
+        self.waiting.remove(&key);
+        Some(timer)
     }
 
     pub(crate) fn next_deadline(&self) -> Option<TimeNs> {
-        self.waiting.first_key_value().map(|(key, _)| key.due)
+        self.first().map(|(key, _)| key.due)
     }
 
     /// In the order in which they will fire.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (TimeNs, Timer)> {
-        self.waiting.iter().map(|(key, timer)| (key.due, *timer))
+        let waiting = self.waiting.iter().map(|(key, timer)| (*key, *timer));
+        let expiries = self.expiries.iter().map(|(key, order)| (key, Timer::Expiry(Slot::new(order))));
+        let all: BTreeMap<_, _> = waiting.chain(expiries).collect();
+        all.into_iter().map(|(key, timer)| (key.due, timer))
+    }
+
+    fn first(&self) -> Option<(TimerKey, Timer)> {
+        let waiting = self.waiting.first_key_value().map(|(key, timer)| (*key, *timer));
+        let expiry = self.expiries.first().map(|(key, order)| (key, Timer::Expiry(Slot::new(order))));
+        [waiting, expiry].into_iter().flatten().min_by_key(|(key, _)| *key)
+    }
+
+    fn next_key(&mut self, due: TimeNs) -> TimerKey {
+        self.set_count += 1;
+        TimerKey { due, set: self.set_count }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timers_and_dates_fire_by_time_and_then_by_age() {
+        let at = TimeNs::new;
+        let (gate, order, gone) = (InstrumentIx::new(0), Slot::new(4), Slot::new(9));
+        let mut timers = Timers::default();
+        timers.set_expiry(at(20), order);
+        let open = timers.set(at(10), Timer::Open(gate));
+        timers.set(at(20), Timer::Gate(gate));
+        timers.set_expiry(at(5), gone);
+        timers.cancel_expiry(gone);
+        let all: Vec<_> = timers.iter().collect();
+        let (first, second) = (Timer::Expiry(order), Timer::Gate(gate));
+        assert_eq!(all, [(at(10), Timer::Open(gate)), (at(20), first), (at(20), second)]);
+        timers.cancel(open);
+        assert_eq!(timers.next_deadline(), Some(at(20)));
+        assert_eq!(timers.pop_due(at(19)), None);
+        assert_eq!(timers.pop_due(at(20)), Some(first));
+        timers.cancel_expiry(order);
+        assert_eq!(timers.pop_due(at(20)), Some(second));
+        assert_eq!(timers.next_deadline(), None);
     }
 }

@@ -104,13 +104,62 @@ mod tests {
         use Side::{Buy, Sell};
         let five = By(Price::new(5));
         let cases: &[(&str, Side, Distance, i64, &[i64], &str)] = &[
-            ("a sell order rises with the market", Sell, five, 0, &[100, 103, 101, 99, 98], "95 98 98 98 triggered"),
-            ("a buy order falls with the market", Buy, five, 0, &[100, 97, 99, 101, 102], "105 102 102 102 triggered"),
-            ("a sell order sleeps below its activation", Sell, five, 110, &[90, 109, 111, 106], "- - 106 triggered"),
-            ("a buy order sleeps above its activation", Buy, five, 90, &[100, 91, 90, 95], "- - 95 triggered"),
-            ("basis points of the peak, rounded down", Sell, BasisPoints(150), 0, &[1_050, 1_100, 1_085], "1035 1084 1084 "),
-            ("basis points above a low", Buy, BasisPoints(150), 0, &[1_050, 1_000, 1_015], "1065 1015 triggered"),
-            ("a trigger price below zero never prints", Sell, By(Price::new(500)), 0, &[100, 1], "-400 -400 "),
+            (
+                "a sell order rises with the market",
+                Sell,
+                five,
+                0,
+                &[100, 103, 101, 99, 98],
+                "95 98 98 98 triggered",
+            ),
+            (
+                "a buy order falls with the market",
+                Buy,
+                five,
+                0,
+                &[100, 97, 99, 101, 102],
+                "105 102 102 102 triggered",
+            ),
+            (
+                "a sell order sleeps below its activation",
+                Sell,
+                five,
+                110,
+                &[90, 109, 111, 106],
+                "- - 106 triggered",
+            ),
+            (
+                "a buy order sleeps above its activation",
+                Buy,
+                five,
+                90,
+                &[100, 91, 90, 95],
+                "- - 95 triggered",
+            ),
+            (
+                "basis points of the peak, rounded down",
+                Sell,
+                BasisPoints(150),
+                0,
+                &[1_050, 1_100, 1_085],
+                "1035 1084 1084 ",
+            ),
+            (
+                "basis points above a low",
+                Buy,
+                BasisPoints(150),
+                0,
+                &[1_050, 1_000, 1_015],
+                "1065 1015 triggered",
+            ),
+            (
+                "a trigger price below zero never prints",
+                Sell,
+                By(Price::new(500)),
+                0,
+                &[100, 1],
+                "-400 -400 ",
+            ),
             ("the first print is not compared", Sell, BasisPoints(1), 0, &[50, 50], "50 triggered"),
         ];
         for (name, side, distance, activation, prints, want) in cases {
@@ -121,7 +170,8 @@ mod tests {
     #[test]
     fn a_distance_beyond_all_prices_is_cut() {
         let peak = Some(Price::new(1_000));
-        let far = Trail { distance: Distance::Price(Price::new(i64::MAX)), activation_price: Price::ZERO, peak };
+        let far =
+            Trail { distance: Distance::Price(Price::new(i64::MAX)), activation_price: Price::ZERO, peak };
         assert_eq!(far.trigger_price(Side::Buy), Some(Price::new(i64::MAX)));
     }
 }

@@ -4,6 +4,7 @@
 mod admin;
 mod cancel;
 mod capacity;
+mod dead_man;
 mod delivery;
 mod disconnect;
 mod exactly_once;
