@@ -71,7 +71,27 @@ struct Asset {
     first_position: PositionIx,
     /// Of all accounts: what the slot's balances must add up to.
     registered: u64,
+    /// Running totals of all accounts' balances, as of the last posting.
+    free: u64,
+    held: u64,
+    /// Whether it is in the list of slots that moved.
+    moved: bool,
     delivered: bool,
+}
+
+/// A balance of accelerators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Balance {
+    Free(PositionIx),
+    Held(PositionIx),
+}
+
+/// All accelerators of one slot, by running totals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SlotTotals {
+    pub registered: u64,
+    pub free: u64,
+    pub held: u64,
 }
 
 /// All positions, chained both by account and by slot.
@@ -82,6 +102,8 @@ pub(crate) struct Capacity {
     positions: Vec<Position>,
     vacant: Vec<PositionIx>,
     by_owner: KeyMap<PositionIx>,
+    /// Slots whose balances moved since the last check.
+    moved: Vec<AssetIx>,
     delivered: usize,
     /// First and last position of each account.
     accounts: Vec<(PositionIx, PositionIx)>,
@@ -100,6 +122,9 @@ impl Capacity {
                 key,
                 first_position: PositionIx::NONE,
                 registered: 0,
+                free: 0,
+                held: 0,
+                moved: false,
                 delivered: false,
             });
         }
@@ -177,9 +202,8 @@ impl Capacity {
         }
         self.assets[asset.index()].registered = registered;
         let ix = self.open_position(account, asset);
-        let position = self.position_mut(ix);
-        position.registered += u64::from(accelerators);
-        position.free += u64::from(accelerators);
+        self.position_mut(ix).registered += u64::from(accelerators);
+        self.post_to(Balance::Free(ix), u64::from(accelerators));
         Ok(())
     }
 
@@ -195,20 +219,40 @@ impl Capacity {
             return Err(CapacityError::Insufficient { free });
         }
         for asset in assets {
-            let position = self.held_position(account, *asset);
-            position.free -= accelerators;
-            position.held += accelerators;
+            let ix = self.held_position(account, *asset);
+            self.post(Balance::Free(ix), Balance::Held(ix), accelerators);
         }
         Ok(())
     }
 
     pub(crate) fn release(&mut self, account: AccountIx, assets: &[AssetIx], accelerators: u64) {
         for asset in assets {
-            let position = self.held_position(account, *asset);
-            assert!(position.held >= accelerators, "only what is held is released");
-            position.held -= accelerators;
-            position.free += accelerators;
+            let ix = self.held_position(account, *asset);
+            self.post(Balance::Held(ix), Balance::Free(ix), accelerators);
         }
+    }
+
+    /// Sells: from the seller's hold to what the buyer could sell.
+    pub(crate) fn transfer(&mut self, seller: PositionIx, buyer: PositionIx, accelerators: u64) {
+        self.post(Balance::Held(seller), Balance::Free(buyer), accelerators);
+    }
+
+    /// Checks the slots that moved since the last check: what their accounts have is what was registered.
+    pub(crate) fn check_moved(&mut self) -> Result<(), (SlotKey, SlotTotals)> {
+        while let Some(asset) = self.moved.pop() {
+            let totals = self.totals(asset);
+            let Asset { key, ref mut moved, .. } = self.assets[asset.index()];
+            *moved = false;
+            if totals.registered != totals.free + totals.held {
+                return Err((key, totals));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn totals(&self, asset: AssetIx) -> SlotTotals {
+        let Asset { registered, free, held, .. } = self.assets[asset.index()];
+        SlotTotals { registered, free, held }
     }
 
     /// Accelerators that the account could sell in all of the slots together.
@@ -250,7 +294,7 @@ impl Capacity {
         self.delivered += 1;
         let asset = &mut self.assets[asset.index()];
         asset.first_position = PositionIx::NONE;
-        asset.registered = 0;
+        (asset.registered, asset.free, asset.held) = (0, 0, 0);
         asset.delivered = true;
     }
 
@@ -281,9 +325,49 @@ impl Capacity {
         self.accounts[position.account.index()] = (first, last);
     }
 
-    fn held_position(&mut self, account: AccountIx, asset: AssetIx) -> &mut Position {
-        let ix = self.position_ix(account, asset).expect("an account with a hold has a position");
-        self.position_mut(ix)
+    fn held_position(&self, account: AccountIx, asset: AssetIx) -> PositionIx {
+        self.position_ix(account, asset).expect("an account with a hold has a position")
+    }
+
+    /// Moves accelerators from one balance to another of the same slot.
+    fn post(&mut self, from: Balance, to: Balance, accelerators: u64) {
+        let (asset, balance) = self.balance_mut(from);
+        assert!(*balance >= accelerators, "a balance is never negative");
+        *balance -= accelerators;
+        match from {
+            Balance::Free(_) => self.assets[asset.index()].free -= accelerators,
+            Balance::Held(_) => self.assets[asset.index()].held -= accelerators,
+        }
+        assert!(self.post_to(to, accelerators) == asset, "capacity stays in its slot");
+    }
+
+    /// The half of a posting that gives, and the slot that it gives to. Only registration has no other half.
+    fn post_to(&mut self, to: Balance, accelerators: u64) -> AssetIx {
+        let (asset, balance) = self.balance_mut(to);
+        *balance += accelerators;
+        let totals = &mut self.assets[asset.index()];
+        match to {
+            Balance::Free(_) => totals.free += accelerators,
+            Balance::Held(_) => totals.held += accelerators,
+        }
+        if !totals.moved {
+            totals.moved = true;
+            self.moved.push(asset);
+        }
+        asset
+    }
+
+    fn balance_mut(&mut self, balance: Balance) -> (AssetIx, &mut u64) {
+        match balance {
+            Balance::Free(ix) => {
+                let position = self.position_mut(ix);
+                (position.asset, &mut position.free)
+            }
+            Balance::Held(ix) => {
+                let position = self.position_mut(ix);
+                (position.asset, &mut position.held)
+            }
+        }
     }
 
     fn chain(

@@ -2,7 +2,8 @@
 //!
 //! Every change moves an amount between two balances, so conservation is one sum:
 //! `minted − retired = Σ free + Σ held + Σ escrow + fees + rounding`, to the micro-EC. Only minting and retiring have
-//! one side. Capacity moves the same way: per slot, what accounts have is what was registered.
+//! one side. Capacity moves the same way: per slot, what accounts have is what was registered. Both are checked by running
+//! totals after every batch, and counted again on demand.
 #![forbid(unsafe_code)]
 
 mod account;
@@ -15,7 +16,7 @@ mod settlement;
 mod totals;
 
 pub use account::{AccountIx, Credits};
-pub use capacity::{AssetIx, CapacityError, Position, SlotKey};
+pub use capacity::{AssetIx, CapacityError, Position, SlotKey, SlotTotals};
 pub use hold::{bid_hold, fee};
 pub use key_map::{KeyMap, pair_key};
 pub use ledger::{CreditError, Ledger};

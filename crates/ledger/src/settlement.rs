@@ -19,8 +19,9 @@ pub struct Settlement<'a> {
     pub accelerators: u64,
     /// A multiple of the number of slots.
     pub notional: MicroEc,
+    /// Negative: a rebate, which comes out of the seller's fee.
     pub buyer_fee: MicroEc,
-    /// Deducted from the proceeds.
+    /// Deducted from the proceeds. Negative: a rebate, which comes out of the buyer's fee and is free at once.
     pub seller_fee: MicroEc,
     /// What the trade takes off the buyer's hold: at least notional and fee; the difference becomes free again.
     pub buyer_release: MicroEc,
@@ -36,8 +37,14 @@ impl Ledger {
     /// slot. Of its 16, 8 are beyond its registration, so 8 of the 12 are a resale and 4 come from the registration.
     /// Escrow gets 4/12 of 120 EC = 40 EC, rounded up; the rest, 80 EC, is free at once, less the fee: 79 EC. A fee
     /// that the free part does not cover comes out of the slots' escrow in proportion.
+    ///
+    /// The fees of both sides together are never negative: the taker pays for the maker's rebate.
     pub fn settle(&mut self, trade: &Settlement<'_>) {
         assert!(trade.buyer != trade.seller, "nobody trades with itself");
+        assert!(
+            trade.buyer_fee + trade.seller_fee >= MicroEc::ZERO,
+            "a rebate is at most the other side's fee"
+        );
         let share = self.slot_share(trade);
         let free_part: MicroEc =
             trade.assets.iter().map(|asset| share - self.escrow_part(trade, *asset, share)).sum();
@@ -81,10 +88,7 @@ impl Ledger {
     fn move_capacity(&mut self, trade: &Settlement<'_>, asset: AssetIx) -> PositionIx {
         let to = self.capacity.open_position(trade.buyer, asset);
         let from = self.capacity.open_position(trade.seller, asset);
-        let seller = self.capacity.position_mut(from);
-        assert!(seller.held >= trade.accelerators, "a seller holds what it sells");
-        seller.held -= trade.accelerators;
-        self.capacity.position_mut(to).free += trade.accelerators;
+        self.capacity.transfer(from, to, trade.accelerators);
         from
     }
 }

@@ -3,7 +3,7 @@
 use joulebook_types::MicroEc;
 
 use crate::account::{AccountIx, Credits};
-use crate::capacity::SlotKey;
+use crate::capacity::{SlotKey, SlotTotals};
 use crate::ledger::Ledger;
 
 /// All credits by kind of balance.
@@ -32,6 +32,8 @@ pub enum Imbalance {
     Escrow { account: AccountIx },
     /// The accounts' capacity in a slot is not what was registered.
     Capacity { slot: SlotKey, registered: u64, balances: u64 },
+    /// The running totals of a slot are not what the accounts have.
+    RunningCapacity { slot: SlotKey, totals: SlotTotals, counted: SlotTotals },
 }
 
 impl Totals {
@@ -56,6 +58,16 @@ impl Totals {
 }
 
 impl Ledger {
+    /// Conservation by running totals: of all credits, and of capacity in every slot that moved since the last check.
+    pub fn check(&mut self) -> Result<(), Imbalance> {
+        self.totals.check()?;
+        self.capacity.check_moved().map_err(|(slot, totals)| Imbalance::Capacity {
+            slot,
+            registered: totals.registered,
+            balances: totals.free + totals.held,
+        })
+    }
+
     /// Adds up every account and every position again.
     pub fn recount(&self) -> Result<(), Imbalance> {
         self.totals.check()?;
@@ -87,11 +99,19 @@ impl Ledger {
     fn recount_capacity(&self) -> Result<(), Imbalance> {
         for (slot, asset) in self.capacity.keys() {
             let registered = self.capacity.registered(asset);
-            let positions = || self.capacity.of_asset(asset);
-            let balances = positions().map(|position| position.free + position.held).sum();
-            let by_account: u64 = positions().map(|position| position.registered).sum();
-            if registered != balances || registered != by_account {
+            let mut counted = SlotTotals::default();
+            for position in self.capacity.of_asset(asset) {
+                counted.registered += position.registered;
+                counted.free += position.free;
+                counted.held += position.held;
+            }
+            let balances = counted.free + counted.held;
+            if registered != balances {
                 return Err(Imbalance::Capacity { slot, registered, balances });
+            }
+            let totals = self.capacity.totals(asset);
+            if totals != counted {
+                return Err(Imbalance::RunningCapacity { slot, totals, counted });
             }
         }
         Ok(())

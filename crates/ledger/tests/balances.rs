@@ -26,6 +26,7 @@ fn trade(ledger: &mut Ledger, settlement: Settlement<'_>) {
     ledger.hold_credits(settlement.buyer, settlement.buyer_release).unwrap();
     ledger.hold_capacity(settlement.seller, settlement.assets, settlement.accelerators).unwrap();
     ledger.settle(&settlement);
+    ledger.check().unwrap();
     ledger.recount().unwrap();
 }
 
@@ -145,4 +146,42 @@ fn what_does_not_fit_is_refused_without_effect() {
     ledger.mint(seller, MicroEc::MAX).unwrap();
     ledger.recount().unwrap();
     assert_eq!(ledger.totals().supply(), i128::from(i64::MAX));
+}
+
+#[test]
+fn a_rebate_comes_out_of_the_other_sides_fee() {
+    let (mut ledger, [seller, _, buyer], assets) = market();
+    ledger.register(seller, &assets, 16).unwrap();
+    let deal = |buyer_fee, seller_fee| Settlement {
+        buyer,
+        seller,
+        assets: &assets,
+        accelerators: 8,
+        notional: ec(200),
+        buyer_fee,
+        seller_fee,
+        buyer_release: ec(210),
+    };
+    trade(&mut ledger, deal(ec(3), ec(-2)));
+    assert_eq!(ledger.credits(buyer), credits(797, 0, 0));
+    assert_eq!(ledger.credits(seller), credits(2, 0, 200), "the rebate is free at once");
+    assert_eq!(ledger.totals().fees, ec(1));
+    trade(&mut ledger, deal(ec(-3), ec(3)));
+    assert_eq!(ledger.credits(buyer), credits(600, 0, 0));
+    assert_eq!(ledger.credits(seller), credits(2, 0, 397), "the fee comes out of the escrow");
+    assert_eq!(ledger.totals().fees, ec(1), "nothing is left of a fee that is given back whole");
+}
+
+#[test]
+#[should_panic(expected = "a rebate is at most the other side's fee")]
+fn a_rebate_above_the_other_sides_fee_is_a_defect() {
+    let (mut ledger, [seller, _, buyer], assets) = market();
+    ledger.register(seller, &assets, 8).unwrap();
+    let (buyer_fee, seller_fee) = (ec(1), ec(-2));
+    let (accelerators, notional, buyer_release) = (8, ec(200), ec(210));
+    let assets = &assets;
+    trade(
+        &mut ledger,
+        Settlement { buyer, seller, assets, accelerators, notional, buyer_fee, seller_fee, buyer_release },
+    );
 }
