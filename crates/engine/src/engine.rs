@@ -149,9 +149,9 @@ impl Engine {
     /// Closes the batch: its number and time enter the chain, so that no two batches look alike.
     ///
     /// # Panics
-    /// When credits were made or lost: nothing may be acknowledged after that.
+    /// When credits or capacity were made or lost: nothing may be acknowledged after that.
     pub fn end_batch(&mut self, _out: &mut Events) {
-        self.ledger.totals().check().expect("credits are conserved");
+        self.ledger.check().expect("credits and capacity are conserved");
         self.hash.absorb_word(self.last_seq.raw());
         self.hash.absorb_word(self.time.raw());
     }

@@ -73,8 +73,9 @@ impl Engine {
             return Err(field(InvalidLot, offset_of!(ListInstrument, qty_max)));
         }
         self.check_gate(list, window)?;
-        check_fee(list.taker_fee_ppm, offset_of!(ListInstrument, taker_fee_ppm))?;
-        check_fee(list.maker_fee_ppm, offset_of!(ListInstrument, maker_fee_ppm))?;
+        check_fee(list.taker_fee_ppm, 0, offset_of!(ListInstrument, taker_fee_ppm))?;
+        // A rebate is paid from the taker's fee, so it cannot be more than that.
+        check_fee(list.maker_fee_ppm, -list.taker_fee_ppm, offset_of!(ListInstrument, maker_fee_ppm))?;
         if self.instruments.is_listed(&product(list)) {
             return Err(Rejection::whole(AlreadyListed));
         }
@@ -124,9 +125,10 @@ fn check_band(list: &ListInstrument) -> Result<(), Rejection> {
     Ok(())
 }
 
-fn check_fee(ppm: i32, offset: usize) -> Result<(), Rejection> {
-    if (0..=FEE_PPM_MAX).contains(&ppm) {
+fn check_fee(ppm: i32, lowest_ppm: i32, offset: usize) -> Result<(), Rejection> {
+    let limit = if ppm < lowest_ppm { lowest_ppm } else { FEE_PPM_MAX };
+    if (lowest_ppm..=FEE_PPM_MAX).contains(&ppm) {
         return Ok(());
     }
-    Err(Rejection::field(RejectReason::InvalidFee, offset).met(FEE_PPM_MAX, ppm))
+    Err(Rejection::field(RejectReason::InvalidFee, offset).met(limit, ppm))
 }

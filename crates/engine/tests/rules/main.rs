@@ -8,6 +8,7 @@ mod dead_man;
 mod delivery;
 mod disconnect;
 mod exactly_once;
+mod fees;
 mod holds;
 mod limits;
 mod market;

@@ -196,6 +196,15 @@ impl Market {
         private.filter_map(|record| Event::decode(&frame(&record)).ok()).collect()
     }
 
+    /// Reason, field offset, limit and value of the last command's refusal.
+    pub fn last_reject(&self) -> (RejectReason, usize, i64, i64) {
+        let Some(Event::RequestRejected(event)) = self.private_events().pop() else {
+            panic!("it was not refused")
+        };
+        let reason = RejectReason::from_raw(event.reason).unwrap();
+        (reason, usize::from(event.field_offset), event.limit, event.value)
+    }
+
     pub fn resting(&self, id: u32, side: Side) -> Vec<String> {
         let levels = self.engine.levels(InstrumentId::new(id), side);
         levels
