@@ -273,7 +273,7 @@ impl ClientSession {
                 None
             }
             (SessionMessage::RequestRefused(refused), _) => {
-                self.unanswered.answer(refused.client_order_id);
+                self.unanswered.refuse(refused.client_order_id);
                 Some(ClientOutput::Refused(refused))
             }
             _ => {
@@ -380,7 +380,8 @@ impl ClientSession {
         {
             return Err(RequestError::TooManyUnanswered);
         }
-        self.next_id = Some(next.max(ClientOrderId::new(id.raw().saturating_add(1))));
+        let after = id.raw().saturating_add(command.client_order_ids());
+        self.next_id = Some(next.max(ClientOrderId::new(after)));
         let frame = self.unanswered.push(id, command);
         if self.state == State::Ready {
             self.output.frames(frame);

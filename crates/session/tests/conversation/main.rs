@@ -2,5 +2,6 @@
 
 mod limits;
 mod logon;
+mod long;
 mod pipe;
 mod resume;
