@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::world::{Client, OPERATOR, Setup, TRADER, World, key};
 use joulebook_gateway::GatewayLimits;
-use joulebook_protocol::messages::{LogonRejected, NewOrder, OrderAccepted, Stamp};
+use joulebook_protocol::messages::{LogonRejected, MassQuote, NewOrder, OrderAccepted, Stamp};
 use joulebook_protocol::pipe::COMMAND_SLOTS_MAX;
 use joulebook_protocol::{CloseReason, Command, Event, RejectReason, encode};
 use joulebook_quic::WriteOutcome;
@@ -189,6 +189,42 @@ fn a_full_ring_holds_orders_back_and_loses_none() {
     world.core_reads = true;
     world.until("all have come", &mut [&mut client], |world, _| world.taken.len() == 3_000);
     assert!(world.order_ids().iter().copied().eq(1..=3_000), "in order");
+}
+
+#[test]
+fn long_and_short_requests_of_two_sessions_stay_whole_and_in_order() {
+    let mut world = World::with(Setup { commands: SMALL_RING, ..Setup::default() });
+    let mut client = world.trader(1);
+    client.open(&world, trader(2));
+    world.until("both are on", &mut [&mut client], |_, clients| clients[0].sessions[1].machine.is_ready());
+    let mut sent = [Vec::new(), Vec::new()];
+    for round in 0..400 {
+        for (session, sent) in sent.iter_mut().enumerate() {
+            let id = client.place(session, world.wall());
+            sent.push(Command::from(NewOrder { client_order_id: id, ..Default::default() }));
+            let machine = &mut client.sessions[session].machine;
+            let client_order_id = machine.next_client_order_id().expect("logged on");
+            let count = 1 + (round + 31 * session) % MassQuote::PAIRS_MAX;
+            let mut quote = MassQuote { client_order_id, count: count as u8, ..Default::default() };
+            quote.pairs[count - 1].ask_qty = round as u32 + 1;
+            machine.request(&quote.into(), world.wall()).expect("room");
+            sent.push(quote.into());
+        }
+    }
+    world.until("all have come", &mut [&mut client], |world, _| world.taken.len() == 1_600);
+    for (session, sent) in (1..).map(SessionId::new).zip(&sent) {
+        let taken = world.taken.iter().filter(|taken| taken.origin.session == session);
+        assert!(taken.map(|taken| &taken.command).eq(sent), "session {session}");
+    }
+}
+
+#[test]
+fn a_ring_that_is_too_small_for_the_longest_command_is_refused() {
+    let made =
+        std::panic::catch_unwind(|| World::with(Setup { commands: SMALL_RING / 2, ..Setup::default() }));
+    let message = made.err().expect("refused");
+    let message = message.downcast_ref::<String>().expect("a message");
+    assert!(message.contains(&format!("CommandRing {{ slots: {} }}", SMALL_RING / 2)), "{message}");
 }
 
 #[test]
