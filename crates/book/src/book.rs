@@ -55,7 +55,7 @@ impl Book {
         self.ladder(side).best().map(|queue| queue.first)
     }
 
-    /// Takes `lots` from the front order of a side, which has at least as many.
+    /// Takes `lots` from the front order of a side, which shows at least as many.
     pub fn fill_front(&mut self, orders: &mut OrderSlab, side: Side, lots: u32) -> Filled {
         let maker = self.front(side).expect("only a side with orders is filled");
         let leaves = orders[maker].leaves;
@@ -70,11 +70,16 @@ impl Book {
         Filled { maker, level }
     }
 
-    /// Makes a resting order smaller in its place; it keeps at least one lot. Its total shrinks with it.
-    pub fn reduce(&mut self, orders: &mut OrderSlab, slot: Slot, lots: u32) -> LevelTotal {
-        let level = self.ladder_mut(orders[slot].side).reduce(orders, slot, lots);
-        orders.order_mut(slot).qty -= lots;
-        level
+    /// Makes a resting order smaller in its place, hidden lots first; it keeps at least one lot. Its total shrinks with
+    /// it. `None` when nothing that shows has changed.
+    pub fn reduce(&mut self, orders: &mut OrderSlab, slot: Slot, lots: u32) -> Option<LevelTotal> {
+        let order = orders.order_mut(slot);
+        assert!(lots < order.total_leaves(), "an order without lots does not rest");
+        let of_hidden = lots.min(order.hidden);
+        order.hidden -= of_hidden;
+        order.qty -= lots;
+        let of_slice = lots - of_hidden;
+        (of_slice > 0).then(|| self.ladder_mut(orders[slot].side).reduce(orders, slot, of_slice))
     }
 
     /// Takes an order out of the book; it stays in the slab with the lots that it had.
@@ -118,7 +123,12 @@ impl Book {
         self.bids.order_count() + self.asks.order_count()
     }
 
-    /// Counts everything again: whether totals, sides and places are what they should be, and the book is not crossed.
+    /// Whether the best bid reaches the best ask: only where nothing trades may it be so.
+    pub fn is_crossed(&self) -> bool {
+        self.best(Side::Buy).is_some_and(|bid| self.crosses(Side::Buy, bid))
+    }
+
+    /// Counts everything again: whether totals, sides and places are what they should be.
     pub fn is_consistent(&self, orders: &OrderSlab) -> bool {
         let side_is_consistent = |side: Side| {
             self.ladder(side).iter().all(|queue| {
@@ -134,8 +144,7 @@ impl Book {
                 counted == queue.total && counted.orders > 0
             })
         };
-        let crossed = self.best(Side::Buy).is_some_and(|bid| self.crosses(Side::Buy, bid));
-        side_is_consistent(Side::Buy) && side_is_consistent(Side::Sell) && !crossed
+        side_is_consistent(Side::Buy) && side_is_consistent(Side::Sell)
     }
 
     fn ticks(&self, price: Price) -> u64 {

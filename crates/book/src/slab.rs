@@ -36,8 +36,10 @@ pub struct Order {
     pub trade_group: u64,
     /// Total lots, those that traded included.
     pub qty: u32,
-    /// Lots still open.
+    /// Open lots that show, which are all of them but an iceberg's.
     pub leaves: u32,
+    /// Open lots that do not show yet.
+    pub hidden: u32,
     /// The owner's dense number of the instrument.
     pub instrument: u32,
     /// The owner's dense number of the account.
@@ -72,6 +74,7 @@ impl Order {
             trade_group: 0,
             qty,
             leaves: qty,
+            hidden: 0,
             instrument: 0,
             account: 0,
             side,
@@ -82,7 +85,12 @@ impl Order {
 
     /// Lots that traded.
     pub fn filled(&self) -> u32 {
-        self.qty - self.leaves
+        self.qty - self.total_leaves()
+    }
+
+    /// Lots still open, those that do not show included.
+    pub fn total_leaves(&self) -> u32 {
+        self.leaves + self.hidden
     }
 
     /// Whether the order stands in a book.
@@ -142,13 +150,22 @@ impl OrderSlab {
         self.orders.get(slot.index()).filter(|order| !order.is_vacant())
     }
 
-    /// Gives an order that rests in no book a new price and size.
-    pub fn amend(&mut self, slot: Slot, price: Price, qty: u32, leaves: u32) {
+    /// Gives an order that rests in no book a new price and size, of which at most `display` lots show.
+    pub fn amend(&mut self, slot: Slot, price: Price, qty: u32, leaves: u32, display: u32) {
         let order = &mut self.orders[slot.index()];
         assert!(!order.is_vacant() && !order.is_resting() && leaves <= qty, "only an order out of its book");
         order.price = price;
         order.qty = qty;
-        order.leaves = leaves;
+        order.leaves = leaves.min(display);
+        order.hidden = leaves - order.leaves;
+    }
+
+    /// Shows the next slice, at most `display` lots, of an order whose last slice is exhausted.
+    pub fn renew(&mut self, slot: Slot, display: u32) {
+        let order = &mut self.orders[slot.index()];
+        assert!(!order.is_resting() && order.leaves == 0 && order.hidden > 0, "a slice follows the last");
+        order.leaves = order.hidden.min(display);
+        order.hidden -= order.leaves;
     }
 
     /// Orders in the slab.

@@ -76,7 +76,7 @@ impl Pair {
             Step::Reduce { pick, lots } => self.reduce(pick, lots),
             Step::Move { pick, ticks, lots } => {
                 if let Some((_, slot)) = self.take(pick) {
-                    self.orders.amend(slot, Price::new(ticks * TICK), lots, lots);
+                    self.orders.amend(slot, Price::new(ticks * TICK), lots, lots, lots);
                     self.enter(slot);
                 }
             }
@@ -97,7 +97,7 @@ impl Pair {
             self.orders.remove(slot);
             return;
         }
-        self.orders.amend(slot, price, leaves, leaves);
+        self.orders.amend(slot, price, leaves, leaves, leaves);
         let total = self.fast.as_mut().unwrap().add(&mut self.orders, slot);
         assert_eq!(total, self.slow.add(ReferenceOrder { order_id, side, price, leaves }));
         self.resting.push((order_id, slot));
@@ -136,13 +136,13 @@ impl Pair {
         let (order_id, slot) = self.resting[pick % self.resting.len()];
         if lots < self.orders[slot].leaves {
             let total = self.fast.as_mut().unwrap().reduce(&mut self.orders, slot, lots);
-            assert_eq!(Some(total), self.slow.reduce(order_id, lots));
+            assert_eq!(total, self.slow.reduce(order_id, lots));
         }
     }
 
     fn compare(&self) {
         let fast = self.fast();
-        assert!(fast.is_consistent(&self.orders));
+        assert!(fast.is_consistent(&self.orders) && !fast.is_crossed());
         assert_eq!((fast.order_count(), self.orders.len()), (self.resting.len(), self.resting.len()));
         for side in [Side::Buy, Side::Sell] {
             assert_eq!(fast.best(side), self.slow.best(side));

@@ -9,7 +9,6 @@ use joulebook_protocol::{CancelReason, RejectReason};
 use joulebook_types::{ClientOrderId, OrderId, Role, SlotHint};
 
 use crate::instruments::InstrumentIx;
-use crate::matching::Taker;
 use crate::request::{Done, Rejection};
 use crate::sessions::SessionIx;
 use crate::{Engine, Events};
@@ -136,14 +135,14 @@ impl Engine {
         let owner = *self.orders.owner(slot);
         let ix = InstrumentIx::new(order.instrument);
         let level = self.instruments[ix].book_mut().remove(&mut self.orders.slab, slot);
-        self.release_hold(AccountIx::new(order.account), ix, order.side, order.price, order.leaves);
+        self.release(&self.promise_at(slot));
         let by_owner = owner.session == requester.session;
         let canceled = OrderCanceled {
             client_order_id: owner.client_order_id,
             order_id: order.order_id,
             request: if by_owner { requester.request } else { ClientOrderId::NONE },
             instrument: ix.id(),
-            canceled_qty: order.leaves,
+            canceled_qty: order.total_leaves(),
             filled_qty: order.filled(),
             reason: reason.raw(),
             side: order.side.raw(),
@@ -151,27 +150,8 @@ impl Engine {
         };
         self.tell(owner.session, canceled, out);
         self.publish_book_update(&order, 0, level, BookUpdate::REMOVED, out);
-        self.orders.close(&mut self.sessions, slot);
+        self.close_order(slot, out);
         canceled
-    }
-
-    /// Ends a taker that may not or must not rest.
-    pub(crate) fn cancel_remainder(&mut self, taker: &Taker, reason: CancelReason, out: &mut Events) {
-        self.release_hold(taker.account, taker.instrument, taker.side, taker.limit, taker.leaves);
-        let canceled = OrderCanceled {
-            client_order_id: taker.client_order_id,
-            order_id: taker.order_id,
-            instrument: taker.instrument.id(),
-            canceled_qty: taker.leaves,
-            filled_qty: taker.qty - taker.leaves,
-            reason: reason.raw(),
-            side: taker.side.raw(),
-            ..Default::default()
-        };
-        self.tell(taker.session, canceled, out);
-        if let Some(slot) = taker.slot {
-            self.orders.close(&mut self.sessions, slot);
-        }
     }
 
     /// The open order that a request names, if it belongs to the sender's account. Client order ids are the session's

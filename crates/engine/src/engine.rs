@@ -29,6 +29,8 @@ pub struct Engine {
     pub(crate) last_seq: SeqNum,
     /// When the gateway received the command in hand; zero while timers run.
     pub(crate) received: TimeNs,
+    /// Counts commands, entries of batches and timers: what happens at once has one number.
+    pub(crate) step: u64,
     pub(crate) last_order_id: OrderId,
     pub(crate) last_trade_id: TradeId,
     pub(crate) accounts: Accounts,
@@ -62,6 +64,7 @@ impl Engine {
             time: TimeNs::ZERO,
             last_seq: SeqNum::NONE,
             received: TimeNs::ZERO,
+            step: 0,
             last_order_id: OrderId::NONE,
             last_trade_id: TradeId::NONE,
             accounts: Accounts::default(),
@@ -90,13 +93,21 @@ impl Engine {
         self.time = self.time.max(time);
         self.received = TimeNs::ZERO;
         while let Some(timer) = self.timers.pop_due(self.time) {
+            self.step += 1;
             self.fire(timer, out);
+            self.end_step(out);
         }
     }
 
     /// Applies the next command of the batch.
     pub fn apply(&mut self, command: &SequencedCommand, out: &mut Events) {
         self.last_seq = self.last_seq.next();
+        self.step += 1;
+        self.carry_out(command, out);
+        self.end_step(out);
+    }
+
+    fn carry_out(&mut self, command: &SequencedCommand, out: &mut Events) {
         let SequencedCommand { origin, ref command } = *command;
         self.received = origin.received;
         let policy = policy(command);

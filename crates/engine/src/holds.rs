@@ -27,60 +27,92 @@ impl Hold {
     }
 }
 
+/// An order, or a part of one, as far as it binds what its account owns. Every change of what open orders hold goes
+/// through one of these, but for trades, which the ledger settles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Promise {
+    pub(crate) account: AccountIx,
+    pub(crate) instrument: InstrumentIx,
+    pub(crate) side: Side,
+    /// Its worst price.
+    pub(crate) limit: Price,
+    pub(crate) lots: u32,
+}
+
 impl Engine {
-    /// Whether the account could hold `wanted` if it first gave back `given`, which is of the same kind.
-    pub(crate) fn check_hold(
+    /// Whether what is promised could be paid from one balance at all; `qty` is what the request says.
+    pub(crate) fn check_notional(
         &self,
-        account: AccountIx,
-        ix: InstrumentIx,
-        wanted: Hold,
-        given: Option<Hold>,
+        wanted: &Promise,
+        qty: u32,
         qty_offset: usize,
     ) -> Result<(), Rejection> {
-        match wanted {
-            Hold::Credits(wanted) => {
+        match Hold::of(&self.instruments[wanted.instrument], wanted.side, wanted.limit, wanted.lots) {
+            Some(_) => Ok(()),
+            None => {
+                let overflow = Rejection::field(RejectReason::NotionalOverflow, qty_offset);
+                Err(overflow.met(i64::MAX, qty))
+            }
+        }
+    }
+
+    /// Whether the account could hold `wanted` if it first gave back `given`, which is of the same side.
+    pub(crate) fn check_hold(
+        &self,
+        wanted: &Promise,
+        given: Option<&Promise>,
+        qty_offset: usize,
+    ) -> Result<(), Rejection> {
+        let given = given.map(|given| self.hold_of(given));
+        match self.hold_of(wanted) {
+            Hold::Credits(wanted_credits) => {
                 let given = if let Some(Hold::Credits(given)) = given { given } else { MicroEc::ZERO };
-                let free = self.ledger.credits(account).free + given;
+                let free = self.ledger.credits(wanted.account).free + given;
                 let rejection = Rejection::field(RejectReason::InsufficientCredits, qty_offset);
-                if wanted <= free { Ok(()) } else { Err(rejection.met(free.raw(), wanted.raw())) }
+                if wanted_credits <= free {
+                    Ok(())
+                } else {
+                    Err(rejection.met(free.raw(), wanted_credits.raw()))
+                }
             }
-            Hold::Capacity(wanted) => {
+            Hold::Capacity(accelerators) => {
                 let given = if let Some(Hold::Capacity(given)) = given { given } else { 0 };
-                let free = self.ledger.free_capacity(account, &self.instruments[ix].assets) + given;
+                let assets = &self.instruments[wanted.instrument].assets;
+                let free = self.ledger.free_capacity(wanted.account, assets) + given;
                 let rejection = Rejection::field(RejectReason::InsufficientCapacity, qty_offset);
-                if wanted <= free { Ok(()) } else { Err(rejection.met(free, wanted)) }
+                if accelerators <= free { Ok(()) } else { Err(rejection.met(free, accelerators)) }
             }
         }
     }
 
-    /// Takes a hold that was checked.
-    pub(crate) fn take_hold(&mut self, account: AccountIx, ix: InstrumentIx, hold: Hold) {
-        match hold {
+    /// Holds what was checked.
+    pub(crate) fn hold(&mut self, promise: &Promise) {
+        match self.hold_of(promise) {
             Hold::Credits(amount) => {
-                self.ledger.hold_credits(account, amount).expect("the hold was checked");
+                self.ledger.hold_credits(promise.account, amount).expect("the hold was checked");
             }
             Hold::Capacity(accelerators) => {
-                let assets = &self.instruments[ix].assets;
-                self.ledger.hold_capacity(account, assets, accelerators).expect("the hold was checked");
+                let assets = &self.instruments[promise.instrument].assets;
+                let held = self.ledger.hold_capacity(promise.account, assets, accelerators);
+                held.expect("the hold was checked");
             }
         }
     }
 
-    /// Gives back what an order with these leaves holds.
-    pub(crate) fn release_hold(
-        &mut self,
-        account: AccountIx,
-        ix: InstrumentIx,
-        side: Side,
-        limit: Price,
-        leaves: u32,
-    ) {
-        let instrument = &self.instruments[ix];
-        match Hold::of(instrument, side, limit, leaves).expect("an open order has a hold") {
-            Hold::Credits(amount) => self.ledger.release_credits(account, amount),
+    /// Gives back what was held.
+    pub(crate) fn release(&mut self, promise: &Promise) {
+        match self.hold_of(promise) {
+            Hold::Credits(amount) => self.ledger.release_credits(promise.account, amount),
             Hold::Capacity(accelerators) => {
-                self.ledger.release_capacity(account, &instrument.assets, accelerators);
+                let assets = &self.instruments[promise.instrument].assets;
+                self.ledger.release_capacity(promise.account, assets, accelerators);
             }
         }
+    }
+
+    /// What a promise that passed `check_notional` holds.
+    pub(crate) fn hold_of(&self, promise: &Promise) -> Hold {
+        let instrument = &self.instruments[promise.instrument];
+        Hold::of(instrument, promise.side, promise.limit, promise.lots).expect("an open order has a hold")
     }
 }

@@ -20,7 +20,7 @@ pub struct OpenOrder {
     pub price: Price,
     /// Total lots.
     pub qty: u32,
-    /// Lots still open.
+    /// Lots still open, those that do not show included.
     pub leaves: u32,
     pub slot: SlotHint,
 }
@@ -96,7 +96,7 @@ impl Engine {
             side: order.side,
             price: order.price,
             qty: order.qty,
-            leaves: order.leaves,
+            leaves: order.total_leaves(),
             slot: slot.hint(),
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use joulebook_book::Book;
-use joulebook_ledger::{AssetIx, bid_hold};
+use joulebook_ledger::{AssetIx, bid_hold, fee};
 use joulebook_protocol::messages::InstrumentDefinition;
 use joulebook_types::{
     AreaCode, ClassCode, InstrumentId, LotSize, MicroEc, Phase, Price, Qty, Side, TimeNs, Window,
@@ -61,6 +61,27 @@ impl Instrument {
     /// What a bid for `leaves` lots holds; `None` when it does not fit a balance.
     pub(crate) fn bid_hold(&self, limit: Price, leaves: u32) -> Option<MicroEc> {
         bid_hold(self.lot, limit, Qty::from(leaves), self.taker_fee_ppm.max(self.maker_fee_ppm))
+    }
+
+    /// Notional and taker fee of `lots` at `price`; `None` when they do not fit a balance.
+    pub(crate) fn taker_cost(&self, price: Price, lots: u32) -> Option<MicroEc> {
+        let notional = self.lot.notional(price, Qty::from(lots))?;
+        notional.checked_add(fee(notional, self.taker_fee_ppm))
+    }
+
+    /// The most lots, up to `wanted`, that the credits pay for with the taker's fee.
+    pub(crate) fn affordable(&self, price: Price, wanted: u32, credits: MicroEc) -> u32 {
+        let pays = |lots| self.taker_cost(price, lots).is_some_and(|cost| cost <= credits);
+        if pays(wanted) {
+            return wanted;
+        }
+        // The cost rises with the lots: halve the range between what it pays and what it does not.
+        let (mut paid, mut unpaid) = (0, wanted);
+        while unpaid - paid > 1 {
+            let middle = paid + (unpaid - paid) / 2;
+            if pays(middle) { paid = middle } else { unpaid = middle }
+        }
+        paid
     }
 
     /// Accelerators that `lots` need in every slot of the window.

@@ -1,12 +1,14 @@
 //! Two orders meet: at the resting order's price, first come first served.
 
-use joulebook_book::{Filled, LevelTotal, Order, Slot};
-use joulebook_ledger::{AccountIx, Settlement, fee};
+use joulebook_book::Slot;
+use joulebook_ledger::AccountIx;
 use joulebook_protocol::CancelReason;
-use joulebook_protocol::messages::{BookUpdate, OrderFilled, Trade};
-use joulebook_types::{ClientOrderId, MicroEc, OrderId, Price, Qty, Side, TimeNs, TradeId};
+use joulebook_protocol::messages::{BookUpdate, OrderCanceled};
+use joulebook_types::{ClientOrderId, OrderId, OrderType, Phase, Price, SelfTradeMode, Side};
 
 use crate::accounts::TradeGroup;
+use crate::holds::Promise;
+use crate::hooks::Reach;
 use crate::instruments::InstrumentIx;
 use crate::sessions::SessionIx;
 use crate::{Engine, Events};
@@ -15,7 +17,7 @@ use crate::{Engine, Events};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Taker {
     pub(crate) order_id: OrderId,
-    /// Where it will rest; `None` for orders that never do.
+    /// Where it lies if it is an open order; `None` for orders that are never open.
     pub(crate) slot: Option<Slot>,
     pub(crate) session: SessionIx,
     pub(crate) client_order_id: ClientOrderId,
@@ -23,10 +25,15 @@ pub(crate) struct Taker {
     pub(crate) trade_group: TradeGroup,
     pub(crate) instrument: InstrumentIx,
     pub(crate) side: Side,
+    /// The worst price at which it trades.
     pub(crate) limit: Price,
     pub(crate) qty: u32,
     pub(crate) leaves: u32,
     pub(crate) funding: Funding,
+    pub(crate) order_type: OrderType,
+    pub(crate) self_trade: SelfTradeMode,
+    /// Whether what is left rests; only for orders with a slot.
+    pub(crate) rests: bool,
 }
 
 /// Where a taker's part of a trade comes from.
@@ -46,26 +53,54 @@ pub(crate) enum Stop {
     NothingReached,
     /// The next maker is of its own group.
     SelfTrade,
+    /// The next trade would be beyond the dynamic band.
+    PriceBand,
+    /// The next trade would be too far from the velocity reference.
+    Velocity,
+    /// Its free credits do not pay for another lot.
+    Credits,
 }
 
-/// What a trade costs whom.
-#[derive(Clone, Copy, Debug)]
-struct Terms {
-    trade_id: TradeId,
-    price: Price,
-    lots: u32,
-    notional: MicroEc,
-    maker_fee: MicroEc,
-    taker_fee: MicroEc,
-}
+impl Taker {
+    /// What it holds for the lots that it has left.
+    pub(crate) fn promise(&self) -> Promise {
+        let Self { account, instrument, side, limit, leaves: lots, .. } = *self;
+        Promise { account, instrument, side, limit, lots }
+    }
 
-/// Liquidity flags of `OrderFilled`.
-const MAKER: u8 = 1;
-const TAKER: u8 = 2;
+    /// Whether its part of a trade comes from a hold: sellers always hold what they sell.
+    pub(crate) fn holds(&self) -> bool {
+        match (self.side, self.funding) {
+            (Side::Sell, _) | (Side::Buy, Funding::Hold) => true,
+            (Side::Buy, Funding::FreeCredits) => false,
+        }
+    }
+
+    /// The price that reports name: market orders have none of their own.
+    pub(crate) fn reported_price(&self) -> Price {
+        match self.order_type {
+            OrderType::Limit => self.limit,
+            OrderType::Market | OrderType::Budget => Price::ZERO,
+        }
+    }
+}
 
 impl Engine {
-    /// Trades until the taker is filled, reaches nothing more, or meets its own group.
+    /// Lets an order trade where its instrument is open, then rest or end.
+    pub(crate) fn work(&mut self, taker: &mut Taker, out: &mut Events) {
+        let stop = match self.instruments[taker.instrument].phase {
+            Phase::Open => self.match_taker(taker, out),
+            // Nothing trades here: orders gather for the opening or the uncross.
+            Phase::Pending | Phase::PreOpen | Phase::Halted | Phase::Auction => Stop::NothingReached,
+            Phase::Closed | Phase::Delivering | Phase::Settled => Stop::NothingReached,
+        };
+        self.finish_taker(taker, stop, out);
+    }
+
+    /// Trades until the taker is filled, reaches nothing more, meets a bound, or meets its own group.
     pub(crate) fn match_taker(&mut self, taker: &mut Taker, out: &mut Events) -> Stop {
+        // Price references are those of the step's beginning, so what this order trades does not move them.
+        let bound = self.trade_bound(taker.instrument, taker.side);
         while taker.leaves > 0 {
             let book = self.instruments[taker.instrument].book();
             if !book.crosses(taker.side, taker.limit) {
@@ -73,200 +108,137 @@ impl Engine {
             }
             let front = book.front(taker.side.opposite()).expect("a side that is crossed has orders");
             let maker = &self.orders.slab[front];
-            if maker.trade_group == taker.trade_group.0 {
-                return Stop::SelfTrade;
+            match bound.reach(taker.side, maker.price) {
+                Reach::Within => {}
+                Reach::BeyondDynamic => return Stop::PriceBand,
+                Reach::BeyondVelocity => return Stop::Velocity,
             }
-            let lots = taker.leaves.min(maker.leaves);
+            if maker.trade_group == taker.trade_group.0 {
+                if self.prevent_self_trade(taker, front, out) {
+                    return Stop::SelfTrade;
+                }
+                continue;
+            }
+            let (price, lots) = (maker.price, taker.leaves.min(maker.leaves));
+            let lots = self.payable_lots(taker, price, lots);
+            if lots == 0 {
+                return Stop::Credits;
+            }
             self.trade(taker, lots, out);
         }
         Stop::Filled
     }
 
-    /// Lots that an order would get at once, up to `wanted`: across makers and levels, to the first of its own group.
-    pub(crate) fn fillable(
-        &self,
-        ix: InstrumentIx,
-        side: Side,
-        limit: Price,
-        wanted: u32,
-        group: TradeGroup,
-    ) -> u32 {
-        let mut fillable = 0u32;
-        for slot in self.instruments[ix].book().makers(&self.orders.slab, side.opposite()) {
-            let maker = &self.orders.slab[slot];
-            let reached = match side {
-                Side::Buy => maker.price <= limit,
-                Side::Sell => maker.price >= limit,
-            };
-            if fillable >= wanted || !reached || maker.trade_group == group.0 {
-                break;
-            }
-            fillable = fillable.saturating_add(maker.leaves);
+    /// How many of `lots` the taker can pay for.
+    fn payable_lots(&self, taker: &Taker, price: Price, lots: u32) -> u32 {
+        if taker.holds() {
+            return lots;
         }
-        fillable.min(wanted)
+        let free = self.ledger.credits(taker.account).free;
+        self.instruments[taker.instrument].affordable(price, lots, free)
     }
 
     /// What becomes of a taker that stopped: gone, canceled, or resting.
     pub(crate) fn finish_taker(&mut self, taker: &Taker, stop: Stop, out: &mut Events) {
-        match (stop, taker.slot) {
-            (Stop::Filled, None) => {}
-            (Stop::Filled, Some(slot)) => self.orders.close(&mut self.sessions, slot),
-            (Stop::SelfTrade, _) => self.cancel_remainder(taker, CancelReason::SelfTrade, out),
-            (Stop::NothingReached, None) => {
-                self.cancel_remainder(taker, CancelReason::ImmediateRemainder, out);
+        match stop {
+            Stop::Filled => {
+                if let Some(slot) = taker.slot {
+                    self.close_order(slot, out);
+                }
             }
-            (Stop::NothingReached, Some(slot)) => self.rest(taker, slot, out),
-        }
-    }
-
-    /// Takes `lots` from the best maker of the other side, who has at least as many. Returns notional and taker's fee.
-    pub(crate) fn trade(&mut self, taker: &mut Taker, lots: u32, out: &mut Events) -> (MicroEc, MicroEc) {
-        let instrument = &self.instruments[taker.instrument];
-        let slot = instrument.book().front(taker.side.opposite()).expect("a trade has a maker");
-        let maker = self.orders.slab[slot];
-        let qty = Qty::from(lots);
-        let notional = instrument.lot.notional(maker.price, qty).expect("the buyer's hold covers it");
-        self.last_trade_id = self.last_trade_id.next();
-        let terms = Terms {
-            trade_id: self.last_trade_id,
-            price: maker.price,
-            lots,
-            notional,
-            maker_fee: fee(notional, instrument.maker_fee_ppm),
-            taker_fee: fee(notional, instrument.taker_fee_ppm),
-        };
-        self.settle_trade(taker, &maker, &terms);
-        let book = self.instruments[taker.instrument].book_mut();
-        let filled = book.fill_front(&mut self.orders.slab, maker.side, lots);
-        taker.leaves -= lots;
-        self.report_trade(taker, &maker, filled, &terms, out);
-        if lots == maker.leaves {
-            self.orders.close(&mut self.sessions, slot);
-        }
-        (notional, terms.taker_fee)
-    }
-
-    fn settle_trade(&mut self, taker: &Taker, maker: &Order, terms: &Terms) {
-        let maker_account = AccountIx::new(maker.account);
-        let ((buyer, buyer_fee), (seller, seller_fee)) = match taker.side {
-            Side::Buy => ((taker.account, terms.taker_fee), (maker_account, terms.maker_fee)),
-            Side::Sell => ((maker_account, terms.maker_fee), (taker.account, terms.taker_fee)),
-        };
-        let instrument = &self.instruments[taker.instrument];
-        let released = |limit, leaves: u32| {
-            let hold = |leaves| instrument.bid_hold(limit, leaves).expect("an open order has a hold");
-            hold(leaves) - hold(leaves - terms.lots)
-        };
-        let buyer_release = match (taker.side, taker.funding) {
-            (Side::Sell, _) => released(maker.price, maker.leaves),
-            (Side::Buy, Funding::Hold) => released(taker.limit, taker.leaves),
-            (Side::Buy, Funding::FreeCredits) => {
-                let cost = terms.notional + buyer_fee;
-                self.ledger.hold_credits(buyer, cost).expect("the plan counted the credits");
-                cost
+            Stop::SelfTrade => self.cancel_remainder(taker, CancelReason::SelfTrade, out),
+            Stop::PriceBand => self.cancel_remainder(taker, CancelReason::PriceBand, out),
+            Stop::Credits => self.cancel_remainder(taker, CancelReason::CreditsExhausted, out),
+            Stop::NothingReached if taker.rests => {
+                self.rest(taker, out);
             }
-        };
-        self.ledger.settle(&Settlement {
-            buyer,
-            seller,
-            assets: &instrument.assets,
-            accelerators: instrument.accelerators(terms.lots),
-            notional: terms.notional,
-            buyer_fee,
-            seller_fee,
-            buyer_release,
-        });
-    }
-
-    /// The trade for everybody, the fill for the maker, the fill for the taker, and the book without what traded.
-    fn report_trade(
-        &mut self,
-        taker: &Taker,
-        maker: &Order,
-        filled: Filled,
-        terms: &Terms,
-        out: &mut Events,
-    ) {
-        let instrument = taker.instrument.id();
-        let Terms { trade_id, price, lots: qty, .. } = *terms;
-        let trade = Trade {
-            time: self.time,
-            trade_id,
-            price,
-            maker_order_id: maker.order_id,
-            instrument,
-            qty,
-            aggressor: taker.side.raw(),
-            ..Default::default()
-        };
-        self.publish(trade, out);
-        let owner = *self.orders.owner(filled.maker);
-        let fill = OrderFilled { trade_id, price, instrument, qty, ..Default::default() };
-        let maker_fill = OrderFilled {
-            client_order_id: owner.client_order_id,
-            order_id: maker.order_id,
-            fee: terms.maker_fee,
-            leaves_qty: maker.leaves - qty,
-            side: maker.side.raw(),
-            liquidity: MAKER,
-            ..fill
-        };
-        self.tell(owner.session, maker_fill, out);
-        let taker_fill = OrderFilled {
-            client_order_id: taker.client_order_id,
-            order_id: taker.order_id,
-            fee: terms.taker_fee,
-            leaves_qty: taker.leaves,
-            side: taker.side.raw(),
-            liquidity: TAKER,
-            ..fill
-        };
-        self.tell(taker.session, taker_fill, out);
-        let leaves = maker.leaves - qty;
-        self.publish_book_update(maker, leaves, filled.level, BookUpdate::FILLED, out);
+            Stop::NothingReached => self.cancel_remainder(taker, CancelReason::ImmediateRemainder, out),
+            Stop::Velocity if taker.rests => {
+                self.rest(taker, out);
+                self.halt_for_velocity(taker.instrument, out);
+            }
+            Stop::Velocity => self.cancel_remainder(taker, CancelReason::PriceBand, out),
+        }
     }
 
     /// Puts what is left of a taker at the back of its price.
-    fn rest(&mut self, taker: &Taker, slot: Slot, out: &mut Events) {
-        self.orders.slab.amend(slot, taker.limit, taker.qty, taker.leaves);
-        let book = self.instruments[taker.instrument].book_mut();
-        let level = book.add(&mut self.orders.slab, slot);
+    fn rest(&mut self, taker: &Taker, out: &mut Events) {
+        let slot = taker.slot.expect("an order that rests has a slot");
+        let display = self.orders.terms(slot).display();
+        self.orders.slab.amend(slot, taker.limit, taker.qty, taker.leaves, display);
+        self.join_queue(slot, out);
+    }
+
+    /// Puts an order, or the next slice of one, at the back of its price.
+    pub(crate) fn join_queue(&mut self, slot: Slot, out: &mut Events) {
+        let ix = InstrumentIx::new(self.orders.slab[slot].instrument);
+        let level = self.instruments[ix].book_mut().add(&mut self.orders.slab, slot);
         let order = self.orders.slab[slot];
         self.publish_book_update(&order, order.leaves, level, BookUpdate::ADDED, out);
     }
 
-    /// Publishes a change of a resting order.
-    pub(crate) fn publish_book_update(
-        &mut self,
-        order: &Order,
-        leaves: u32,
-        level: LevelTotal,
-        action: u8,
-        out: &mut Events,
-    ) {
-        let update = book_update(self.time, order, leaves, level, action);
-        self.publish(update, out);
+    /// Ends a taker that may not or must not rest.
+    pub(crate) fn cancel_remainder(&mut self, taker: &Taker, reason: CancelReason, out: &mut Events) {
+        if taker.holds() {
+            self.release(&taker.promise());
+        }
+        let canceled = OrderCanceled {
+            client_order_id: taker.client_order_id,
+            order_id: taker.order_id,
+            instrument: taker.instrument.id(),
+            canceled_qty: taker.leaves,
+            filled_qty: taker.qty - taker.leaves,
+            reason: reason.raw(),
+            side: taker.side.raw(),
+            ..Default::default()
+        };
+        self.tell(taker.session, canceled, out);
+        if let Some(slot) = taker.slot {
+            self.close_order(slot, out);
+        }
     }
-}
 
-/// A change of a resting order; `leaves` and `level` are as of after it.
-pub(crate) fn book_update(
-    time: TimeNs,
-    order: &Order,
-    leaves: u32,
-    level: LevelTotal,
-    action: u8,
-) -> BookUpdate {
-    BookUpdate {
-        time,
-        order_id: order.order_id,
-        price: order.price,
-        level_qty: level.qty.raw(),
-        instrument: InstrumentIx::new(order.instrument).id(),
-        leaves_qty: leaves,
-        level_orders: level.orders,
-        side: order.side.raw(),
-        action,
-        ..Default::default()
+    /// An open order that left its place for a moment, as one that takes.
+    pub(crate) fn taker_at(&self, slot: Slot) -> Taker {
+        let order = &self.orders.slab[slot];
+        let owner = self.orders.owner(slot);
+        let terms = self.orders.terms(slot);
+        Taker {
+            order_id: order.order_id,
+            slot: Some(slot),
+            session: owner.session,
+            client_order_id: owner.client_order_id,
+            account: AccountIx::new(order.account),
+            trade_group: TradeGroup(order.trade_group),
+            instrument: InstrumentIx::new(order.instrument),
+            side: order.side,
+            limit: order.price,
+            qty: order.qty,
+            leaves: order.total_leaves(),
+            funding: Funding::Hold,
+            order_type: terms.order_type,
+            self_trade: terms.self_trade,
+            rests: terms.rests(),
+        }
+    }
+
+    /// What an open order holds.
+    pub(crate) fn promise_at(&self, slot: Slot) -> Promise {
+        let order = &self.orders.slab[slot];
+        Promise {
+            account: AccountIx::new(order.account),
+            instrument: InstrumentIx::new(order.instrument),
+            side: order.side,
+            limit: order.price,
+            lots: order.total_leaves(),
+        }
+    }
+
+    /// Forgets an open order that stands nowhere any more.
+    pub(crate) fn close_order(&mut self, slot: Slot, out: &mut Events) {
+        let (order, owner, terms) =
+            (self.orders.slab[slot], *self.orders.owner(slot), *self.orders.terms(slot));
+        self.orders.close(&mut self.sessions, slot);
+        self.order_closed(&order, &owner, &terms, out);
     }
 }

@@ -7,20 +7,18 @@ use joulebook_protocol::RejectReason;
 use joulebook_protocol::messages::{NewOrder, OrderAccepted};
 use joulebook_types::{Side, SlotHint, TimeInForce};
 
-use crate::holds::Hold;
-use crate::instruments::InstrumentIx;
+use crate::holds::Promise;
 use crate::matching::{Funding, Taker};
+use crate::orders::Terms;
 use crate::request::{Done, Rejection};
 use crate::sessions::SessionIx;
 use crate::{Engine, Events};
 
 /// A new order that met every rule.
 struct Valid {
-    ix: InstrumentIx,
-    side: Side,
-    time_in_force: TimeInForce,
+    promise: Promise,
     post_only: bool,
-    hold: Hold,
+    terms: Terms,
 }
 
 impl Engine {
@@ -33,8 +31,7 @@ impl Engine {
         let valid = self
             .check_new_order(session, order)
             .map_err(|rejection| rejection.of_instrument(order.instrument))?;
-        let account = self.sessions[session].account;
-        self.take_hold(account, valid.ix, valid.hold);
+        self.hold(&valid.promise);
         let mut taker = self.new_taker(session, order, &valid);
         let slot = taker.slot.map_or(SlotHint::UNKNOWN, |slot| slot.hint());
         let accepted = OrderAccepted {
@@ -50,8 +47,7 @@ impl Engine {
             ..Default::default()
         };
         self.tell(session, accepted, out);
-        let stop = self.match_taker(&mut taker, out);
-        self.finish_taker(&taker, stop, out);
+        self.work(&mut taker, out);
         Ok(Done { order_id: taker.order_id, slot })
     }
 
@@ -66,14 +62,14 @@ impl Engine {
         }
         instrument.check_qty_max(order.qty, qty_offset)?;
         instrument.check_price(order.price, offset_of!(NewOrder, price))?;
-        let hold = Hold::of(instrument, side, order.price, order.qty)
-            .ok_or(Rejection::field(RejectReason::NotionalOverflow, qty_offset).met(i64::MAX, order.qty))?;
+        let account = self.sessions[session].account;
+        let promise = Promise { account, instrument: ix, side, limit: order.price, lots: order.qty };
+        self.check_notional(&promise, order.qty, qty_offset)?;
         if time_in_force == TimeInForce::Gtc && self.orders.is_full() {
             let limit = self.orders.orders_max();
             return Err(Rejection::whole(RejectReason::OrderLimit).met(limit, limit + 1));
         }
-        let account = self.sessions[session].account;
-        self.check_hold(account, ix, hold, None, qty_offset)?;
+        self.check_hold(&promise, None, qty_offset)?;
         if post_only {
             self.check_post_only(ix, side, order.price)?;
         }
@@ -84,21 +80,22 @@ impl Engine {
                 return Err(Rejection::whole(RejectReason::FokNotFillable).met(fillable, order.qty));
             }
         }
-        Ok(Valid { ix, side, time_in_force, post_only, hold })
+        Ok(Valid { promise, post_only, terms: Terms { time_in_force, ..Terms::PLAIN } })
     }
 
     /// Orders that may rest get their slot before they match, because the acknowledgement names it.
     fn new_taker(&mut self, session: SessionIx, new: &NewOrder, valid: &Valid) -> Taker {
-        let account = self.sessions[session].account;
+        let Promise { account, instrument, side, limit, lots } = valid.promise;
         let trade_group = self.accounts.trade_group(account);
         let order_id = self.next_order_id();
-        let slot = (valid.time_in_force == TimeInForce::Gtc).then(|| {
-            let mut order = Order::new(order_id, valid.side, new.price, new.qty);
+        let rests = valid.terms.rests();
+        let slot = rests.then(|| {
+            let mut order = Order::new(order_id, side, limit, lots);
             order.trade_group = trade_group.0;
-            order.instrument = valid.ix.raw();
+            order.instrument = instrument.raw();
             order.account = account.raw();
             order.post_only = valid.post_only;
-            self.orders.open(&mut self.sessions, order, session, new.client_order_id)
+            self.orders.open(&mut self.sessions, order, session, new.client_order_id, valid.terms)
         });
         Taker {
             order_id,
@@ -107,12 +104,15 @@ impl Engine {
             client_order_id: new.client_order_id,
             account,
             trade_group,
-            instrument: valid.ix,
-            side: valid.side,
-            limit: new.price,
-            qty: new.qty,
-            leaves: new.qty,
+            instrument,
+            side,
+            limit,
+            qty: lots,
+            leaves: lots,
             funding: Funding::Hold,
+            order_type: valid.terms.order_type,
+            self_trade: valid.terms.self_trade,
+            rests,
         }
     }
 }

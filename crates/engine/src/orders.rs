@@ -1,7 +1,7 @@
-//! All open orders: the slab that books share, whose they are, and how they are found.
+//! All open orders: the slab that books share, whose they are, on what terms, and how they are found.
 
 use joulebook_book::{Order, OrderSlab, Slot};
-use joulebook_types::{ClientOrderId, OrderId, SlotHint};
+use joulebook_types::{ClientOrderId, OrderId, OrderType, SelfTradeMode, SlotHint, TimeInForce};
 
 use crate::order_index::OrderIndex;
 use crate::sessions::{SessionIx, Sessions};
@@ -16,12 +16,64 @@ pub(crate) struct Owner {
     next_of_session: Option<Slot>,
 }
 
+/// What was agreed with an order: what matching needs only now and then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Terms {
+    pub(crate) order_type: OrderType,
+    pub(crate) time_in_force: TimeInForce,
+    /// What happens when it takes and meets its own group.
+    pub(crate) self_trade: SelfTradeMode,
+    /// Lots that an iceberg shows at a time; zero shows all.
+    pub(crate) display_qty: u32,
+    pub(crate) place: Place,
+}
+
+/// Where an open order stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In its book, or on the way there while it takes.
+    Book,
+    /// Outside, until its trigger price has printed.
+    #[expect(dead_code, reason = "stops are still to come")]
+    Stop,
+    /// A market order outside, until the call's uncross.
+    #[expect(dead_code, reason = "auctions are still to come")]
+    Call,
+}
+
+impl Terms {
+    /// A limit order that shows all of its lots and rests.
+    pub(crate) const PLAIN: Self = Self {
+        order_type: OrderType::Limit,
+        time_in_force: TimeInForce::Gtc,
+        self_trade: SelfTradeMode::CancelAggressor,
+        display_qty: 0,
+        place: Place::Book,
+    };
+
+    /// The most lots that show.
+    pub(crate) fn display(&self) -> u32 {
+        if self.display_qty == 0 { u32::MAX } else { self.display_qty }
+    }
+
+    /// Whether a remainder may rest.
+    pub(crate) fn rests(&self) -> bool {
+        match (self.order_type, self.time_in_force) {
+            (OrderType::Limit, TimeInForce::Gtc | TimeInForce::Gtd) => true,
+            (OrderType::Limit, TimeInForce::Ioc | TimeInForce::Fok) => false,
+            (OrderType::Market | OrderType::Budget, _) => false,
+        }
+    }
+}
+
 /// Open orders. Every order in the slab is in the index and in the list of its session, and the other way round.
 #[derive(Debug, Default)]
 pub(crate) struct Orders {
     pub(crate) slab: OrderSlab,
     /// Beside the slab, by slot.
     owners: Vec<Owner>,
+    /// Beside the slab, by slot.
+    terms: Vec<Terms>,
     index: OrderIndex,
     orders_max: usize,
 }
@@ -43,12 +95,25 @@ impl Orders {
         &self.owners[slot.index()]
     }
 
+    pub(crate) fn owner_mut(&mut self, slot: Slot) -> &mut Owner {
+        &mut self.owners[slot.index()]
+    }
+
+    pub(crate) fn terms(&self, slot: Slot) -> &Terms {
+        &self.terms[slot.index()]
+    }
+
+    pub(crate) fn terms_mut(&mut self, slot: Slot) -> &mut Terms {
+        &mut self.terms[slot.index()]
+    }
+
     pub(crate) fn open(
         &mut self,
         sessions: &mut Sessions,
         order: Order,
         session: SessionIx,
         client_order_id: ClientOrderId,
+        terms: Terms,
     ) -> Slot {
         let slot = self.slab.insert(order);
         self.index.insert(order.order_id, slot);
@@ -62,13 +127,15 @@ impl Orders {
         let owner = Owner { session, client_order_id, previous_of_session, next_of_session: None };
         if slot.index() == self.owners.len() {
             self.owners.push(owner);
+            self.terms.push(terms);
         } else {
             self.owners[slot.index()] = owner;
+            self.terms[slot.index()] = terms;
         }
         slot
     }
 
-    /// Forgets an order that has left its book.
+    /// Forgets an order that has left its book. The engine's own `close_order` is the only caller.
     pub(crate) fn close(&mut self, sessions: &mut Sessions, slot: Slot) {
         let order = self.slab.remove(slot);
         self.index.remove(order.order_id);

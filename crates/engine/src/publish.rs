@@ -5,7 +5,7 @@ use joulebook_protocol::messages::BookUpdate;
 use joulebook_types::{Price, Side};
 
 use crate::instruments::Instrument;
-use crate::matching::book_update;
+use crate::trade::book_update;
 use crate::{Engine, Events};
 
 impl Engine {

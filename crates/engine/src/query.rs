@@ -90,7 +90,7 @@ impl Engine {
             price: order.price,
             instrument: InstrumentId::new(order.instrument + 1),
             qty: order.qty,
-            leaves_qty: order.leaves,
+            leaves_qty: order.total_leaves(),
             slot: slot.hint(),
             side: order.side.raw(),
             ..Default::default()

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use joulebook_ledger::{AccountIx, AssetIx};
-use joulebook_types::{AccountId, InstrumentId, MicroEc, SessionId, Side, SlotHint};
+use joulebook_types::{AccountId, InstrumentId, MicroEc, Phase, SessionId, Side, SlotHint};
 
 use crate::Engine;
 use crate::holds::Hold;
-use crate::instruments::InstrumentIx;
 use crate::sessions::SessionIx;
 
 /// What does not add up. Any of these is a defect of the engine.
@@ -15,7 +14,7 @@ use crate::sessions::SessionIx;
 pub enum Imbalance {
     /// Credits or capacity are not conserved.
     Ledger(joulebook_ledger::Imbalance),
-    /// A book's levels are not its orders, or it is crossed.
+    /// A book's levels are not its orders, or it is crossed while it is open.
     Book { instrument: InstrumentId },
     /// Slab, index, books and sessions know different numbers of orders.
     Orders { slab: usize, index: usize, books: usize, sessions: usize },
@@ -47,7 +46,8 @@ impl Engine {
             let belongs = |side| {
                 book.makers(&self.orders.slab, side).all(|slot| self.orders.slab[slot].instrument == ix.raw())
             };
-            if !book.is_consistent(&self.orders.slab) || !belongs(Side::Buy) || !belongs(Side::Sell) {
+            let whole = book.is_consistent(&self.orders.slab) && belongs(Side::Buy) && belongs(Side::Sell);
+            if !whole || book.is_crossed() && instrument.phase == Phase::Open {
                 return Err(Imbalance::Book { instrument: ix.id() });
             }
         }
@@ -106,16 +106,14 @@ impl Engine {
         let mut capacity = BTreeMap::new();
         let orders = sessions.iter().flat_map(|ix| self.orders.of_session(self.sessions[*ix].first_order));
         for slot in orders {
-            let order = &self.orders.slab[slot];
-            let instrument = &self.instruments[InstrumentIx::new(order.instrument)];
-            match Hold::of(instrument, order.side, order.price, order.leaves) {
-                Some(Hold::Credits(amount)) => credits += amount,
-                Some(Hold::Capacity(accelerators)) => {
-                    for asset in &instrument.assets {
+            let promise = self.promise_at(slot);
+            match self.hold_of(&promise) {
+                Hold::Credits(amount) => credits += amount,
+                Hold::Capacity(accelerators) => {
+                    for asset in &self.instruments[promise.instrument].assets {
                         *capacity.entry(*asset).or_insert(0) += accelerators;
                     }
                 }
-                None => {}
             }
         }
         (credits, capacity)

@@ -1,6 +1,6 @@
 //! A 256-bit hash of the logical state: two engines with the same hash will answer alike for ever.
 
-use joulebook_book::Order;
+use joulebook_book::Slot;
 use joulebook_ledger::AccountIx;
 use joulebook_types::Side;
 use zerocopy::{Immutable, IntoBytes};
@@ -43,6 +43,7 @@ impl Engine {
         walk.put(self.limits);
         walk.put(self.time);
         walk.put(self.last_seq);
+        walk.put(self.step);
         walk.put(self.last_order_id);
         walk.put(self.last_trade_id);
         walk.put(self.hash.words());
@@ -72,18 +73,20 @@ impl Engine {
             walk.number(book.order_count());
             for side in [Side::Buy, Side::Sell] {
                 for slot in book.makers(&self.orders.slab, side) {
-                    self.walk_order(walk, &self.orders.slab[slot]);
-                    walk.put(self.orders.owner(slot).client_order_id);
+                    self.walk_order(walk, slot);
                 }
             }
         }
     }
 
-    fn walk_order(&self, walk: &mut Walk, order: &Order) {
+    fn walk_order(&self, walk: &mut Walk, slot: Slot) {
+        let (order, terms) = (&self.orders.slab[slot], self.orders.terms(slot));
         walk.put(order.order_id);
         walk.put(order.price);
-        walk.put([order.qty, order.leaves, order.account]);
+        walk.put([order.qty, order.leaves, order.hidden, order.account, terms.display_qty]);
         walk.put([order.side.raw(), u8::from(order.post_only)]);
+        walk.put([terms.order_type.raw(), terms.time_in_force.raw(), terms.self_trade.raw()]);
+        walk.put(self.orders.owner(slot).client_order_id);
     }
 
     fn walk_session(&self, walk: &mut Walk, session_ix: SessionIx) {

@@ -4,7 +4,9 @@ use core::mem::offset_of;
 
 use joulebook_protocol::messages::{TokenOrder, TokenOrderDone};
 use joulebook_protocol::{CancelReason, RejectReason};
-use joulebook_types::{InstrumentId, MicroEc, Phase, Price, Side, SlotHint, TimeInForce, TokenPrice};
+use joulebook_types::{
+    InstrumentId, MicroEc, OrderType, Phase, Price, SelfTradeMode, Side, SlotHint, TimeInForce, TokenPrice,
+};
 
 use crate::instruments::InstrumentIx;
 use crate::matching::{Funding, Taker};
@@ -190,6 +192,9 @@ impl Engine {
             qty: 0,
             leaves: 0,
             funding: Funding::FreeCredits,
+            order_type: OrderType::Market,
+            self_trade: SelfTradeMode::CancelAggressor,
+            rests: false,
         }
     }
 }

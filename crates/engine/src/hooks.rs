@@ -1,0 +1,139 @@
+//! Where other rules join in: what happens around a trade, around the end of an order, and between steps.
+//!
+//! Each function moves to the file of its rule when that is built.
+
+use joulebook_book::Order;
+use joulebook_ledger::AccountIx;
+use joulebook_types::{ClassCode, MicroEc, Price, Side};
+
+use crate::holds::Promise;
+use crate::instruments::InstrumentIx;
+use crate::matching::Taker;
+use crate::orders::{Owner, Terms};
+use crate::request::Rejection;
+use crate::sessions::SessionIx;
+use crate::{Engine, Events};
+
+/// A resting order that gave lots.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MakerFill {
+    /// As it was before the fill.
+    pub(crate) order: Order,
+    pub(crate) owner: Owner,
+    pub(crate) terms: Terms,
+    pub(crate) lots: u32,
+    pub(crate) notional: MicroEc,
+}
+
+/// How far matching may go, as of the step's beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bound {
+    /// The dearest price for a buyer, the cheapest for a seller; `None` where no dynamic band applies.
+    pub(crate) dynamic: Option<Price>,
+    /// Prices that are not too far from the velocity reference, both ends included; `None` where none applies.
+    pub(crate) velocity: Option<(Price, Price)>,
+}
+
+/// What a bound says of the next trade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    Within,
+    BeyondDynamic,
+    BeyondVelocity,
+}
+
+impl Bound {
+    pub(crate) const NONE: Self = Self { dynamic: None, velocity: None };
+
+    /// The dynamic band is looked at first.
+    pub(crate) fn reach(&self, side: Side, price: Price) -> Reach {
+        let beyond_dynamic = self.dynamic.is_some_and(|limit| match side {
+            Side::Buy => price > limit,
+            Side::Sell => price < limit,
+        });
+        if beyond_dynamic {
+            return Reach::BeyondDynamic;
+        }
+        match self.velocity {
+            Some((low, high)) if price < low || price > high => Reach::BeyondVelocity,
+            Some(_) | None => Reach::Within,
+        }
+    }
+}
+
+/// What a market maker's quotes of a class may still give before its protection pulls them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Allowance {
+    /// The fill that brings it to zero pulls the quotes; `None`: no limit.
+    pub(crate) fills: Option<u32>,
+    pub(crate) lots: Option<u64>,
+    pub(crate) credits: Option<MicroEc>,
+}
+
+impl Engine {
+    /// After a resting order gave lots, and the book shows it. The order is gone when it had no more.
+    pub(crate) fn after_maker_fill(&mut self, _fill: &MakerFill, _out: &mut Events) {}
+
+    /// After the order in hand took lots and all that its maker's fill caused is done.
+    pub(crate) fn after_taker_fill(&mut self, _taker: &Taker, _out: &mut Events) {}
+
+    /// Every trade price, as it happens.
+    pub(crate) fn note_print(&mut self, _ix: InstrumentIx, _price: Price) {}
+
+    /// After an open order was forgotten, whatever the reason. Its own event went out before.
+    pub(crate) fn order_closed(&mut self, _order: &Order, _owner: &Owner, _terms: &Terms, _out: &mut Events) {
+    }
+
+    /// The command, the batch entry or the timer in hand is finished.
+    pub(crate) fn end_step(&mut self, _out: &mut Events) {}
+
+    /// How far an order of `side` may trade in this step.
+    pub(crate) fn trade_bound(&self, _ix: InstrumentIx, _side: Side) -> Bound {
+        Bound::NONE
+    }
+
+    /// A resting order reached beyond the velocity bound.
+    pub(crate) fn halt_for_velocity(&mut self, _ix: InstrumentIx, _out: &mut Events) {}
+
+    /// The dynamic band's check of a limit price on entry, in phase Open only.
+    pub(crate) fn check_dynamic_band(
+        &self,
+        _ix: InstrumentIx,
+        _side: Side,
+        _price: Price,
+        _offset: usize,
+    ) -> Result<(), Rejection> {
+        Ok(())
+    }
+
+    /// The kill switch on exchange, account and session.
+    pub(crate) fn check_entry(&self, _session: SessionIx) -> Result<(), Rejection> {
+        Ok(())
+    }
+
+    /// The kill switch on the class of an instrument.
+    pub(crate) fn check_class_entry(&self, _ix: InstrumentIx) -> Result<(), Rejection> {
+        Ok(())
+    }
+
+    /// The caps on open orders, order value, open value and window. `given` is the order's old part in a replace.
+    pub(crate) fn check_caps(
+        &self,
+        _wanted: &Promise,
+        _given: Option<&Promise>,
+        _new_orders: u32,
+        _qty_offset: usize,
+    ) -> Result<(), Rejection> {
+        Ok(())
+    }
+
+    /// What the account's protection of the class still allows now; `None` without protection.
+    pub(crate) fn protection_allowance(&self, _account: AccountIx, _class: ClassCode) -> Option<Allowance> {
+        None
+    }
+
+    /// Accelerators that the window cap still lets the account buy in every slot of the instrument; `None` without cap.
+    pub(crate) fn window_room(&self, _account: AccountIx, _ix: InstrumentIx) -> Option<u64> {
+        None
+    }
+}
