@@ -151,6 +151,7 @@ macro_rules! messages {
         $(
             $(#[$enum_doc])*
             #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+            #[allow(clippy::large_enum_variant, reason = "nothing is allocated; hot code reads into one place")]
             pub enum $enum { $($name($name),)* }
 
             impl $enum {
@@ -160,6 +161,17 @@ macro_rules! messages {
                         $($id => <$name as crate::Message>::decode(frame.block).map(Self::$name),)*
                         template_id => Err(crate::DecodeError::UnknownTemplate { template_id }),
                     }
+                }
+
+                /// Becomes the message in `frame`, if it is one of this kind. Writes only the bytes of that message, where
+                /// [`Self::decode`] may move as many as the longest of all has.
+                #[inline]
+                pub fn read(&mut self, frame: &crate::Frame<'_>) -> Result<(), crate::DecodeError> {
+                    match frame.header.template_id {
+                        $($id => *self = Self::$name(<$name as crate::Message>::decode(frame.block)?),)*
+                        template_id => return Err(crate::DecodeError::UnknownTemplate { template_id }),
+                    }
+                    Ok(())
                 }
 
                 /// Appends header and block.

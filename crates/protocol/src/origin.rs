@@ -3,6 +3,7 @@
 use joulebook_types::{AccountId, SessionId, TimeNs};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+use crate::messages::AdvanceTime;
 use crate::{Command, DecodeError, Frame, FrameError};
 
 /// The authenticated sender of a command. The gateway fills it in; a client cannot name another account.
@@ -71,13 +72,27 @@ impl SequencedCommand {
     }
 
     pub fn decode(record: &[u8]) -> Result<Self, RecordError> {
+        let mut sequenced = Self::default();
+        sequenced.read(record)?;
+        Ok(sequenced)
+    }
+
+    /// Becomes the command of `record`. One place for many records saves moving the longest command that there is.
+    /// After an error the content is of no use.
+    #[inline]
+    pub fn read(&mut self, record: &[u8]) -> Result<(), RecordError> {
         let (origin, rest) = Origin::split_record(record)?;
+        self.origin = origin;
         match Frame::split(rest).map_err(RecordError::Frame)? {
-            Some((frame, [])) => {
-                let command = Command::decode(&frame).map_err(RecordError::Command)?;
-                Ok(Self { origin, command })
-            }
+            Some((frame, [])) => self.command.read(&frame).map_err(RecordError::Command),
             _ => Err(RecordError::Length),
         }
+    }
+}
+
+impl Default for SequencedCommand {
+    /// The exchange's own command that changes nothing but the time.
+    fn default() -> Self {
+        Self { origin: Origin::SYSTEM, command: Command::AdvanceTime(AdvanceTime::default()) }
     }
 }

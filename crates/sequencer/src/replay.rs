@@ -32,8 +32,9 @@ pub fn apply_batch(
 ) -> Result<(), ReplayError> {
     engine.begin_batch(first_seq, time, out);
     let mut seq = first_seq;
+    let mut command = SequencedCommand::default();
     for record in records {
-        let command = SequencedCommand::decode(record).map_err(|error| ReplayError { seq, error })?;
+        command.read(record).map_err(|error| ReplayError { seq, error })?;
         engine.apply(&command, out);
         seq = seq.next();
     }
