@@ -1,6 +1,8 @@
 //! What the message table says of a template, by its number.
 
-use joulebook_protocol::messages::{AccountQuery, CancelOrder, MassCancel, OrderQuery};
+use joulebook_protocol::messages::{
+    AccountQuery, CancelOrder, KillSwitch, MassCancel, OrderQuery, ReduceOrder,
+};
 use joulebook_protocol::{Message, Sender, TABLE};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +39,13 @@ pub(crate) fn template(template_id: u16) -> Option<Template> {
 
 /// Requests that take orders out: they have their own throttle and are welcome when new orders are not.
 pub(crate) const fn is_cancel(template_id: u16) -> bool {
-    matches!(template_id, CancelOrder::TEMPLATE_ID | MassCancel::TEMPLATE_ID)
+    matches!(
+        template_id,
+        CancelOrder::TEMPLATE_ID
+            | ReduceOrder::TEMPLATE_ID
+            | MassCancel::TEMPLATE_ID
+            | KillSwitch::TEMPLATE_ID
+    )
 }
 
 /// Requests that change nothing and may be repeated at will.

@@ -1,6 +1,8 @@
 //! What a peer may do, and what it may not.
 
-use joulebook_protocol::messages::{CancelOrder, Hello, MassCancel, NewOrder, OrderQuery, Subscribe};
+use joulebook_protocol::messages::{
+    CancelOrder, Hello, KillSwitch, MassCancel, NewOrder, OrderQuery, ReduceOrder, Subscribe,
+};
 use joulebook_protocol::{
     BLOCK_BYTES_MAX, CloseReason, Command, FrameHeader, HEADER_BYTES, Message, RejectReason, encode,
 };
@@ -35,10 +37,12 @@ fn a_read_only_exchange_still_cancels() {
     let mut pipe = Pipe::trading();
     pipe.intake = Intake::ReadOnly;
     pipe.place();
-    let requests: [Command; 3] = [
+    let requests: [Command; 5] = [
         CancelOrder { client_order_id: id(2), target: id(9), ..Default::default() }.into(),
         MassCancel { client_order_id: id(3), ..Default::default() }.into(),
         OrderQuery { client_order_id: id(4), target: id(9), ..Default::default() }.into(),
+        ReduceOrder { client_order_id: id(5), target: id(9), ..Default::default() }.into(),
+        KillSwitch { client_order_id: id(6), ..Default::default() }.into(),
     ];
     for request in &requests {
         pipe.client.request(request, TimeNs::new(pipe.now_ns)).unwrap();
