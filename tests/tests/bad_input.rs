@@ -7,9 +7,9 @@ use joulebook_client::{
     AccountKey, Client, ClientConfig, ClientError, Folder, MarketData, MarketNotice, Rejection, Subscription,
 };
 use joulebook_protocol::messages::{
-    AccountDefinition, AdvanceTime, CancelOrder, Genesis, Hello, ListInstrument, Logon, MintCredits,
-    NewOrder, OrderAccepted, RequestRefused, RequestRejected, Restarted, SessionClosed, SessionOpened,
-    Terminate,
+    AccountDefinition, AdvanceTime, CancelOrder, Genesis, Hello, ListInstrument, Logon, MassQuote,
+    MintCredits, NewOrder, OrderAccepted, QuotePair, RequestRefused, RequestRejected, Restarted,
+    SessionClosed, SessionOpened, Terminate,
 };
 use joulebook_protocol::{
     ALPN, BLOCK_BYTES_MAX, CancelReason, CloseReason, Event, HEADER_BYTES, Message, RejectReason,
@@ -135,6 +135,41 @@ fn messages_that_may_not_be_sent_are_refused_by_name() {
         assert!(matches!(member.next().await, Received::Event(Event::OrderAccepted(_))));
         is_unharmed(daemon, instrument).await;
     });
+}
+
+/// The longest commands reach the engine, and a replay reads them again.
+#[test]
+fn the_longest_requests_are_answered_and_survive_a_crash() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let daemon = Daemon::start(dir.path(), &[]);
+    let instrument = block_on(async {
+        let (_market, _, instrument) = one_hour(&daemon).await;
+        let connection = RawConnection::open(&daemon).await;
+        let (mut member, _) = connection.log_on(&Signer::of(&daemon, "alice"), 1, Logon::default()).await;
+        for id in 1..=40 {
+            let mut quote =
+                MassQuote { client_order_id: ClientOrderId::new(id), count: 64, ..Default::default() };
+            let longest = QuotePair { bid_qty: 1, ask_qty: 1, reserved: 1, ..Default::default() };
+            quote.pairs = [QuotePair { instrument, ..longest }; 64];
+            member.send(&quote).await;
+        }
+        let order =
+            NewOrder { client_order_id: ClientOrderId::new(41), ..limit(instrument, Side::Buy, 1, 200) };
+        member.command(order).await;
+        let answer = member
+            .until(|received| {
+                assert!(!matches!(received, Received::Session(_)), "refused at the door: {received:?}");
+                matches!(received, Received::Event(Event::OrderAccepted(_)))
+            })
+            .await;
+        assert!(
+            matches!(answer, Received::Event(Event::OrderAccepted(accepted)) if accepted.client_order_id.raw() == 41)
+        );
+        instrument
+    });
+    daemon.kill();
+    let daemon = Daemon::start(dir.path(), &[]);
+    block_on(is_unharmed(daemon, instrument));
 }
 
 /// Frames that are well formed, and that no client may send.
