@@ -14,7 +14,7 @@ use crate::buffer::{FrameBuffer, OutBuffer, Span};
 use crate::limits::SessionLimits;
 use crate::liveness::{HEARTBEAT_MS_DEFAULT, Liveness};
 use crate::stamp::patch_stamp;
-use crate::template::{Kind, Template, is_cancel, template};
+use crate::template::{Kind, Template, is_cancel, requests_in, template};
 use crate::throttle::TokenBucket;
 
 /// One stream of a client, from its first byte to its last.
@@ -322,7 +322,8 @@ impl ServerSession {
         }
         let template_id = span.header.template_id;
         let bucket = if is_cancel(template_id) { &mut self.cancels } else { &mut self.orders };
-        if let Err(wait_ns) = bucket.take(now.steady) {
+        let requests = requests_in(&self.input.frame(span));
+        if let Err(wait_ns) = bucket.take(requests, now.steady) {
             let per_s = bucket.per_s();
             return self.refuse(span, RejectReason::Throttled, per_s, wait_ns, now);
         }
@@ -346,7 +347,7 @@ impl ServerSession {
 
     fn on_subscribe(&mut self, subscribe: Subscribe, now: Now) -> ServerOutput {
         // A snapshot costs more than an order, so subscriptions use up the same credits.
-        if self.orders.take(now.steady).is_err() {
+        if self.orders.take(1, now.steady).is_err() {
             self.refuse_subscription(subscribe, RejectReason::Throttled, now);
             return ServerOutput::Refused(RejectReason::Throttled);
         }

@@ -1,9 +1,9 @@
 //! What the message table says of a template, by its number.
 
 use joulebook_protocol::messages::{
-    AccountQuery, CancelOrder, KillSwitch, MassCancel, OrderQuery, ReduceOrder,
+    AccountQuery, CancelOrder, KillSwitch, MassCancel, OrderBatch, OrderQuery, ReduceOrder,
 };
-use joulebook_protocol::{Message, Sender, TABLE};
+use joulebook_protocol::{Frame, Message, Sender, TABLE};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Template {
@@ -48,6 +48,18 @@ pub(crate) const fn is_cancel(template_id: u16) -> bool {
     )
 }
 
+/// How many requests a command's frame stands for.
+pub(crate) fn requests_in(frame: &Frame<'_>) -> u64 {
+    const COUNT: usize = core::mem::offset_of!(OrderBatch, count);
+    match frame.header.template_id {
+        OrderBatch::TEMPLATE_ID => frame
+            .block
+            .get(COUNT)
+            .map_or(1, |count| u64::from(*count).clamp(1, OrderBatch::ENTRIES_MAX as u64)),
+        _ => 1,
+    }
+}
+
 /// Requests that change nothing and may be repeated at will.
 pub(crate) const fn is_query(template_id: u16) -> bool {
     matches!(template_id, OrderQuery::TEMPLATE_ID | AccountQuery::TEMPLATE_ID)
@@ -78,7 +90,7 @@ static TEMPLATES: [Option<Template>; 128] = {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use joulebook_protocol::{Command, Event, FeedMessage, Frame, FrameHeader, PublicEvent, SessionMessage};
+    use joulebook_protocol::{Command, Event, FeedMessage, FrameHeader, PublicEvent, SessionMessage};
 
     #[test]
     fn kinds_are_those_of_the_enums() {

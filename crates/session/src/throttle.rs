@@ -20,13 +20,15 @@ impl TokenBucket {
         Self { per_s, burst, level: burst * ONE, refilled: now }
     }
 
-    /// Takes one request, or says how many nanoseconds to wait for it.
-    pub(crate) fn take(&mut self, now: TimeNs) -> Result<(), u64> {
+    /// Takes requests that come together, all or none, or says how many nanoseconds to wait for them. More than the burst
+    /// count as the burst, or they could never be taken.
+    pub(crate) fn take(&mut self, requests: u64, now: TimeNs) -> Result<(), u64> {
         self.refill(now);
-        if self.level < ONE {
-            return Err((ONE - self.level).div_ceil(self.per_s));
+        let wanted = requests.min(self.burst) * ONE;
+        if self.level < wanted {
+            return Err((wanted - self.level).div_ceil(self.per_s));
         }
-        self.level -= ONE;
+        self.level -= wanted;
         Ok(())
     }
 
@@ -54,14 +56,14 @@ mod tests {
     fn a_burst_then_the_rate() {
         let at = |ns| TimeNs::new(ns);
         let mut bucket = TokenBucket::new(1_000, 3, at(0));
-        assert_eq!([0; 3].map(|ns| bucket.take(at(ns))), [Ok(()); 3]);
-        assert_eq!(bucket.take(at(0)), Err(1_000_000));
-        assert_eq!(bucket.take(at(999_999)), Err(1));
-        assert_eq!(bucket.take(at(1_000_000)), Ok(()), "the wait that it named is enough");
-        assert_eq!(bucket.take(at(1_000_000)), Err(1_000_000));
+        assert_eq!([0; 3].map(|ns| bucket.take(1, at(ns))), [Ok(()); 3]);
+        assert_eq!(bucket.take(1, at(0)), Err(1_000_000));
+        assert_eq!(bucket.take(1, at(999_999)), Err(1));
+        assert_eq!(bucket.take(1, at(1_000_000)), Ok(()), "the wait that it named is enough");
+        assert_eq!(bucket.take(1, at(1_000_000)), Err(1_000_000));
         bucket.refill(at(u64::MAX));
         assert_eq!(bucket.credits(), 3, "never more than the burst");
-        assert_eq!(bucket.take(at(0)), Ok(()), "a clock that goes back gives nothing and takes nothing");
+        assert_eq!(bucket.take(1, at(0)), Ok(()), "a clock that goes back gives nothing and takes nothing");
         assert_eq!(bucket.credits(), 2);
     }
 }

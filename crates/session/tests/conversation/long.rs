@@ -101,6 +101,25 @@ fn a_refused_batch_is_refused_whole() {
 }
 
 #[test]
+fn a_batch_costs_as_much_as_its_entries() {
+    let limits = SessionLimits { orders_per_s: 10, order_burst: 5, ..Default::default() };
+    let mut pipe = Pipe::new(trader(), limits);
+    pipe.accept(accepted());
+    ask(&mut pipe, batch(id(1)));
+    ask(&mut pipe, batch(id(4)));
+    assert_eq!(pipe.refusals(), [(id(4), RejectReason::Throttled.raw())], "two are left, three are wanted");
+    assert_eq!((pipe.commands.len(), pipe.client.unanswered()), (1, 3));
+    pipe.pass_time(100);
+    ask(&mut pipe, batch(id(7)));
+    assert_eq!(pipe.commands.len(), 2);
+    pipe.pass_time(500);
+    let entry = BatchEntry { kind: BatchEntry::NEW, qty: 1, ..Default::default() };
+    let full = OrderBatch { client_order_id: id(10), count: 16, entries: [entry; 16], ..Default::default() };
+    ask(&mut pipe, full);
+    assert_eq!(pipe.commands.len(), 3, "more than the burst is taken by a full bucket");
+}
+
+#[test]
 fn two_orders_that_cancel_each_other_take_two_numbers_and_one_answer() {
     let mut pipe = Pipe::new(trader(), SessionLimits::default());
     pipe.accept(accepted());
