@@ -2,13 +2,14 @@
 
 use core::mem::offset_of;
 
-use joulebook_book::Slot;
+use joulebook_book::{LevelTotal, Slot};
 use joulebook_ledger::AccountIx;
 use joulebook_protocol::messages::{BookUpdate, CancelOrder, MassCancel, MassCancelDone, OrderCanceled};
 use joulebook_protocol::{CancelReason, RejectReason};
 use joulebook_types::{ClientOrderId, OrderId, Role, SlotHint};
 
 use crate::instruments::InstrumentIx;
+use crate::orders::Place;
 use crate::request::{Done, Rejection};
 use crate::sessions::SessionIx;
 use crate::{Engine, Events};
@@ -116,6 +117,7 @@ impl Engine {
             next = self.orders.next_of_session(slot);
             let order_instrument = InstrumentIx::new(self.orders.slab[slot].instrument);
             if instrument.is_none_or(|wanted| wanted == order_instrument) {
+                next = self.orders.next_when_closed(slot);
                 self.cancel_open_order(slot, reason, requester, out);
                 canceled += 1;
             }
@@ -123,7 +125,7 @@ impl Engine {
         canceled
     }
 
-    /// Takes a resting order out of its book, gives its hold back, and tells its session.
+    /// Takes an open order from where it stands, gives its hold back, and tells its session.
     pub(crate) fn cancel_open_order(
         &mut self,
         slot: Slot,
@@ -134,8 +136,7 @@ impl Engine {
         let order = self.orders.slab[slot];
         let owner = *self.orders.owner(slot);
         let ix = InstrumentIx::new(order.instrument);
-        let level = self.instruments[ix].book_mut().remove(&mut self.orders.slab, slot);
-        self.release(&self.promise_at(slot));
+        let level = self.leave_place(slot);
         let by_owner = owner.session == requester.session;
         let canceled = OrderCanceled {
             client_order_id: owner.client_order_id,
@@ -149,9 +150,32 @@ impl Engine {
             ..Default::default()
         };
         self.tell(owner.session, canceled, out);
-        self.publish_book_update(&order, 0, level, BookUpdate::REMOVED, out);
+        if let Some(level) = level {
+            self.publish_book_update(&order, 0, level, BookUpdate::REMOVED, out);
+        }
         self.close_order(slot, out);
         canceled
+    }
+
+    /// Takes an order from where it stands and gives its hold back. Returns its level if it stood in the book.
+    fn leave_place(&mut self, slot: Slot) -> Option<LevelTotal> {
+        let promise = self.promise_at(slot);
+        match self.orders.terms(slot).place {
+            Place::Book => {
+                self.release(&promise);
+                let book = self.instruments[promise.instrument].book_mut();
+                Some(book.remove(&mut self.orders.slab, slot))
+            }
+            Place::Stop => {
+                let stop = self.stops.remove(slot);
+                self.give_back(promise.account, promise.instrument, stop.held);
+                None
+            }
+            Place::Call => {
+                self.release(&promise);
+                None
+            }
+        }
     }
 
     /// The open order that a request names, if it belongs to the sender's account. Client order ids are the session's

@@ -1,5 +1,6 @@
 //! The engine itself: its state, its batches, and the one place where commands part.
 
+use joulebook_book::Slot;
 use joulebook_ledger::Ledger;
 use joulebook_protocol::messages::Genesis;
 use joulebook_protocol::{Command, Origin, RejectReason, SequencedCommand};
@@ -15,6 +16,7 @@ use crate::outcomes::OutcomeBudget;
 use crate::policy::{Policy, policy};
 use crate::request::{Done, Rejection};
 use crate::sessions::{SessionIx, Sessions};
+use crate::stop_book::Stops;
 use crate::timers::Timers;
 use crate::token_walk::TokenWalk;
 use crate::yields::Yields;
@@ -38,6 +40,7 @@ pub struct Engine {
     pub(crate) instruments: Instruments,
     pub(crate) yields: Yields,
     pub(crate) orders: Orders,
+    pub(crate) stops: Stops,
     pub(crate) sessions: Sessions,
     pub(crate) outcome_budget: OutcomeBudget,
     pub(crate) outbox: Outbox,
@@ -47,6 +50,7 @@ pub struct Engine {
     /// Memory of commands that need some, used again.
     pub(crate) resend_positions: Vec<Position>,
     pub(crate) token_walk: TokenWalk,
+    pub(crate) stop_slots: Vec<(OrderId, Slot)>,
 }
 
 impl Default for Engine {
@@ -72,6 +76,7 @@ impl Engine {
             instruments: Instruments::default(),
             yields: Yields::default(),
             orders: Orders::default(),
+            stops: Stops::default(),
             sessions: Sessions::default(),
             outcome_budget: OutcomeBudget::default(),
             outbox: Outbox::new(0),
@@ -80,6 +85,7 @@ impl Engine {
             ignored_commands: 0,
             resend_positions: Vec::new(),
             token_walk: TokenWalk::default(),
+            stop_slots: Vec::new(),
         }
     }
 

@@ -1,7 +1,5 @@
 //! The dates of good-till-date orders.
 
-use core::mem::offset_of;
-
 use joulebook_book::Slot;
 use joulebook_protocol::{CancelReason, RejectReason};
 use joulebook_types::TimeNs;

@@ -27,6 +27,19 @@ impl Hold {
     }
 }
 
+impl Hold {
+    /// What it holds beyond `other`, which is of the same side.
+    pub(crate) fn beyond(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Credits(own), Self::Credits(other)) => Self::Credits((own - other).max(MicroEc::ZERO)),
+            (Self::Capacity(own), Self::Capacity(other)) => Self::Capacity(own.saturating_sub(other)),
+            (Self::Credits(_), Self::Capacity(_)) | (Self::Capacity(_), Self::Credits(_)) => {
+                unreachable!("linked orders are of one side")
+            }
+        }
+    }
+}
+
 /// An order, or a part of one, as far as it binds what its account owns. Every change of what open orders hold goes
 /// through one of these, but for trades, which the ledger settles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,25 +100,33 @@ impl Engine {
 
     /// Holds what was checked.
     pub(crate) fn hold(&mut self, promise: &Promise) {
-        match self.hold_of(promise) {
-            Hold::Credits(amount) => {
-                self.ledger.hold_credits(promise.account, amount).expect("the hold was checked");
-            }
-            Hold::Capacity(accelerators) => {
-                let assets = &self.instruments[promise.instrument].assets;
-                let held = self.ledger.hold_capacity(promise.account, assets, accelerators);
-                held.expect("the hold was checked");
-            }
-        }
+        self.take(promise.account, promise.instrument, self.hold_of(promise));
     }
 
     /// Gives back what was held.
     pub(crate) fn release(&mut self, promise: &Promise) {
-        match self.hold_of(promise) {
-            Hold::Credits(amount) => self.ledger.release_credits(promise.account, amount),
+        self.give_back(promise.account, promise.instrument, self.hold_of(promise));
+    }
+
+    /// Moves what an order needs from free to held.
+    pub(crate) fn take(&mut self, account: AccountIx, ix: InstrumentIx, hold: Hold) {
+        match hold {
+            Hold::Credits(amount) => {
+                self.ledger.hold_credits(account, amount).expect("the hold was checked");
+            }
             Hold::Capacity(accelerators) => {
-                let assets = &self.instruments[promise.instrument].assets;
-                self.ledger.release_capacity(promise.account, assets, accelerators);
+                let assets = &self.instruments[ix].assets;
+                self.ledger.hold_capacity(account, assets, accelerators).expect("the hold was checked");
+            }
+        }
+    }
+
+    pub(crate) fn give_back(&mut self, account: AccountIx, ix: InstrumentIx, hold: Hold) {
+        match hold {
+            Hold::Credits(amount) => self.ledger.release_credits(account, amount),
+            Hold::Capacity(accelerators) => {
+                let assets = &self.instruments[ix].assets;
+                self.ledger.release_capacity(account, assets, accelerators);
             }
         }
     }

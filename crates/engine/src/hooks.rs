@@ -2,7 +2,7 @@
 //!
 //! Each function moves to the file of its rule when that is built.
 
-use joulebook_book::Order;
+use joulebook_book::{Order, Slot};
 use joulebook_ledger::AccountIx;
 use joulebook_types::{ClassCode, MicroEc, Price, Side};
 
@@ -17,6 +17,7 @@ use crate::{Engine, Events};
 /// A resting order that gave lots.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MakerFill {
+    pub(crate) slot: Slot,
     /// As it was before the fill.
     pub(crate) order: Order,
     pub(crate) owner: Owner,
@@ -72,20 +73,28 @@ pub(crate) struct Allowance {
 
 impl Engine {
     /// After a resting order gave lots, and the book shows it. The order is gone when it had no more.
-    pub(crate) fn after_maker_fill(&mut self, _fill: &MakerFill, _out: &mut Events) {}
+    pub(crate) fn after_maker_fill(&mut self, fill: &MakerFill, out: &mut Events) {
+        if fill.lots < fill.order.total_leaves() {
+            self.end_link(fill.slot, out);
+        }
+    }
 
     /// After the order in hand took lots and all that its maker's fill caused is done.
-    pub(crate) fn after_taker_fill(&mut self, _taker: &Taker, _out: &mut Events) {}
-
-    /// Every trade price, as it happens.
-    pub(crate) fn note_print(&mut self, _ix: InstrumentIx, _price: Price) {}
+    pub(crate) fn after_taker_fill(&mut self, taker: &Taker, out: &mut Events) {
+        if let Some(slot) = taker.slot {
+            self.end_link(slot, out);
+        }
+    }
 
     /// After an open order was forgotten, whatever the reason. Its own event went out before.
-    pub(crate) fn order_closed(&mut self, _order: &Order, _owner: &Owner, _terms: &Terms, _out: &mut Events) {
+    pub(crate) fn order_closed(&mut self, _order: &Order, _owner: &Owner, terms: &Terms, out: &mut Events) {
+        self.end_partner(terms, out);
     }
 
     /// The command, the batch entry or the timer in hand is finished.
-    pub(crate) fn end_step(&mut self, _out: &mut Events) {}
+    pub(crate) fn end_step(&mut self, out: &mut Events) {
+        self.fire_stops(out);
+    }
 
     /// How far an order of `side` may trade in this step.
     pub(crate) fn trade_bound(&self, _ix: InstrumentIx, _side: Side) -> Bound {

@@ -3,12 +3,14 @@
 use joulebook_book::{Level, Slot};
 use joulebook_ledger::{Credits, Position, SlotKey, Totals};
 use joulebook_protocol::messages::InstrumentDefinition;
-use joulebook_types::{AccountId, ClientOrderId, InstrumentId, OrderId, Price, SessionId, Side, SlotHint};
+use joulebook_types::{
+    AccountId, ClientOrderId, InstrumentId, OrderId, Price, SessionId, Side, SlotHint, Trigger,
+};
 
 use crate::Engine;
 use crate::instruments::InstrumentIx;
 
-/// An order that rests.
+/// An order that is open, in its book or outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenOrder {
     pub order_id: OrderId,
@@ -17,12 +19,24 @@ pub struct OpenOrder {
     pub client_order_id: ClientOrderId,
     pub instrument: InstrumentId,
     pub side: Side,
+    /// The worst price at which it trades.
     pub price: Price,
     /// Total lots.
     pub qty: u32,
     /// Lots still open, those that do not show included.
     pub leaves: u32,
     pub slot: SlotHint,
+}
+
+/// A stop that waits outside the book.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PendingStop {
+    pub order: OpenOrder,
+    pub trigger: Trigger,
+    /// What it waits for now; `None` before a trailing stop's activation.
+    pub trigger_price: Option<Price>,
+    /// The print that reached it, when it waits only for its market to open.
+    pub marked_by: Option<Price>,
 }
 
 impl Engine {
@@ -68,6 +82,15 @@ impl Engine {
         self.orders.find(order_id, SlotHint::UNKNOWN).map(|slot| self.open_order_at(slot))
     }
 
+    /// All stops that wait, by instrument and order id.
+    pub fn pending_stops(&self) -> impl Iterator<Item = PendingStop> {
+        self.instruments.iter().flat_map(|(ix, _)| {
+            let mut slots = Vec::new();
+            self.stops.of_instrument(ix, &mut slots);
+            slots.into_iter().map(|(_, slot)| self.pending_stop_at(slot))
+        })
+    }
+
     pub fn credits(&self, account: AccountId) -> Option<Credits> {
         self.accounts.find(account).map(|ix| self.ledger.credits(ix))
     }
@@ -81,6 +104,16 @@ impl Engine {
     /// Where all credits are: minted minus retired is the sum of the balances.
     pub fn totals(&self) -> Totals {
         self.ledger.totals()
+    }
+
+    fn pending_stop_at(&self, slot: Slot) -> PendingStop {
+        let stop = self.stops.get(slot).expect("only slots of waiting stops are asked for");
+        PendingStop {
+            order: self.open_order_at(slot),
+            trigger: stop.trigger.kind(),
+            trigger_price: stop.trigger_price(),
+            marked_by: stop.mark,
+        }
     }
 
     fn open_order_at(&self, slot: Slot) -> OpenOrder {

@@ -50,6 +50,8 @@ pub(crate) struct Instrument {
     pub(crate) taker_fee_ppm: i32,
     pub(crate) maker_fee_ppm: i32,
     pub(crate) phase: Phase,
+    /// The price of the last trade.
+    pub(crate) last_print: Option<Price>,
     /// The quarter hours of the window.
     pub(crate) assets: Box<[AssetIx]>,
     pub(crate) undelivered_slots: u32,
@@ -82,6 +84,14 @@ impl Instrument {
             if pays(middle) { paid = middle } else { unpaid = middle }
         }
         paid
+    }
+
+    /// The worst price at which a market order of `side` may trade.
+    pub(crate) fn band_edge(&self, side: Side) -> Price {
+        match side {
+            Side::Buy => self.band_high,
+            Side::Sell => self.band_low,
+        }
     }
 
     /// Accelerators that `lots` need in every slot of the window.

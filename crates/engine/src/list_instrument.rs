@@ -42,6 +42,7 @@ impl Engine {
             taker_fee_ppm: list.taker_fee_ppm,
             maker_fee_ppm: list.maker_fee_ppm,
             phase,
+            last_print: None,
             undelivered_slots: assets.len() as u32,
             assets,
             book: Some(Book::new(list.tick)),

@@ -1,15 +1,16 @@
 //! Two orders meet: at the resting order's price, first come first served.
 
-use joulebook_book::Slot;
+use joulebook_book::{Order, Slot};
 use joulebook_ledger::AccountIx;
 use joulebook_protocol::CancelReason;
 use joulebook_protocol::messages::{BookUpdate, OrderCanceled};
-use joulebook_types::{ClientOrderId, OrderId, OrderType, Phase, Price, SelfTradeMode, Side};
+use joulebook_types::{ClientOrderId, OrderId, OrderType, Phase, Price, SelfTradeMode, Side, TimeNs};
 
 use crate::accounts::TradeGroup;
 use crate::holds::Promise;
 use crate::hooks::Reach;
 use crate::instruments::InstrumentIx;
+use crate::orders::Terms;
 use crate::sessions::SessionIx;
 use crate::{Engine, Events};
 
@@ -222,6 +223,14 @@ impl Engine {
         }
     }
 
+    /// The price that reports name: market orders have none of their own.
+    pub(crate) fn reported_price(&self, slot: Slot) -> Price {
+        match self.orders.terms(slot).order_type {
+            OrderType::Limit => self.orders.slab[slot].price,
+            OrderType::Market | OrderType::Budget => Price::ZERO,
+        }
+    }
+
     /// What an open order holds.
     pub(crate) fn promise_at(&self, slot: Slot) -> Promise {
         let order = &self.orders.slab[slot];
@@ -234,10 +243,28 @@ impl Engine {
         }
     }
 
+    /// Makes an order open; it stands nowhere yet.
+    pub(crate) fn add_order(
+        &mut self,
+        order: Order,
+        session: SessionIx,
+        client_order_id: ClientOrderId,
+        terms: Terms,
+    ) -> Slot {
+        let slot = self.orders.open(&mut self.sessions, order, session, client_order_id, terms);
+        if terms.expires != TimeNs::ZERO {
+            self.timers.set_expiry(terms.expires, slot);
+        }
+        slot
+    }
+
     /// Forgets an open order that stands nowhere any more.
     pub(crate) fn close_order(&mut self, slot: Slot, out: &mut Events) {
         let (order, owner, terms) =
             (self.orders.slab[slot], *self.orders.owner(slot), *self.orders.terms(slot));
+        if terms.expires != TimeNs::ZERO {
+            self.timers.cancel_expiry(slot);
+        }
         self.orders.close(&mut self.sessions, slot);
         self.order_closed(&order, &owner, &terms, out);
     }

@@ -5,13 +5,15 @@ use core::mem::offset_of;
 use joulebook_book::Order;
 use joulebook_protocol::RejectReason;
 use joulebook_protocol::messages::{NewOrder, OrderAccepted};
-use joulebook_types::{Side, SlotHint, TimeInForce};
+use joulebook_types::{OrderType, Side, SlotHint, TimeInForce, Trigger};
 
 use crate::holds::Promise;
 use crate::matching::{Funding, Taker};
 use crate::orders::Terms;
 use crate::request::{Done, Rejection};
 use crate::sessions::SessionIx;
+use crate::stop_book::StopTrigger;
+use crate::stop_checks::check_trigger;
 use crate::{Engine, Events};
 
 /// A new order that met every rule.
@@ -19,6 +21,8 @@ struct Valid {
     promise: Promise,
     post_only: bool,
     terms: Terms,
+    /// What it waits for, outside the book.
+    trigger: Option<StopTrigger>,
 }
 
 impl Engine {
@@ -44,15 +48,27 @@ impl Engine {
             side: order.side,
             time_in_force: order.time_in_force,
             flags: order.flags,
+            order_type: order.order_type,
             ..Default::default()
         };
         self.tell(session, accepted, out);
-        self.work(&mut taker, out);
+        match valid.trigger.zip(taker.slot) {
+            Some((trigger, slot)) => {
+                self.wait_for(slot, trigger, self.hold_of(&valid.promise));
+                self.see_last_print(slot, out);
+            }
+            None => self.work(&mut taker, out),
+        }
         Ok(Done { order_id: taker.order_id, slot })
     }
 
     fn check_new_order(&self, session: SessionIx, order: &NewOrder) -> Result<Valid, Rejection> {
         let (side, time_in_force, post_only) = check_choices(order)?;
+        let order_type = OrderType::from_raw(order.order_type).unwrap_or(OrderType::Limit);
+        let trigger = check_trigger(order, Trigger::from_raw(order.trigger).unwrap_or(Trigger::None))?;
+        if time_in_force == TimeInForce::Gtd {
+            self.check_expires(order.expires, offset_of!(NewOrder, expires))?;
+        }
         let ix = self.find_instrument(order.instrument, offset_of!(NewOrder, instrument))?;
         self.check_open(ix)?;
         let instrument = &self.instruments[ix];
@@ -61,11 +77,19 @@ impl Engine {
             return Err(Rejection::field(RejectReason::QtyZero, qty_offset).met(1, 0));
         }
         instrument.check_qty_max(order.qty, qty_offset)?;
-        instrument.check_price(order.price, offset_of!(NewOrder, price))?;
+        let limit = match order_type {
+            OrderType::Limit => {
+                instrument.check_price(order.price, offset_of!(NewOrder, price))?;
+                order.price
+            }
+            OrderType::Market | OrderType::Budget => instrument.band_edge(side),
+        };
         let account = self.sessions[session].account;
-        let promise = Promise { account, instrument: ix, side, limit: order.price, lots: order.qty };
+        let promise = Promise { account, instrument: ix, side, limit, lots: order.qty };
         self.check_notional(&promise, order.qty, qty_offset)?;
-        if time_in_force == TimeInForce::Gtc && self.orders.is_full() {
+        let terms = Terms { order_type, time_in_force, expires: order.expires, ..Terms::PLAIN };
+        let is_open = terms.rests() || trigger.is_some();
+        if is_open && self.orders.is_full() {
             let limit = self.orders.orders_max();
             return Err(Rejection::whole(RejectReason::OrderLimit).met(limit, limit + 1));
         }
@@ -80,7 +104,7 @@ impl Engine {
                 return Err(Rejection::whole(RejectReason::FokNotFillable).met(fillable, order.qty));
             }
         }
-        Ok(Valid { promise, post_only, terms: Terms { time_in_force, ..Terms::PLAIN } })
+        Ok(Valid { promise, post_only, terms, trigger })
     }
 
     /// Orders that may rest get their slot before they match, because the acknowledgement names it.
@@ -89,13 +113,13 @@ impl Engine {
         let trade_group = self.accounts.trade_group(account);
         let order_id = self.next_order_id();
         let rests = valid.terms.rests();
-        let slot = rests.then(|| {
+        let slot = (rests || valid.trigger.is_some()).then(|| {
             let mut order = Order::new(order_id, side, limit, lots);
             order.trade_group = trade_group.0;
             order.instrument = instrument.raw();
             order.account = account.raw();
             order.post_only = valid.post_only;
-            self.orders.open(&mut self.sessions, order, session, new.client_order_id, valid.terms)
+            self.add_order(order, session, new.client_order_id, valid.terms)
         });
         Taker {
             order_id,

@@ -1,7 +1,7 @@
 //! All open orders: the slab that books share, whose they are, on what terms, and how they are found.
 
 use joulebook_book::{Order, OrderSlab, Slot};
-use joulebook_types::{ClientOrderId, OrderId, OrderType, SelfTradeMode, SlotHint, TimeInForce};
+use joulebook_types::{ClientOrderId, OrderId, OrderType, SelfTradeMode, SlotHint, TimeInForce, TimeNs};
 
 use crate::order_index::OrderIndex;
 use crate::sessions::{SessionIx, Sessions};
@@ -25,6 +25,10 @@ pub(crate) struct Terms {
     pub(crate) self_trade: SelfTradeMode,
     /// Lots that an iceberg shows at a time; zero shows all.
     pub(crate) display_qty: u32,
+    /// When a good-till-date order ends; else zero.
+    pub(crate) expires: TimeNs,
+    /// The order that this one is linked with: what happens to one of them ends the other.
+    pub(crate) partner: Option<Slot>,
     pub(crate) place: Place,
 }
 
@@ -34,7 +38,6 @@ pub(crate) enum Place {
     /// In its book, or on the way there while it takes.
     Book,
     /// Outside, until its trigger price has printed.
-    #[expect(dead_code, reason = "stops are still to come")]
     Stop,
     /// A market order outside, until the call's uncross.
     #[expect(dead_code, reason = "auctions are still to come")]
@@ -48,6 +51,8 @@ impl Terms {
         time_in_force: TimeInForce::Gtc,
         self_trade: SelfTradeMode::CancelAggressor,
         display_qty: 0,
+        expires: TimeNs::ZERO,
+        partner: None,
         place: Place::Book,
     };
 
@@ -162,6 +167,12 @@ impl Orders {
             Some(order) if order.order_id == order_id => Some(hinted),
             Some(_) | None => self.index.get(order_id),
         }
+    }
+
+    /// The order of the same session that follows when this one ends: its partner ends with it.
+    pub(crate) fn next_when_closed(&self, slot: Slot) -> Option<Slot> {
+        let next = self.next_of_session(slot)?;
+        if self.terms(slot).partner == Some(next) { self.next_of_session(next) } else { Some(next) }
     }
 
     /// The order after this one in the list of its session.

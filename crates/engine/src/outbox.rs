@@ -97,7 +97,7 @@ macro_rules! stamped {
 
 stamped! {
     OrderAccepted RequestRejected OrderFilled OrderCanceled OrderReplaced MassCancelDone TokenOrderDone RequestDone
-    RequestRepeated OrderStatus CreditBalance CapacityBalance SnapshotEnd
+    RequestRepeated OrderStatus CreditBalance CapacityBalance SnapshotEnd OrderTriggered
 }
 
 impl Outbox {

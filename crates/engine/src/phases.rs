@@ -35,6 +35,8 @@ impl Engine {
                 self.cancel_open_order(slot, CancelReason::GateClosed, Requester::NOBODY, out);
             }
         }
+        self.cancel_stops(ix, CancelReason::GateClosed, |_, _| true, out);
+        self.stops.close(ix);
         self.instruments.close(ix);
         self.publish_phase(ix, Phase::Closed, out);
     }

@@ -7,10 +7,11 @@ use joulebook_protocol::messages::{
     AccountQuery, CapacityBalance, CreditBalance, OrderQuery, OrderStatus, SnapshotEnd,
 };
 use joulebook_protocol::{Origin, RejectReason};
-use joulebook_types::{ClientOrderId, InstrumentId, SlotHint};
+use joulebook_types::{ClientOrderId, InstrumentId, Price, SlotHint, Trigger};
 
 use crate::request::Rejection;
 use crate::sessions::SessionIx;
+use crate::stop_book::Stop;
 use crate::{Engine, Events};
 
 /// With so many bytes in the arena, an account's state has to wait for a later batch: a question is small, its answer as
@@ -84,15 +85,20 @@ impl Engine {
 
     fn order_status(&self, slot: Slot) -> OrderStatus {
         let order = &self.orders.slab[slot];
+        let order_type = self.orders.terms(slot).order_type;
+        let stop = self.stops.get(slot);
         OrderStatus {
             client_order_id: self.orders.owner(slot).client_order_id,
             order_id: order.order_id,
-            price: order.price,
+            price: self.reported_price(slot),
             instrument: InstrumentId::new(order.instrument + 1),
             qty: order.qty,
             leaves_qty: order.total_leaves(),
             slot: slot.hint(),
             side: order.side.raw(),
+            order_type: order_type.raw(),
+            trigger: stop.map_or(Trigger::None, |stop| stop.trigger.kind()).raw(),
+            trigger_price: stop.and_then(Stop::trigger_price).unwrap_or(Price::ZERO),
             ..Default::default()
         }
     }

@@ -7,6 +7,7 @@ use joulebook_types::{AccountId, InstrumentId, MicroEc, Phase, SessionId, Side, 
 
 use crate::Engine;
 use crate::holds::Hold;
+use crate::orders::Place;
 use crate::sessions::SessionIx;
 
 /// What does not add up. Any of these is a defect of the engine.
@@ -63,7 +64,12 @@ impl Engine {
                 let order = &self.orders.slab[slot];
                 let found = self.orders.find(order.order_id, SlotHint::UNKNOWN);
                 let own = self.orders.owner(slot).session == ix && order.account == session.account.raw();
-                listed += usize::from(own && order.is_resting() && found == Some(slot));
+                let placed = match self.orders.terms(slot).place {
+                    Place::Book => order.is_resting(),
+                    Place::Stop => self.stops.get(slot).is_some_and(|stop| stop.order_id == order.order_id),
+                    Place::Call => !order.is_resting(),
+                };
+                listed += usize::from(own && placed && found == Some(slot));
             }
             if listed != session.open_orders as usize {
                 let account = self.accounts[session.account].id;
@@ -72,7 +78,7 @@ impl Engine {
             sessions += listed;
         }
         let books = self.instruments.iter().filter_map(|(_, instrument)| instrument.book.as_ref());
-        let books = books.map(|book| book.order_count()).sum();
+        let books = books.map(|book| book.order_count()).sum::<usize>() + self.stops.len();
         let (slab, index) = (self.orders.slab.len(), self.orders.indexed());
         if slab == index && slab == books && slab == sessions {
             return Ok(());
@@ -107,7 +113,7 @@ impl Engine {
         let orders = sessions.iter().flat_map(|ix| self.orders.of_session(self.sessions[*ix].first_order));
         for slot in orders {
             let promise = self.promise_at(slot);
-            match self.hold_of(&promise) {
+            match self.counted_hold(slot) {
                 Hold::Credits(amount) => credits += amount,
                 Hold::Capacity(accelerators) => {
                     for asset in &self.instruments[promise.instrument].assets {

@@ -72,6 +72,7 @@ impl Engine {
         let level = book.reduce(&mut self.orders.slab, slot, lots);
         self.release(&before);
         self.hold(&self.promise_at(slot));
+        self.balance_link(slot, &self.promise_at(slot));
         self.tell_replaced(slot, requester, true, out);
         if let Some(level) = level {
             let order = self.orders.slab[slot];
@@ -138,7 +139,7 @@ impl Engine {
             client_order_id: owner.client_order_id,
             order_id: order.order_id,
             request: if owner.session == session { request } else { ClientOrderId::NONE },
-            price: order.price,
+            price: self.reported_price(slot),
             instrument: InstrumentIx::new(order.instrument).id(),
             qty: order.qty,
             leaves_qty: order.total_leaves(),

@@ -54,6 +54,9 @@ impl Engine {
             self.release(&before);
             self.hold(&after);
         }
+        if let Some(slot) = taker.slot {
+            self.balance_link(slot, &after);
+        }
         let replaced = OrderReplaced {
             client_order_id: taker.client_order_id,
             order_id: taker.order_id,

@@ -2,12 +2,14 @@
 
 use joulebook_book::Slot;
 use joulebook_ledger::AccountIx;
-use joulebook_types::Side;
+use joulebook_types::{OrderId, Price, Side};
 use zerocopy::{Immutable, IntoBytes};
 
 use crate::Engine;
 use crate::sessions::{Session, SessionIx};
+use crate::stop_book::{Stop, StopTrigger};
 use crate::timers::Timer;
+use crate::trailing::{Distance, Trail};
 
 /// Feeds numbers to the hash; every list is preceded by its length, so no two states look alike.
 struct Walk(blake3::Hasher);
@@ -69,6 +71,7 @@ impl Engine {
         for (ix, instrument) in self.instruments.iter() {
             walk.put(instrument.definition(ix));
             walk.put(instrument.undelivered_slots);
+            walk.put(instrument.last_print.unwrap_or(Price::ZERO));
             let Some(book) = &instrument.book else { continue };
             walk.number(book.order_count());
             for side in [Side::Buy, Side::Sell] {
@@ -87,6 +90,8 @@ impl Engine {
         walk.put([order.side.raw(), u8::from(order.post_only)]);
         walk.put([terms.order_type.raw(), terms.time_in_force.raw(), terms.self_trade.raw()]);
         walk.put(self.orders.owner(slot).client_order_id);
+        let partner = terms.partner.map(|partner| self.orders.slab[partner].order_id);
+        walk.put(partner.unwrap_or(OrderId::NONE));
     }
 
     fn walk_session(&self, walk: &mut Walk, session_ix: SessionIx) {
@@ -101,6 +106,10 @@ impl Engine {
         }
         for slot in self.orders.of_session(session.first_order) {
             walk.put(self.orders.slab[slot].order_id);
+            if let Some(stop) = self.stops.get(slot) {
+                self.walk_order(walk, slot);
+                walk_stop(walk, stop);
+            }
         }
     }
 
@@ -144,6 +153,21 @@ impl Engine {
                     walk.number(6);
                     walk.put(self.orders.slab[slot].order_id);
                 }
+            }
+        }
+    }
+}
+
+fn walk_stop(walk: &mut Walk, stop: &Stop) {
+    walk.put(stop.mark.unwrap_or(Price::ZERO));
+    match stop.trigger {
+        StopTrigger::Price(price) => walk.put(price),
+        StopTrigger::Trailing(Trail { distance, activation_price, peak }) => {
+            walk.put(activation_price);
+            walk.put(peak.unwrap_or(Price::ZERO));
+            match distance {
+                Distance::Price(price) => walk.put(price),
+                Distance::BasisPoints(bps) => walk.put(bps),
             }
         }
     }

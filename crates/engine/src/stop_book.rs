@@ -1,7 +1,7 @@
 //! Stops that wait, outside the books, for a trade at their trigger price.
 
 use joulebook_book::Slot;
-use joulebook_types::{OrderId, Price, Side};
+use joulebook_types::{OrderId, Price, Side, Trigger};
 
 use crate::heap::{Heap, Places};
 use crate::holds::Hold;
@@ -26,6 +26,15 @@ pub(crate) struct Stop {
 pub(crate) enum StopTrigger {
     Price(Price),
     Trailing(Trail),
+}
+
+impl StopTrigger {
+    pub(crate) fn kind(&self) -> Trigger {
+        match self {
+            Self::Price(_) => Trigger::Stop,
+            Self::Trailing(_) => Trigger::Trailing,
+        }
+    }
 }
 
 /// The waiting stops of all instruments.
@@ -113,6 +122,22 @@ impl Stops {
         self.vacant.push(number);
         self.waiting -= 1;
         self.all[number as usize]
+    }
+
+    /// Changes what a stop holds and returns what it held before.
+    pub(crate) fn set_held(&mut self, slot: Slot, held: Hold) -> Hold {
+        let number = self.number(slot).expect("only a stop that waits holds as one");
+        core::mem::replace(&mut self.all[number as usize].held, held)
+    }
+
+    /// Shows one stop a print and says whether it is marked now.
+    pub(crate) fn see(&mut self, slot: Slot, print: Price) -> bool {
+        let number = self.number(slot).expect("only a stop that waits sees prints");
+        let triggered = self.all[number as usize].sees(print);
+        if triggered {
+            self.mark(number, print);
+        }
+        triggered
     }
 
     /// Marks all stops that a print triggers and lets trailing ones follow it.

@@ -65,7 +65,7 @@ impl Engine {
             }
         }
         let Figures { lots, notional, .. } = *figures;
-        self.after_maker_fill(&MakerFill { order: maker, owner, terms, lots, notional }, out);
+        self.after_maker_fill(&MakerFill { slot, order: maker, owner, terms, lots, notional }, out);
     }
 
     fn settle_trade(&mut self, taker: &Taker, maker: &Order, figures: &Figures) {

@@ -22,4 +22,5 @@ mod rejects;
 mod replace;
 mod self_trade;
 mod sessions;
+mod stops;
 mod token_orders;
