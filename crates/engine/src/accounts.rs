@@ -3,6 +3,8 @@
 use joulebook_ledger::{AccountIx, KeyMap};
 use joulebook_types::{AccountId, Roles};
 
+use crate::caps::Limits;
+use crate::kill_switch::DisabledBy;
 use crate::sessions::SessionIx;
 
 #[derive(Debug)]
@@ -14,6 +16,11 @@ pub(crate) struct Account {
     pub(crate) name: [u8; 16],
     /// In the order of first logon.
     pub(crate) sessions: Vec<SessionIx>,
+    /// Who switched its entry off.
+    pub(crate) disabled: Option<DisabledBy>,
+    pub(crate) limits: Limits,
+    /// What its open orders are worth: price times open lots, in micro-EC.
+    pub(crate) open_value: i128,
 }
 
 /// Orders of one group never trade with each other.

@@ -6,7 +6,7 @@ use joulebook_book::{LevelTotal, Slot};
 use joulebook_ledger::AccountIx;
 use joulebook_protocol::messages::{BookUpdate, CancelOrder, MassCancel, MassCancelDone, OrderCanceled};
 use joulebook_protocol::{CancelReason, RejectReason};
-use joulebook_types::{ClientOrderId, OrderId, Role, SlotHint};
+use joulebook_types::{ClassCode, ClientOrderId, OrderId, OrderType, Price, Role, Side, SlotHint};
 
 use crate::instruments::InstrumentIx;
 use crate::orders::Place;
@@ -24,6 +24,22 @@ pub(crate) struct Requester {
 impl Requester {
     /// The exchange itself cancels.
     pub(crate) const NOBODY: Self = Self { session: SessionIx::NONE, request: ClientOrderId::NONE };
+}
+
+/// Which orders a cancel of many means: those that meet all that is set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CancelFilter {
+    pub(crate) instrument: Option<InstrumentIx>,
+    pub(crate) class: Option<ClassCode>,
+    pub(crate) side: Option<Side>,
+    /// Bounds included; orders without a price of their own lie outside any bound.
+    pub(crate) price_low: Option<Price>,
+    pub(crate) price_high: Option<Price>,
+}
+
+impl CancelFilter {
+    pub(crate) const ALL: Self =
+        Self { instrument: None, class: None, side: None, price_low: None, price_high: None };
 }
 
 impl Engine {
@@ -51,16 +67,13 @@ impl Engine {
         out: &mut Events,
     ) -> Result<Done, Rejection> {
         let account = self.mass_cancel_account(session, cancel)?;
-        let instrument = match cancel.instrument.is_none() {
-            true => None,
-            false => Some(self.find_instrument(cancel.instrument, offset_of!(MassCancel, instrument))?),
-        };
+        let filter = self.mass_cancel_filter(cancel)?;
         let requester = Requester { session, request: cancel.client_order_id };
         let reason = CancelReason::MassCanceled;
         let canceled_orders = if cancel.scope == MassCancel::SCOPE_SESSION {
-            self.cancel_session_orders(session, instrument, reason, requester, out)
+            self.cancel_session_orders(session, &filter, reason, requester, out)
         } else {
-            self.cancel_account_orders(account, instrument, reason, requester, out)
+            self.cancel_account_orders(account, &filter, reason, requester, out)
         };
         let client_order_id = cancel.client_order_id;
         self.tell(session, MassCancelDone { client_order_id, canceled_orders, ..Default::default() }, out);
@@ -80,16 +93,36 @@ impl Engine {
             let scope = Rejection::field(RejectReason::InvalidChoice, offset_of!(MassCancel, scope));
             return Err(scope.met(0, cancel.scope));
         }
+        if cancel.side != 0 && Side::from_raw(cancel.side).is_none() {
+            let side = Rejection::field(RejectReason::InvalidChoice, offset_of!(MassCancel, side));
+            return Err(side.met(0, cancel.side));
+        }
         if !named {
             return Ok(own);
         }
         self.accounts.find(cancel.account).ok_or(Rejection::field(RejectReason::UnknownAccount, offset))
     }
 
-    fn cancel_account_orders(
+    fn mass_cancel_filter(&self, cancel: &MassCancel) -> Result<CancelFilter, Rejection> {
+        let instrument = match cancel.instrument.is_none() {
+            true => None,
+            false => Some(self.find_instrument(cancel.instrument, offset_of!(MassCancel, instrument))?),
+        };
+        let bound = |price: Price| (price != Price::ZERO).then_some(price);
+        Ok(CancelFilter {
+            instrument,
+            class: (cancel.class != ClassCode::default()).then_some(cancel.class),
+            side: Side::from_raw(cancel.side),
+            price_low: bound(cancel.price_low),
+            price_high: bound(cancel.price_high),
+        })
+    }
+
+    /// Cancels the account's open orders, session by session in the order of first logon, and returns how many it hit.
+    pub(crate) fn cancel_account_orders(
         &mut self,
         account: AccountIx,
-        instrument: Option<InstrumentIx>,
+        filter: &CancelFilter,
         reason: CancelReason,
         requester: Requester,
         out: &mut Events,
@@ -97,16 +130,16 @@ impl Engine {
         let mut canceled = 0;
         for index in 0..self.accounts[account].sessions.len() {
             let session = self.accounts[account].sessions[index];
-            canceled += self.cancel_session_orders(session, instrument, reason, requester, out);
+            canceled += self.cancel_session_orders(session, filter, reason, requester, out);
         }
         canceled
     }
 
-    /// Cancels the session's open orders, oldest first, and returns how many there were.
+    /// Cancels the session's open orders, oldest first, and returns how many it hit.
     pub(crate) fn cancel_session_orders(
         &mut self,
         session: SessionIx,
-        instrument: Option<InstrumentIx>,
+        filter: &CancelFilter,
         reason: CancelReason,
         requester: Requester,
         out: &mut Events,
@@ -115,14 +148,33 @@ impl Engine {
         let mut next = self.sessions[session].first_order;
         while let Some(slot) = next {
             next = self.orders.next_of_session(slot);
-            let order_instrument = InstrumentIx::new(self.orders.slab[slot].instrument);
-            if instrument.is_none_or(|wanted| wanted == order_instrument) {
+            if self.is_meant(slot, filter) {
                 next = self.orders.next_when_closed(slot);
                 self.cancel_open_order(slot, reason, requester, out);
                 canceled += 1;
             }
         }
         canceled
+    }
+
+    fn is_meant(&self, slot: Slot, filter: &CancelFilter) -> bool {
+        let order = &self.orders.slab[slot];
+        let ix = InstrumentIx::new(order.instrument);
+        let CancelFilter { instrument, class, side, price_low, price_high } = *filter;
+        instrument.is_none_or(|wanted| wanted == ix)
+            && class.is_none_or(|wanted| wanted == self.instruments[ix].product.class)
+            && side.is_none_or(|wanted| wanted == order.side)
+            && (price_low.is_none() && price_high.is_none() || self.has_price_of_its_own(slot))
+            && price_low.is_none_or(|low| low <= order.price)
+            && price_high.is_none_or(|high| order.price <= high)
+    }
+
+    /// Market orders that wait hold at the band's edge, but that is not their price.
+    fn has_price_of_its_own(&self, slot: Slot) -> bool {
+        match self.orders.terms(slot).order_type {
+            OrderType::Limit => true,
+            OrderType::Market | OrderType::Budget => false,
+        }
     }
 
     /// Takes an open order from where it stands, gives its hold back, and tells its session.
@@ -168,6 +220,7 @@ impl Engine {
             }
             Place::Stop => {
                 let stop = self.stops.remove(slot);
+                self.uncount_open(&promise);
                 self.give_back(promise.account, promise.instrument, stop.held);
                 None
             }

@@ -5,7 +5,7 @@ use core::mem::offset_of;
 use joulebook_protocol::messages::SetDeadMan;
 use joulebook_protocol::{CancelReason, RejectReason};
 
-use crate::cancel::Requester;
+use crate::cancel::{CancelFilter, Requester};
 use crate::request::{Done, Rejection};
 use crate::sessions::SessionIx;
 use crate::timers::Timer;
@@ -40,6 +40,12 @@ impl Engine {
     /// The session did not set its timer again in time.
     pub(crate) fn fire_dead_man(&mut self, session: SessionIx, out: &mut Events) {
         self.sessions[session].dead_man = None;
-        self.cancel_session_orders(session, None, CancelReason::DeadMan, Requester::NOBODY, out);
+        self.cancel_session_orders(
+            session,
+            &CancelFilter::ALL,
+            CancelReason::DeadMan,
+            Requester::NOBODY,
+            out,
+        );
     }
 }

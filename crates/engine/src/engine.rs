@@ -8,12 +8,15 @@ use joulebook_types::{OrderId, SeqNum, TimeNs, TradeId};
 
 use crate::Events;
 use crate::accounts::Accounts;
+use crate::caps::OpenBids;
 use crate::hash::EventHash;
 use crate::instruments::Instruments;
+use crate::kill_switch::Disabled;
 use crate::orders::Orders;
 use crate::outbox::{Outbox, Position};
 use crate::outcomes::OutcomeBudget;
 use crate::policy::{Policy, policy};
+use crate::protection::Protections;
 use crate::request::{Done, Rejection};
 use crate::sessions::{SessionIx, Sessions};
 use crate::stop_book::Stops;
@@ -42,6 +45,9 @@ pub struct Engine {
     pub(crate) orders: Orders,
     pub(crate) stops: Stops,
     pub(crate) sessions: Sessions,
+    pub(crate) open_bids: OpenBids,
+    pub(crate) disabled: Disabled,
+    pub(crate) protections: Protections,
     pub(crate) outcome_budget: OutcomeBudget,
     pub(crate) outbox: Outbox,
     pub(crate) timers: Timers,
@@ -78,6 +84,9 @@ impl Engine {
             orders: Orders::default(),
             stops: Stops::default(),
             sessions: Sessions::default(),
+            open_bids: OpenBids::default(),
+            disabled: Disabled::default(),
+            protections: Protections::default(),
             outcome_budget: OutcomeBudget::default(),
             outbox: Outbox::new(0),
             timers: Timers::default(),
@@ -150,10 +159,10 @@ impl Engine {
             Command::Basket(m) => self.request(origin, policy, m, Self::not_built, out),
             Command::BlockSweep(m) => self.request(origin, policy, m, Self::not_built, out),
             Command::SetDeadMan(set) => self.request(origin, policy, set, Self::set_dead_man, out),
-            Command::KillSwitch(m) => self.request(origin, policy, m, Self::not_built, out),
+            Command::KillSwitch(switch) => self.request(origin, policy, switch, Self::kill_switch, out),
             Command::SetPhase(m) => self.request(origin, policy, m, Self::not_built, out),
             Command::SetBands(m) => self.request(origin, policy, m, Self::not_built, out),
-            Command::SetLimits(m) => self.request(origin, policy, m, Self::not_built, out),
+            Command::SetLimits(set) => self.request(origin, policy, set, Self::set_limits, out),
             Command::Seed(_) => {}
             Command::Genesis(genesis) => self.genesis(genesis),
             Command::SessionOpened(opened) => self.session_opened(origin, opened, out),

@@ -100,15 +100,18 @@ impl Engine {
 
     /// Holds what was checked.
     pub(crate) fn hold(&mut self, promise: &Promise) {
+        self.count_open(promise);
         self.take(promise.account, promise.instrument, self.hold_of(promise));
     }
 
     /// Gives back what was held.
     pub(crate) fn release(&mut self, promise: &Promise) {
+        self.uncount_open(promise);
         self.give_back(promise.account, promise.instrument, self.hold_of(promise));
     }
 
-    /// Moves what an order needs from free to held.
+    /// Moves what an order needs from free to held. An order that holds less than it promises is counted apart, by
+    /// `count_open` and `uncount_open`.
     pub(crate) fn take(&mut self, account: AccountIx, ix: InstrumentIx, hold: Hold) {
         match hold {
             Hold::Credits(amount) => {

@@ -6,12 +6,11 @@ use joulebook_book::{Order, Slot};
 use joulebook_ledger::AccountIx;
 use joulebook_types::{ClassCode, MicroEc, Price, Side};
 
-use crate::holds::Promise;
 use crate::instruments::InstrumentIx;
 use crate::matching::Taker;
 use crate::orders::{Owner, Terms};
+use crate::protection::Allowance;
 use crate::request::Rejection;
-use crate::sessions::SessionIx;
 use crate::{Engine, Events};
 
 /// A resting order that gave lots.
@@ -62,15 +61,6 @@ impl Bound {
     }
 }
 
-/// What a market maker's quotes of a class may still give before its protection pulls them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Allowance {
-    /// The fill that brings it to zero pulls the quotes; `None`: no limit.
-    pub(crate) fills: Option<u32>,
-    pub(crate) lots: Option<u64>,
-    pub(crate) credits: Option<MicroEc>,
-}
-
 impl Engine {
     /// After a resting order gave lots, and the book shows it. The order is gone when it had no more.
     pub(crate) fn after_maker_fill(&mut self, fill: &MakerFill, out: &mut Events) {
@@ -115,34 +105,8 @@ impl Engine {
         Ok(())
     }
 
-    /// The kill switch on exchange, account and session.
-    pub(crate) fn check_entry(&self, _session: SessionIx) -> Result<(), Rejection> {
-        Ok(())
-    }
-
-    /// The kill switch on the class of an instrument.
-    pub(crate) fn check_class_entry(&self, _ix: InstrumentIx) -> Result<(), Rejection> {
-        Ok(())
-    }
-
-    /// The caps on open orders, order value, open value and window. `given` is the order's old part in a replace.
-    pub(crate) fn check_caps(
-        &self,
-        _wanted: &Promise,
-        _given: Option<&Promise>,
-        _new_orders: u32,
-        _qty_offset: usize,
-    ) -> Result<(), Rejection> {
-        Ok(())
-    }
-
     /// What the account's protection of the class still allows now; `None` without protection.
-    pub(crate) fn protection_allowance(&self, _account: AccountIx, _class: ClassCode) -> Option<Allowance> {
-        None
-    }
-
-    /// Accelerators that the window cap still lets the account buy in every slot of the instrument; `None` without cap.
-    pub(crate) fn window_room(&self, _account: AccountIx, _ix: InstrumentIx) -> Option<u64> {
-        None
+    pub(crate) fn protection_allowance(&self, account: AccountIx, class: ClassCode) -> Option<Allowance> {
+        self.protections.allowance(account, class, self.time)
     }
 }

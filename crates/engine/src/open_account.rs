@@ -7,6 +7,7 @@ use joulebook_protocol::messages::{AccountDefinition, OpenAccount};
 use joulebook_types::{Role, Roles};
 
 use crate::accounts::Account;
+use crate::caps::Limits;
 use crate::request::{Done, Rejection};
 use crate::sessions::SessionIx;
 use crate::{Engine, Events};
@@ -43,6 +44,8 @@ impl Engine {
         let roles = valid_roles(open.roles)
             .ok_or(Rejection::field(RejectReason::InvalidRoles, offset_of!(OpenAccount, roles)))?;
         self.ledger.open_account();
+        self.orders.open_account();
+        self.protections.open_account();
         let account = self.accounts.add(Account {
             id: open.account,
             roles,
@@ -50,6 +53,9 @@ impl Engine {
             public_key: open.public_key,
             name: open.name,
             sessions: Vec::new(),
+            disabled: None,
+            limits: Limits::default(),
+            open_value: 0,
         });
         let definition = self.accounts[account].definition();
         self.publish(definition, out);

@@ -1,6 +1,7 @@
 //! All open orders: the slab that books share, whose they are, on what terms, and how they are found.
 
 use joulebook_book::{Order, OrderSlab, Slot};
+use joulebook_ledger::AccountIx;
 use joulebook_types::{ClientOrderId, OrderId, OrderType, SelfTradeMode, SlotHint, TimeInForce, TimeNs};
 
 use crate::order_index::OrderIndex;
@@ -80,6 +81,8 @@ pub(crate) struct Orders {
     /// Beside the slab, by slot.
     terms: Vec<Terms>,
     index: OrderIndex,
+    /// By account.
+    counts: Vec<u32>,
     orders_max: usize,
 }
 
@@ -90,6 +93,15 @@ impl Orders {
 
     pub(crate) fn is_full(&self) -> bool {
         self.slab.len() >= self.orders_max
+    }
+
+    pub(crate) fn open_account(&mut self) {
+        self.counts.push(0);
+    }
+
+    /// How many orders of the account are open.
+    pub(crate) fn count_of(&self, account: AccountIx) -> u32 {
+        self.counts[account.index()]
     }
 
     pub(crate) fn orders_max(&self) -> usize {
@@ -122,6 +134,7 @@ impl Orders {
     ) -> Slot {
         let slot = self.slab.insert(order);
         self.index.insert(order.order_id, slot);
+        self.counts[order.account as usize] += 1;
         let list = &mut sessions[session];
         let previous_of_session = list.last_order.replace(slot);
         match previous_of_session {
@@ -144,6 +157,7 @@ impl Orders {
     pub(crate) fn close(&mut self, sessions: &mut Sessions, slot: Slot) {
         let order = self.slab.remove(slot);
         self.index.remove(order.order_id);
+        self.counts[order.account as usize] -= 1;
         let Owner { session, previous_of_session, next_of_session, .. } = self.owners[slot.index()];
         let list = &mut sessions[session];
         list.open_orders -= 1;

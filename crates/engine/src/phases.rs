@@ -4,7 +4,7 @@ use joulebook_protocol::CancelReason;
 use joulebook_protocol::messages::PhaseChanged;
 use joulebook_types::{Phase, Side};
 
-use crate::cancel::Requester;
+use crate::cancel::{CancelFilter, Requester};
 use crate::instruments::InstrumentIx;
 use crate::sessions::SessionIx;
 use crate::timers::Timer;
@@ -50,6 +50,12 @@ impl Engine {
     /// The session did not come back in time.
     pub(crate) fn end_grace(&mut self, session: SessionIx, out: &mut Events) {
         self.sessions[session].grace = None;
-        self.cancel_session_orders(session, None, CancelReason::Disconnected, Requester::NOBODY, out);
+        self.cancel_session_orders(
+            session,
+            &CancelFilter::ALL,
+            CancelReason::Disconnected,
+            Requester::NOBODY,
+            out,
+        );
     }
 }

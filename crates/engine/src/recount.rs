@@ -25,6 +25,10 @@ pub enum Imbalance {
     HeldCredits { account: AccountId, held: MicroEc, promised: MicroEc },
     /// An account's held capacity is not what its open asks promise.
     HeldCapacity { account: AccountId },
+    /// What an account's open orders are worth, how many they are, or what its bids want is not the running figure.
+    Open { account: AccountId },
+    /// There are figures of open bids that no bid is behind.
+    OpenBids { counted: usize, running: usize },
     /// The number of retained outcomes is not what the sessions retain.
     Outcomes { counted: usize, running: usize },
 }
@@ -36,6 +40,7 @@ impl Engine {
         self.recount_books()?;
         self.recount_orders()?;
         self.recount_holds()?;
+        self.recount_open_figures()?;
         let counted = self.sessions.indices().map(|ix| self.sessions[ix].outcomes.iter().count()).sum();
         let running = self.outcome_budget.total;
         if counted == running { Ok(()) } else { Err(Imbalance::Outcomes { counted, running }) }
@@ -104,6 +109,17 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    fn recount_open_figures(&self) -> Result<(), Imbalance> {
+        let mut counted = 0;
+        for (index, account) in self.accounts.iter().enumerate() {
+            if !self.recount_open(AccountIx::new(index as u32), &mut counted) {
+                return Err(Imbalance::Open { account: account.id });
+            }
+        }
+        let running = self.open_bids.len();
+        if counted == running { Ok(()) } else { Err(Imbalance::OpenBids { counted, running }) }
     }
 
     /// What the open orders of some sessions promise: credits, and accelerators by slot.

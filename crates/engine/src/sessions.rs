@@ -4,6 +4,7 @@ use joulebook_book::Slot;
 use joulebook_ledger::{AccountIx, KeyMap, pair_key};
 use joulebook_types::{AccountId, ClientOrderId, ConnectionId, SessionId};
 
+use crate::kill_switch::DisabledBy;
 use crate::outbox::Position;
 use crate::outcomes::Outcomes;
 use crate::timers::TimerKey;
@@ -47,6 +48,8 @@ pub(crate) struct Session {
     pub(crate) first_order: Option<Slot>,
     pub(crate) last_order: Option<Slot>,
     pub(crate) open_orders: u32,
+    /// Who switched its entry off.
+    pub(crate) disabled: Option<DisabledBy>,
 }
 
 impl Session {
@@ -102,6 +105,7 @@ impl Sessions {
             first_order: None,
             last_order: None,
             open_orders: 0,
+            disabled: None,
         });
         self.by_id.insert(pair_key(account_id.raw(), id.raw()), ix);
         Some(ix)

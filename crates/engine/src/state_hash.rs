@@ -6,6 +6,9 @@ use joulebook_types::{OrderId, Price, Side};
 use zerocopy::{Immutable, IntoBytes};
 
 use crate::Engine;
+use crate::caps::Limits;
+use crate::kill_switch::DisabledBy;
+use crate::protection::ProtectionLimits;
 use crate::sessions::{Session, SessionIx};
 use crate::stop_book::{Stop, StopTrigger};
 use crate::timers::Timer;
@@ -61,6 +64,32 @@ impl Engine {
             walk.put(account.self_trade_group);
             let credits = self.ledger.credits(AccountIx::new(index as u32));
             walk.put([credits.free, credits.held, credits.escrow]);
+            walk.put([disabled_number(account.disabled)]);
+            let Limits { open_orders_max, order_value_max, open_value_max, window_accelerators_max } =
+                account.limits;
+            walk.put([order_value_max, open_value_max]);
+            walk.put([open_orders_max, window_accelerators_max]);
+            self.walk_protections(walk, AccountIx::new(index as u32));
+        }
+        walk.put([u8::from(self.disabled.exchange)]);
+        walk.number(self.disabled.classes.len());
+        self.disabled.classes.iter().for_each(|class| walk.put(*class));
+    }
+
+    fn walk_protections(&self, walk: &mut Walk, account: AccountIx) {
+        let protections = self.protections.of_account(account);
+        walk.number(protections.len());
+        for protection in protections {
+            walk.put(protection.class);
+            let ProtectionLimits { window_ms, fills_max, lots_max, credits_max } = protection.limits;
+            walk.put([window_ms, fills_max, u32::from(protection.frozen)]);
+            walk.put(lots_max);
+            walk.put(credits_max);
+            walk.number(protection.history().len());
+            for (time, given) in protection.history() {
+                walk.put([time.raw(), u64::from(given.fills), given.lots]);
+                walk.put(given.credits);
+            }
         }
     }
 
@@ -99,6 +128,7 @@ impl Engine {
         let session = &self.sessions[session_ix];
         walk.put([account.raw(), id.raw(), session.cancel_on_disconnect_ms, session.open_orders]);
         walk.put([high_water_mark.raw(), *last_event_seq, session.outcomes.dropped_through().raw()]);
+        walk.put([disabled_number(session.disabled)]);
         walk.number(session.outcomes.iter().count());
         for outcome in session.outcomes.iter() {
             let reason = outcome.reason.map_or(0, |reason| u64::from(reason.raw()));
@@ -170,5 +200,13 @@ fn walk_stop(walk: &mut Walk, stop: &Stop) {
                 Distance::BasisPoints(bps) => walk.put(bps),
             }
         }
+    }
+}
+
+fn disabled_number(disabled: Option<DisabledBy>) -> u8 {
+    match disabled {
+        None => 0,
+        Some(DisabledBy::Trader) => 1,
+        Some(DisabledBy::Operator) => 2,
     }
 }

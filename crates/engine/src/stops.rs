@@ -85,6 +85,7 @@ impl Engine {
         };
         self.tell(owner.session, triggered, out);
         let promise = self.promise_at(slot);
+        self.uncount_open(&promise);
         self.give_back(promise.account, promise.instrument, stop.held);
         self.end_link(slot, out);
         self.hold(&promise);

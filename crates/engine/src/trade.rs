@@ -5,6 +5,7 @@ use joulebook_ledger::{AccountIx, Settlement, fee};
 use joulebook_protocol::messages::{BookUpdate, OrderFilled, Trade};
 use joulebook_types::{MicroEc, Price, Qty, Side, TimeNs, TradeId};
 
+use crate::holds::Promise;
 use crate::hooks::MakerFill;
 use crate::instruments::InstrumentIx;
 use crate::matching::{Funding, Taker};
@@ -98,6 +99,13 @@ impl Engine {
             seller_fee,
             buyer_release,
         });
+        let lots = figures.lots;
+        let given =
+            Promise { account: maker_account, side: maker.side, limit: maker.price, ..taker.promise() };
+        self.uncount_open(&Promise { lots, ..given });
+        if taker.holds() {
+            self.uncount_open(&Promise { lots, ..taker.promise() });
+        }
     }
 
     /// The trade for everybody, the fill for the maker, the fill for the taker, and the book without what traded.
