@@ -168,7 +168,7 @@ impl Book {
 }
 
 /// Whether an order of `side` limited to `limit` may trade at `price`.
-pub(crate) fn reaches(side: Side, limit: Price, price: Price) -> bool {
+pub fn reaches(side: Side, limit: Price, price: Price) -> bool {
     match side {
         Side::Buy => price <= limit,
         Side::Sell => price >= limit,

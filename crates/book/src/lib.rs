@@ -11,6 +11,6 @@ pub mod reference;
 mod slab;
 mod tick_index;
 
-pub use book::{Book, Filled};
+pub use book::{Book, Filled, reaches};
 pub use level::{Level, LevelTotal};
 pub use slab::{Order, OrderSlab, Slot};

@@ -225,7 +225,10 @@ impl Engine {
                 None
             }
             Place::Call => {
-                self.release(&promise);
+                if let Some(held) = self.held_at(slot) {
+                    self.release(&held);
+                }
+                self.leave_call(slot);
                 None
             }
         }

@@ -9,6 +9,7 @@ use joulebook_types::{OrderId, SeqNum, TimeNs, TradeId};
 use crate::Events;
 use crate::accounts::Accounts;
 use crate::caps::OpenBids;
+use crate::dry_walk::DryWalk;
 use crate::hash::EventHash;
 use crate::instruments::Instruments;
 use crate::kill_switch::Disabled;
@@ -55,6 +56,7 @@ pub struct Engine {
     pub(crate) ignored_commands: u64,
     /// Memory of commands that need some, used again.
     pub(crate) resend_positions: Vec<Position>,
+    pub(crate) dry_walk: DryWalk,
     pub(crate) token_walk: TokenWalk,
     pub(crate) stop_slots: Vec<(OrderId, Slot)>,
 }
@@ -93,6 +95,7 @@ impl Engine {
             hash: EventHash::new(),
             ignored_commands: 0,
             resend_positions: Vec::new(),
+            dry_walk: DryWalk::default(),
             token_walk: TokenWalk::default(),
             stop_slots: Vec::new(),
         }

@@ -105,6 +105,12 @@ impl Engine {
         Ok(())
     }
 
+    /// A market order that waits for the uncross was accepted.
+    pub(crate) fn enter_call(&mut self, _slot: Slot) {}
+
+    /// A market order ends that waits for the uncross.
+    pub(crate) fn leave_call(&mut self, _slot: Slot) {}
+
     /// What the account's protection of the class still allows now; `None` without protection.
     pub(crate) fn protection_allowance(&self, account: AccountIx, class: ClassCode) -> Option<Allowance> {
         self.protections.allowance(account, class, self.time)

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod accounts;
+mod budget;
 mod cancel;
 mod capacity;
 mod caps;
@@ -28,6 +29,7 @@ mod matching;
 mod new_order;
 mod open_account;
 mod order_checks;
+mod order_choices;
 mod order_index;
 mod orders;
 mod outbox;

@@ -10,7 +10,7 @@ use crate::accounts::TradeGroup;
 use crate::holds::Promise;
 use crate::hooks::Reach;
 use crate::instruments::InstrumentIx;
-use crate::orders::Terms;
+use crate::orders::{Place, Terms};
 use crate::sessions::SessionIx;
 use crate::{Engine, Events};
 
@@ -231,7 +231,16 @@ impl Engine {
         }
     }
 
-    /// What an open order holds.
+    /// What an open order in its book or in a call holds; `None` for a market buy in a call, which holds nothing.
+    pub(crate) fn held_at(&self, slot: Slot) -> Option<Promise> {
+        let promise = self.promise_at(slot);
+        match (self.orders.terms(slot).place, promise.side) {
+            (Place::Call, Side::Buy) => None,
+            (Place::Call, Side::Sell) | (Place::Book | Place::Stop, _) => Some(promise),
+        }
+    }
+
+    /// What an open order binds.
     pub(crate) fn promise_at(&self, slot: Slot) -> Promise {
         let order = &self.orders.slab[slot];
         Promise {

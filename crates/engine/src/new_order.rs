@@ -5,11 +5,14 @@ use core::mem::offset_of;
 use joulebook_book::Order;
 use joulebook_protocol::RejectReason;
 use joulebook_protocol::messages::{NewOrder, OrderAccepted};
-use joulebook_types::{OrderType, Side, SlotHint, TimeInForce, Trigger};
+use joulebook_types::{OrderType, Phase, SelfTradeMode, Side, SlotHint, TimeInForce};
 
+use crate::dry_walk::DryOrder;
 use crate::holds::Promise;
+use crate::instruments::InstrumentIx;
 use crate::matching::{Funding, Taker};
-use crate::orders::Terms;
+use crate::order_choices::Choices;
+use crate::orders::{Place, Terms};
 use crate::request::{Done, Rejection};
 use crate::sessions::SessionIx;
 use crate::stop_book::StopTrigger;
@@ -19,6 +22,7 @@ use crate::{Engine, Events};
 /// A new order that met every rule.
 struct Valid {
     promise: Promise,
+    funding: Funding,
     post_only: bool,
     terms: Terms,
     /// What it waits for, outside the book.
@@ -32,54 +36,70 @@ impl Engine {
         order: &NewOrder,
         out: &mut Events,
     ) -> Result<Done, Rejection> {
-        let valid = self
-            .check_new_order(session, order)
-            .map_err(|rejection| rejection.of_instrument(order.instrument))?;
-        self.hold(&valid.promise);
+        let of_instrument = |rejection: Rejection| rejection.of_instrument(order.instrument);
+        let (choices, ix) = self.check_entered(session, order).map_err(of_instrument)?;
+        if choices.order_type == OrderType::Budget {
+            return self.budget_order(session, ix, &choices, order, out).map_err(of_instrument);
+        }
+        let valid = self.check_lots(session, ix, &choices, order).map_err(of_instrument)?;
         let mut taker = self.new_taker(session, order, &valid);
-        let slot = taker.slot.map_or(SlotHint::UNKNOWN, |slot| slot.hint());
-        let accepted = OrderAccepted {
-            client_order_id: order.client_order_id,
-            order_id: taker.order_id,
-            price: order.price,
-            instrument: order.instrument,
-            qty: order.qty,
-            slot,
-            side: order.side,
-            time_in_force: order.time_in_force,
-            flags: order.flags,
-            order_type: order.order_type,
-            ..Default::default()
-        };
+        if taker.holds() {
+            self.hold(&valid.promise);
+        }
+        let accepted = accepted(order, &taker);
         self.tell(session, accepted, out);
-        match valid.trigger.zip(taker.slot) {
-            Some((trigger, slot)) => {
+        match (valid.trigger, taker.slot) {
+            (Some(trigger), Some(slot)) => {
                 self.wait_for(slot, trigger, self.hold_of(&valid.promise));
                 self.see_last_print(slot, out);
             }
-            None => self.work(&mut taker, out),
+            (None, Some(slot)) if valid.terms.place == Place::Call => self.enter_call(slot),
+            (Some(_), None) | (None, _) => self.work(&mut taker, out),
         }
-        Ok(Done { order_id: taker.order_id, slot })
+        Ok(Done { order_id: accepted.order_id, slot: accepted.slot })
     }
 
-    fn check_new_order(&self, session: SessionIx, order: &NewOrder) -> Result<Valid, Rejection> {
-        let (side, time_in_force, post_only) = check_choices(order)?;
-        let order_type = OrderType::from_raw(order.order_type).unwrap_or(OrderType::Limit);
-        let trigger = check_trigger(order, Trigger::from_raw(order.trigger).unwrap_or(Trigger::None))?;
-        if time_in_force == TimeInForce::Gtd {
+    /// The checks that all orders have in common, up to the instrument and its phase.
+    fn check_entered(
+        &self,
+        session: SessionIx,
+        order: &NewOrder,
+    ) -> Result<(Choices, InstrumentIx), Rejection> {
+        let choices = Choices::of(order)?;
+        self.check_entry(session)?;
+        check_trigger(order, choices.trigger)?;
+        if choices.time_in_force == TimeInForce::Gtd {
             self.check_expires(order.expires, offset_of!(NewOrder, expires))?;
         }
+        choices.check_sizes(order)?;
         let ix = self.find_instrument(order.instrument, offset_of!(NewOrder, instrument))?;
-        self.check_open(ix)?;
-        let instrument = &self.instruments[ix];
+        self.check_class_entry(ix)?;
+        let phase = self.instruments[ix].phase;
+        self.check_phase(ix, choices.is_taken_in(phase, order))?;
+        Ok((choices, ix))
+    }
+
+    /// The checks of an order for a number of lots, from there on.
+    fn check_lots(
+        &mut self,
+        session: SessionIx,
+        ix: InstrumentIx,
+        choices: &Choices,
+        order: &NewOrder,
+    ) -> Result<Valid, Rejection> {
         let qty_offset = offset_of!(NewOrder, qty);
-        if order.qty == 0 {
-            return Err(Rejection::field(RejectReason::QtyZero, qty_offset).met(1, 0));
-        }
+        let instrument = &self.instruments[ix];
+        let phase = instrument.phase;
+        check_qty(order.qty, qty_offset)?;
         instrument.check_qty_max(order.qty, qty_offset)?;
-        let limit = match order_type {
+        let trigger = check_trigger(order, choices.trigger)?;
+        let (side, waits) = (choices.side, trigger.is_some());
+        let limit = match choices.order_type {
             OrderType::Limit => {
                 instrument.check_price(order.price, offset_of!(NewOrder, price))?;
+                if phase == Phase::Open && !waits {
+                    self.check_dynamic_band(ix, side, order.price, offset_of!(NewOrder, price))?;
+                }
                 order.price
             }
             OrderType::Market | OrderType::Budget => instrument.band_edge(side),
@@ -87,33 +107,65 @@ impl Engine {
         let account = self.sessions[session].account;
         let promise = Promise { account, instrument: ix, side, limit, lots: order.qty };
         self.check_notional(&promise, order.qty, qty_offset)?;
-        let terms = Terms { order_type, time_in_force, expires: order.expires, ..Terms::PLAIN };
-        let is_open = terms.rests() || trigger.is_some();
-        if is_open && self.orders.is_full() {
-            let limit = self.orders.orders_max();
-            return Err(Rejection::whole(RejectReason::OrderLimit).met(limit, limit + 1));
-        }
-        self.check_hold(&promise, None, qty_offset)?;
-        if post_only {
-            self.check_post_only(ix, side, order.price)?;
-        }
-        if time_in_force == TimeInForce::Fok {
-            let group = self.accounts.trade_group(account);
-            let fillable = self.fillable(ix, side, order.price, order.qty, group);
-            if fillable < order.qty {
-                return Err(Rejection::whole(RejectReason::FokNotFillable).met(fillable, order.qty));
+        let terms = choices.terms(order);
+        let opens = terms.rests() || terms.place != Place::Book;
+        self.check_order_limit(usize::from(opens))?;
+        let funding = match (choices.order_type, side) {
+            // The price of a waiting stop is its limit, so there is something to hold.
+            (OrderType::Market, Side::Buy) if !waits => Funding::FreeCredits,
+            (OrderType::Limit | OrderType::Market | OrderType::Budget, _) => {
+                self.check_hold(&promise, None, qty_offset)?;
+                Funding::Hold
             }
+        };
+        let must_not_trade = choices.post_only || phase == Phase::PreOpen && choices.is_plain_limit();
+        if must_not_trade {
+            self.check_post_only(ix, side, limit)?;
         }
-        Ok(Valid { promise, post_only, terms, trigger })
+        self.check_fillable(&promise, funding, choices, order)?;
+        self.check_caps(&promise, None, u32::from(opens), qty_offset)?;
+        Ok(Valid { promise, funding, post_only: choices.post_only, terms, trigger })
     }
 
-    /// Orders that may rest get their slot before they match, because the acknowledgement names it.
+    /// Fill-or-kill and minimum quantity are decided before any effect.
+    fn check_fillable(
+        &mut self,
+        promise: &Promise,
+        funding: Funding,
+        choices: &Choices,
+        order: &NewOrder,
+    ) -> Result<(), Rejection> {
+        let kill = choices.time_in_force == TimeInForce::Fok;
+        if !kill && order.min_qty == 0 {
+            return Ok(());
+        }
+        let Promise { account, instrument, side, limit, lots } = *promise;
+        let credits = match funding {
+            Funding::Hold => None,
+            Funding::FreeCredits => Some(self.ledger.credits(account).free),
+        };
+        let trade_group = self.accounts.trade_group(account);
+        let self_trade = choices.self_trade;
+        let fill =
+            self.dry_fill(&DryOrder { instrument, side, limit, lots, trade_group, self_trade, credits });
+        if kill && fill.left > 0 {
+            return Err(Rejection::whole(RejectReason::FokNotFillable).met(fill.traded, lots));
+        }
+        if fill.traded < order.min_qty {
+            let few = Rejection::field(RejectReason::MinQtyNotFillable, offset_of!(NewOrder, min_qty));
+            return Err(few.met(fill.traded, order.min_qty));
+        }
+        Ok(())
+    }
+
+    /// Orders that may rest or wait get their slot before they match, because the acknowledgement names it.
     fn new_taker(&mut self, session: SessionIx, new: &NewOrder, valid: &Valid) -> Taker {
         let Promise { account, instrument, side, limit, lots } = valid.promise;
         let trade_group = self.accounts.trade_group(account);
         let order_id = self.next_order_id();
         let rests = valid.terms.rests();
-        let slot = (rests || valid.trigger.is_some()).then(|| {
+        let opens = rests || valid.terms.place != Place::Book;
+        let slot = opens.then(|| {
             let mut order = Order::new(order_id, side, limit, lots);
             order.trade_group = trade_group.0;
             order.instrument = instrument.raw();
@@ -133,24 +185,58 @@ impl Engine {
             limit,
             qty: lots,
             leaves: lots,
-            funding: Funding::Hold,
+            funding: valid.funding,
             order_type: valid.terms.order_type,
             self_trade: valid.terms.self_trade,
             rests,
         }
     }
+
+    /// A taker that never rests and pays from free credits: it buys from one book or several under one order id.
+    pub(crate) fn sweeping_taker(
+        &mut self,
+        session: SessionIx,
+        new: (joulebook_types::ClientOrderId, SelfTradeMode),
+        ix: InstrumentIx,
+        side: Side,
+    ) -> Taker {
+        let account = self.sessions[session].account;
+        Taker {
+            order_id: self.next_order_id(),
+            slot: None,
+            session,
+            client_order_id: new.0,
+            account,
+            trade_group: self.accounts.trade_group(account),
+            instrument: ix,
+            side,
+            limit: self.instruments[ix].band_edge(side),
+            qty: 0,
+            leaves: 0,
+            funding: Funding::FreeCredits,
+            order_type: OrderType::Budget,
+            self_trade: new.1,
+            rests: false,
+        }
+    }
 }
 
-fn check_choices(order: &NewOrder) -> Result<(Side, TimeInForce, bool), Rejection> {
-    let invalid = |offset, value: u8| Rejection::field(RejectReason::InvalidChoice, offset).met(0, value);
-    let side = Side::from_raw(order.side).ok_or(invalid(offset_of!(NewOrder, side), order.side))?;
-    let time_in_force = TimeInForce::from_raw(order.time_in_force)
-        .ok_or(invalid(offset_of!(NewOrder, time_in_force), order.time_in_force))?;
-    let post_only = order.flags & NewOrder::POST_ONLY != 0;
-    let known_flags = order.flags & !NewOrder::POST_ONLY == 0;
-    // What must trade at once and what must not trade are not one order.
-    if !known_flags || post_only && time_in_force != TimeInForce::Gtc {
-        return Err(invalid(offset_of!(NewOrder, flags), order.flags));
+pub(crate) fn accepted(order: &NewOrder, taker: &Taker) -> OrderAccepted {
+    OrderAccepted {
+        client_order_id: order.client_order_id,
+        order_id: taker.order_id,
+        price: order.price,
+        instrument: order.instrument,
+        qty: order.qty,
+        slot: taker.slot.map_or(SlotHint::UNKNOWN, |slot| slot.hint()),
+        side: order.side,
+        time_in_force: order.time_in_force,
+        flags: order.flags,
+        order_type: order.order_type,
+        ..Default::default()
     }
-    Ok((side, time_in_force, post_only))
+}
+
+pub(crate) fn check_qty(qty: u32, offset: usize) -> Result<(), Rejection> {
+    if qty > 0 { Ok(()) } else { Err(Rejection::field(RejectReason::QtyZero, offset).met(1, 0)) }
 }

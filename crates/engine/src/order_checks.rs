@@ -13,19 +13,31 @@ impl Engine {
         self.instruments.find(id).ok_or(unknown)
     }
 
-    /// Orders are taken only while the instrument is open.
-    pub(crate) fn check_open(&self, ix: InstrumentIx) -> Result<(), Rejection> {
+    /// The instrument's phase takes the request, or not; after the gate none does.
+    pub(crate) fn check_phase(&self, ix: InstrumentIx, takes: bool) -> Result<(), Rejection> {
         let instrument = &self.instruments[ix];
-        let now = self.time.raw();
-        match instrument.phase {
-            Phase::Open => Ok(()),
-            Phase::Pending | Phase::PreOpen | Phase::Halted | Phase::Auction => {
-                Err(Rejection::whole(RejectReason::NotOpen).met(instrument.opens.raw(), now))
-            }
-            Phase::Closed | Phase::Delivering | Phase::Settled => {
-                Err(Rejection::whole(RejectReason::GateClosed).met(instrument.gate.raw(), now))
-            }
+        if instrument.is_closed() {
+            let closed = Rejection::whole(RejectReason::GateClosed);
+            return Err(closed.met(instrument.gate.raw(), self.time.raw()));
         }
+        if takes {
+            return Ok(());
+        }
+        Err(Rejection::whole(RejectReason::NotOpen).met(Phase::Open.raw(), instrument.phase.raw()))
+    }
+
+    /// For requests that are taken only while the instrument is open.
+    pub(crate) fn check_open(&self, ix: InstrumentIx) -> Result<(), Rejection> {
+        self.check_phase(ix, self.instruments[ix].phase == Phase::Open)
+    }
+
+    /// Whether so many more orders may be open.
+    pub(crate) fn check_order_limit(&self, places: usize) -> Result<(), Rejection> {
+        let (open, limit) = (self.orders.slab.len(), self.orders.orders_max());
+        if places == 0 || open + places <= limit {
+            return Ok(());
+        }
+        Err(Rejection::whole(RejectReason::OrderLimit).met(limit, open + places))
     }
 
     /// Post-only: refused when it would trade with anybody, its own group included.

@@ -31,6 +31,8 @@ pub(crate) struct Terms {
     /// The order that this one is linked with: what happens to one of them ends the other.
     pub(crate) partner: Option<Slot>,
     pub(crate) place: Place,
+    /// Whether it is a side of a quote.
+    pub(crate) is_quote: bool,
 }
 
 /// Where an open order stands.
@@ -41,7 +43,6 @@ pub(crate) enum Place {
     /// Outside, until its trigger price has printed.
     Stop,
     /// A market order outside, until the call's uncross.
-    #[expect(dead_code, reason = "auctions are still to come")]
     Call,
 }
 
@@ -55,6 +56,7 @@ impl Terms {
         expires: TimeNs::ZERO,
         partner: None,
         place: Place::Book,
+        is_quote: false,
     };
 
     /// The most lots that show.
@@ -89,10 +91,6 @@ pub(crate) struct Orders {
 impl Orders {
     pub(crate) fn new(orders_max: u32) -> Self {
         Self { orders_max: orders_max as usize, ..Self::default() }
-    }
-
-    pub(crate) fn is_full(&self) -> bool {
-        self.slab.len() >= self.orders_max
     }
 
     pub(crate) fn open_account(&mut self) {

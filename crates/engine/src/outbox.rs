@@ -97,7 +97,8 @@ macro_rules! stamped {
 
 stamped! {
     OrderAccepted RequestRejected OrderFilled OrderCanceled OrderReplaced MassCancelDone TokenOrderDone RequestDone
-    RequestRepeated OrderStatus CreditBalance CapacityBalance SnapshotEnd OrderTriggered
+    RequestRepeated OrderStatus CreditBalance CapacityBalance SnapshotEnd OrderTriggered LegDone SweepDone MassQuoteAck
+    QuoteRejected ProtectionTriggered
 }
 
 impl Outbox {
