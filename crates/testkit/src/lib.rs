@@ -6,6 +6,7 @@
 mod allocator;
 mod environment;
 mod random;
+pub mod script;
 
 pub use allocator::{CountingAllocator, allocations_of_this_thread, count_allocations};
 pub use environment::{data_dir, joulebook_binary, print_skipped};

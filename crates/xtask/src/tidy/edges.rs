@@ -52,7 +52,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("loadgen", &["session", "agents", "sequencer", "sys", "feed", "quic"]),
     // Generates the checked-in files of the protocol.
     ("xtask", &["protocol"]),
-    ("testkit", &[]),
+    // Its script language writes commands and reads events.
+    ("testkit", &["protocol"]),
     ("benches", ANY),
     ("tests", ANY),
 ];
