@@ -154,7 +154,7 @@ impl Engine {
             Command::OpenAccount(open) => self.request(origin, policy, open, Self::open_account, out),
             Command::SetYield(set) => self.request(origin, policy, set, Self::set_yield, out),
             Command::ReduceOrder(m) => self.request(origin, policy, m, Self::not_built, out),
-            Command::OcoOrder(m) => self.request(origin, policy, m, Self::not_built, out),
+            Command::OcoOrder(order) => self.request(origin, policy, order, Self::oco_order, out),
             Command::OrderBatch(m) => self.request(origin, policy, m, Self::not_built, out),
             Command::MassQuote(m) => self.request(origin, policy, m, Self::not_built, out),
             Command::SetProtection(m) => self.request(origin, policy, m, Self::not_built, out),

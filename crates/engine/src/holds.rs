@@ -9,7 +9,7 @@ use crate::instruments::{Instrument, InstrumentIx};
 use crate::request::Rejection;
 
 /// What an order holds while it is open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Hold {
     Credits(MicroEc),
     /// Accelerators in every slot of the window.

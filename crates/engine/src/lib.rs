@@ -27,6 +27,7 @@ mod list_instrument;
 mod logon;
 mod matching;
 mod new_order;
+mod oco;
 mod open_account;
 mod order_checks;
 mod order_choices;

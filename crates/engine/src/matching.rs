@@ -4,7 +4,9 @@ use joulebook_book::{Order, Slot};
 use joulebook_ledger::AccountIx;
 use joulebook_protocol::CancelReason;
 use joulebook_protocol::messages::{BookUpdate, OrderCanceled};
-use joulebook_types::{ClientOrderId, OrderId, OrderType, Phase, Price, SelfTradeMode, Side, TimeNs};
+use joulebook_types::{
+    ClientOrderId, OrderId, OrderType, Phase, Price, SelfTradeMode, Side, SlotHint, TimeNs,
+};
 
 use crate::accounts::TradeGroup;
 use crate::holds::Promise;
@@ -67,6 +69,11 @@ impl Taker {
     pub(crate) fn promise(&self) -> Promise {
         let Self { account, instrument, side, limit, leaves: lots, .. } = *self;
         Promise { account, instrument, side, limit, lots }
+    }
+
+    /// Where it lies, as the owner may say it.
+    pub(crate) fn slot_hint(&self) -> SlotHint {
+        self.slot.map_or(SlotHint::UNKNOWN, Slot::hint)
     }
 
     /// Whether its part of a trade comes from a hold: sellers always hold what they sell.

@@ -5,7 +5,7 @@ use core::mem::offset_of;
 use joulebook_book::Order;
 use joulebook_protocol::RejectReason;
 use joulebook_protocol::messages::{NewOrder, OrderAccepted};
-use joulebook_types::{OrderType, Phase, SelfTradeMode, Side, SlotHint, TimeInForce};
+use joulebook_types::{OrderType, Phase, SelfTradeMode, Side, TimeInForce};
 
 use crate::dry_walk::DryOrder;
 use crate::holds::Promise;
@@ -20,13 +20,14 @@ use crate::stop_checks::check_trigger;
 use crate::{Engine, Events};
 
 /// A new order that met every rule.
-struct Valid {
-    promise: Promise,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Valid {
+    pub(crate) promise: Promise,
     funding: Funding,
     post_only: bool,
     terms: Terms,
     /// What it waits for, outside the book.
-    trigger: Option<StopTrigger>,
+    pub(crate) trigger: Option<StopTrigger>,
 }
 
 impl Engine {
@@ -57,6 +58,16 @@ impl Engine {
             (Some(_), None) | (None, _) => self.work(&mut taker, out),
         }
         Ok(Done { order_id: accepted.order_id, slot: accepted.slot })
+    }
+
+    /// All checks of an order for a number of lots.
+    pub(crate) fn check_new_order(
+        &mut self,
+        session: SessionIx,
+        order: &NewOrder,
+    ) -> Result<Valid, Rejection> {
+        let (choices, ix) = self.check_entered(session, order)?;
+        self.check_lots(session, ix, &choices, order)
     }
 
     /// The checks that all orders have in common, up to the instrument and its phase.
@@ -159,7 +170,7 @@ impl Engine {
     }
 
     /// Orders that may rest or wait get their slot before they match, because the acknowledgement names it.
-    fn new_taker(&mut self, session: SessionIx, new: &NewOrder, valid: &Valid) -> Taker {
+    pub(crate) fn new_taker(&mut self, session: SessionIx, new: &NewOrder, valid: &Valid) -> Taker {
         let Promise { account, instrument, side, limit, lots } = valid.promise;
         let trade_group = self.accounts.trade_group(account);
         let order_id = self.next_order_id();
@@ -228,7 +239,7 @@ pub(crate) fn accepted(order: &NewOrder, taker: &Taker) -> OrderAccepted {
         price: order.price,
         instrument: order.instrument,
         qty: order.qty,
-        slot: taker.slot.map_or(SlotHint::UNKNOWN, |slot| slot.hint()),
+        slot: taker.slot_hint(),
         side: order.side,
         time_in_force: order.time_in_force,
         flags: order.flags,

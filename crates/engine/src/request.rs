@@ -11,7 +11,18 @@ use crate::{Engine, Events};
 
 /// A command that a client sends under its own number.
 pub(crate) trait Request: Message {
+    /// Client order ids that it takes, from its own on.
+    const IDS: u64 = 1;
+
     fn client_order_id(&self) -> ClientOrderId;
+}
+
+impl Request for OcoOrder {
+    const IDS: u64 = 2;
+
+    fn client_order_id(&self) -> ClientOrderId {
+        self.client_order_id
+    }
 }
 
 macro_rules! requests {
@@ -26,7 +37,7 @@ macro_rules! requests {
 
 requests! {
     NewOrder CancelOrder ReplaceOrder MassCancel TokenOrder MintCredits RetireCredits DepositCredits RegisterCapacity
-    DeliverSlot ListInstrument OpenAccount SetYield ReduceOrder OcoOrder OrderBatch MassQuote SetProtection ResetProtection
+    DeliverSlot ListInstrument OpenAccount SetYield ReduceOrder OrderBatch MassQuote SetProtection ResetProtection
     Basket BlockSweep SetDeadMan KillSwitch SetPhase SetBands SetLimits
 }
 
@@ -71,6 +82,14 @@ impl Rejection {
         Self { field_offset: offset as u16, ..Self::whole(reason) }
     }
 
+    /// With another field for the one that it names, if it names one.
+    pub(crate) fn map_field(self, map: impl FnOnce(usize) -> usize) -> Self {
+        match self.field_offset {
+            u16::MAX => self,
+            offset => Self { field_offset: map(usize::from(offset)) as u16, ..self },
+        }
+    }
+
     /// The limit that was met and the value that met it; what does not fit is cut to the largest that does.
     pub(crate) fn met(self, limit: impl TryInto<i64>, value: impl TryInto<i64>) -> Self {
         Self {
@@ -110,7 +129,8 @@ impl Engine {
             let reason = if allowed { RejectReason::ClientOrderIdZero } else { RejectReason::NotAuthorised };
             return self.refuse::<M>(session, id, Rejection::field(reason, 0), out);
         }
-        self.sessions[session].high_water_mark = id;
+        let last_id = ClientOrderId::new(id.raw().saturating_add(M::IDS - 1));
+        self.sessions[session].high_water_mark = last_id;
         let result = if allowed {
             carry_out(self, session, message, out)
         } else {
@@ -127,6 +147,10 @@ impl Engine {
             }
         };
         self.sessions[session].outcomes.record(outcome, &mut self.outcome_budget);
+        if id < last_id {
+            let second = second_outcome(outcome, last_id);
+            self.sessions[session].outcomes.record(second, &mut self.outcome_budget);
+        }
     }
 
     /// The session that sent a command, if it is logged on. A gateway sends for no other, a damaged journal might.
@@ -194,4 +218,10 @@ impl Engine {
         repeated.status = status.raw();
         self.tell(session, repeated, out);
     }
+}
+
+/// Of the second order that a request made: their order ids follow each other as their client order ids do.
+fn second_outcome(first: Outcome, client_order_id: ClientOrderId) -> Outcome {
+    let order_id = if first.order_id.is_none() { OrderId::NONE } else { first.order_id.next() };
+    Outcome { client_order_id, order_id, slot: SlotHint::UNKNOWN, ..first }
 }

@@ -3,7 +3,7 @@
 use joulebook_book::Slot;
 use joulebook_protocol::CancelReason;
 use joulebook_protocol::messages::OrderReplaced;
-use joulebook_types::{SelfTradeMode, SlotHint};
+use joulebook_types::SelfTradeMode;
 
 use crate::cancel::Requester;
 use crate::matching::Taker;
@@ -64,7 +64,7 @@ impl Engine {
             instrument: taker.instrument.id(),
             qty: taker.qty,
             leaves_qty: taker.leaves,
-            slot: taker.slot.map_or(SlotHint::UNKNOWN, Slot::hint),
+            slot: taker.slot_hint(),
             kept_priority: 1,
             ..Default::default()
         };

@@ -14,6 +14,7 @@ mod limits;
 mod market;
 mod mass_cancel;
 mod matching;
+mod oco;
 mod origins;
 mod phases;
 mod published;

@@ -119,10 +119,10 @@ impl Market {
     }
 
     pub fn send_from(&mut self, account: u32, session: u32, command: impl Into<Command>) -> Vec<String> {
-        let id = self.last_ids.entry((account, session)).or_default();
-        *id += 1;
         let mut command = command.into();
-        command.set_client_order_id(ClientOrderId::new(*id));
+        let last_id = self.last_ids.entry((account, session)).or_default();
+        command.set_client_order_id(ClientOrderId::new(*last_id + 1));
+        *last_id += command.client_order_ids();
         self.send_raw(account, session, command)
     }
 
