@@ -72,15 +72,15 @@ impl Record {
         }
     }
 
-    /// A trade of `qty` lots of the `bloc`th bloc.
-    pub fn on_trade(&mut self, second: usize, bloc: usize, price: Price, qty: Qty, aggressor: Side) {
+    /// A trade of `qty` lots of the `bloc`th bloc. In an auction nobody is the aggressor.
+    pub fn on_trade(&mut self, second: usize, bloc: usize, price: Price, qty: Qty, aggressor: Option<Side>) {
         let (yield_ktok, lot) = (self.war.blocs[bloc].yield_ktok, self.war.lot(&self.war.blocs[bloc]));
         self.trades += 1;
         let paid = lot.notional(price, qty).and_then(|paid| self.notional.checked_add(paid));
         self.notional = paid.unwrap_or(MicroEc::MAX);
         let facts = self.second(second);
         // What a seller gives a maker reaches a buyer later, or nobody: only what is bought for use counts.
-        if aggressor == Side::Buy {
+        if aggressor == Some(Side::Buy) {
             facts.tokens[bloc] += yield_ktok.delivers(lot, qty).raw();
         }
         let lowest = &mut facts.lowest_trade[bloc];
@@ -289,8 +289,8 @@ mod tests {
                 record.on_best_asks(second, [Some(gpu), Some(tpu)]);
             }
             let price = [gpu, tpu][bloc_that_sells];
-            record.on_trade(second, bloc_that_sells, price, Qty::new(40), Side::Buy);
-            record.on_trade(second, 0, gpu, Qty::new(1), Side::Buy);
+            record.on_trade(second, bloc_that_sells, price, Qty::new(40), Some(Side::Buy));
+            record.on_trade(second, 0, gpu, Qty::new(1), Some(Side::Buy));
         }
         record
     }
@@ -332,10 +332,10 @@ mod tests {
         assert_eq!(failed(&never_settles), [SETTLE, VOLUME]);
 
         let mut ruinous = fought(1);
-        ruinous.on_trade(20, 1, Price::new(6_449_000), Qty::new(1), Side::Sell);
+        ruinous.on_trade(20, 1, Price::new(6_449_000), Qty::new(1), Some(Side::Sell));
         assert_eq!(failed(&ruinous), [FLOOR]);
         let mut at_the_floor = fought(1);
-        at_the_floor.on_trade(20, 1, Price::new(6_450_000), Qty::new(1), Side::Sell);
+        at_the_floor.on_trade(20, 1, Price::new(6_450_000), Qty::new(1), Some(Side::Sell));
         assert_eq!(failed(&at_the_floor), [""; 0]);
     }
 

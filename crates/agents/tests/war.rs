@@ -210,13 +210,14 @@ impl Market {
             FeedChange::Trade(trade) => {
                 let class = self.receiver.market(trade.instrument).unwrap().definition.unwrap().class;
                 let bloc = self.war.blocs.iter().position(|bloc| bloc.class == class).unwrap();
-                let (qty, aggressor) = (Qty::from(trade.qty), Side::from_raw(trade.aggressor).unwrap());
+                let (qty, aggressor) = (Qty::from(trade.qty), Side::from_raw(trade.aggressor));
                 self.record.on_trade(self.second(), bloc, trade.price, qty, aggressor);
                 return;
             }
             FeedChange::Level { instrument, .. } | FeedChange::Definition { instrument } => instrument,
             FeedChange::Resubscribe { .. } | FeedChange::Refused { .. } => panic!("{change:?}"),
             FeedChange::Snapshot { .. }
+            | FeedChange::Indication(_)
             | FeedChange::Yields
             | FeedChange::SnapshotsDone { .. }
             | FeedChange::None => return,

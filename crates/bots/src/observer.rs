@@ -9,7 +9,7 @@ use joulebook_agents::price_war::PriceWar;
 use joulebook_client::{Changes, MarketData, MarketNotice};
 use joulebook_feed::{FeedChange, FeedReceiver};
 use joulebook_protocol::messages::FeedTrade;
-use joulebook_types::{ClassCode, InstrumentId, Price, Qty, Side, TimeNs, TokenPrice};
+use joulebook_types::{ClassCode, InstrumentId, Phase, Price, Qty, Side, TimeNs, TokenPrice};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
@@ -58,7 +58,7 @@ pub struct WarView {
     /// Tokens that buyers took from each bloc since the start, in kilo-tokens.
     pub ktok: [u64; 2],
     pub trades: u64,
-    /// Times that a book was seen with its best bid at or above its best ask.
+    /// Times that an open market was seen with its best bid at or above its best ask.
     pub crossed_books: u64,
 }
 
@@ -77,6 +77,8 @@ pub(crate) struct Observer {
     changes: Changes,
     log: Arc<ChangeLog>,
     facts: Arc<Mutex<Facts>>,
+    /// Open markets seen crossed since the last look, each once.
+    crossed: Vec<InstrumentId>,
     clock: FleetClock,
     start: TimeNs,
     stop: watch::Receiver<bool>,
@@ -92,7 +94,7 @@ impl Observer {
     ) -> Self {
         let facts = Facts { record: Record::new(war.clone()), crossed_books: 0, ended: None };
         let (log, facts) = (Arc::default(), Arc::new(Mutex::new(facts)));
-        Self { war, market, changes, log, facts, clock, start, stop }
+        Self { war, market, changes, log, facts, crossed: Vec::new(), clock, start, stop }
     }
 
     pub(crate) fn log(&self) -> Arc<ChangeLog> {
@@ -125,17 +127,20 @@ impl Observer {
         match change {
             FeedChange::Level { instrument, .. } | FeedChange::Snapshot { instrument } => {
                 self.log.note(instrument);
-                let crossed = |feed: &FeedReceiver| {
-                    feed.market(instrument)
-                        .is_some_and(|market| market.is_synced() && market.book.is_crossed())
-                };
-                if self.market.read(crossed) {
-                    lock(&self.facts).crossed_books += 1;
+                if self.is_open_and_crossed(instrument) && !self.crossed.contains(&instrument) {
+                    self.crossed.push(instrument);
                 }
             }
-            FeedChange::Definition { instrument } => self.log.note(instrument),
+            FeedChange::Definition { instrument } => {
+                self.log.note(instrument);
+                // The order that halts a market rests before the halt is said, and crosses the book.
+                if !self.is_open(instrument) {
+                    self.crossed.retain(|other| *other != instrument);
+                }
+            }
             FeedChange::Trade(trade) => self.on_trade(&trade),
-            FeedChange::Yields
+            FeedChange::Indication(_)
+            | FeedChange::Yields
             | FeedChange::SnapshotsDone { .. }
             | FeedChange::Refused { .. }
             | FeedChange::Resubscribe { .. }
@@ -147,16 +152,29 @@ impl Observer {
         let definition = self.market.read(|feed| feed.market(trade.instrument)?.definition);
         let class = definition.map(|definition| definition.class);
         let bloc = self.war.blocs.iter().position(|bloc| Some(bloc.class) == class);
-        let (Some(bloc), Some(aggressor), Some(second)) =
-            (bloc, Side::from_raw(trade.aggressor), self.second())
-        else {
-            return;
-        };
+        let (Some(bloc), Some(second)) = (bloc, self.second()) else { return };
+        let aggressor = Side::from_raw(trade.aggressor);
         lock(&self.facts).record.on_trade(second, bloc, trade.price, Qty::from(trade.qty), aggressor);
     }
 
-    /// Notes the best asks of every window in which both blocs stand.
-    fn look(&self) {
+    fn is_open(&self, instrument: InstrumentId) -> bool {
+        self.market
+            .read(|feed| feed.market(instrument).and_then(|market| market.phase()) == Some(Phase::Open))
+    }
+
+    /// Where nothing may stay crossed: halted books and those in an auction may.
+    fn is_open_and_crossed(&self, instrument: InstrumentId) -> bool {
+        self.market.read(|feed| {
+            feed.market(instrument).is_some_and(|market| {
+                market.is_synced() && market.phase() == Some(Phase::Open) && market.book.is_crossed()
+            })
+        })
+    }
+
+    /// Notes the best asks of every window in which both blocs stand, and counts books that were crossed.
+    fn look(&mut self) {
+        lock(&self.facts).crossed_books += self.crossed.len() as u64;
+        self.crossed.clear();
         let Some(second) = self.second() else { return };
         let classes = self.war.blocs.map(|bloc| bloc.class);
         let asks = self.market.read(|feed| best_asks(feed, classes));

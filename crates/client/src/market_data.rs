@@ -189,6 +189,7 @@ impl Subscriber {
             }
             FeedChange::Level { .. }
             | FeedChange::Trade(_)
+            | FeedChange::Indication(_)
             | FeedChange::Snapshot { .. }
             | FeedChange::Definition { .. }
             | FeedChange::Yields => self.changed(change),

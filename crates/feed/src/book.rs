@@ -69,7 +69,8 @@ impl L2Book {
         self.len() == 0
     }
 
-    /// The best bid is not below the best ask: an engine that matches never shows this.
+    /// The best bid is not below the best ask. An open instrument never shows this for longer than it takes to halt it; one
+    /// that is halted or in a call auction may.
     pub fn is_crossed(&self) -> bool {
         match (self.best(Side::Buy), self.best(Side::Sell)) {
             (Some(bid), Some(ask)) => ask.price <= bid.price,

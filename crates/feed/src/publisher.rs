@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 
 use joulebook_protocol::messages::{
-    BookUpdate, FeedTrade, InstrumentDefinition, L2Checksum, L2SnapshotBegin, L2SnapshotEnd, L2SnapshotLevel,
-    L2Update, SnapshotsDone, Subscribe, Trade, Unsubscribe, YieldDefinition,
+    AuctionIndication, BandsChanged, BookUpdate, FeedIndication, FeedTrade, InstrumentDefinition, L2Checksum,
+    L2SnapshotBegin, L2SnapshotEnd, L2SnapshotLevel, L2Update, PhaseChanged, SnapshotsDone, Subscribe, Trade,
+    Unsubscribe, YieldDefinition,
 };
 use joulebook_protocol::{Message, PublicEvent, RejectReason, encode};
 use joulebook_types::{InstrumentId, Side};
@@ -38,9 +39,13 @@ pub trait Subscribers {
 /// A listed instrument as the feed knows it.
 #[derive(Debug)]
 pub struct Listing {
-    /// With the present phase.
+    /// With the present phase and price bands.
     pub definition: InstrumentDefinition,
+    /// How far and how fast the price may move, once an operator has said so.
+    pub bands: Option<BandsChanged>,
     pub book: L2Book,
+    /// The newest of the present call auction, numbered as in the feed.
+    pub indication: Option<FeedIndication>,
     /// The newest trade, numbered as in the feed.
     pub last_trade: Option<FeedTrade>,
     /// Number of the newest update.
@@ -81,23 +86,10 @@ impl FeedPublisher {
             PublicEvent::BookUpdate(update) => self.on_book_update(update, to),
             PublicEvent::Trade(trade) => self.on_trade(trade, to),
             PublicEvent::InstrumentDefinition(definition) => self.on_definition(definition, to),
-            PublicEvent::PhaseChanged(change) => {
-                self.encode(change);
-                if let Some(listing) = self.listing_mut(change.instrument) {
-                    listing.definition.phase = change.phase;
-                }
-                self.fan_out(change.instrument, LEVELS_AND_TRADES, to);
-            }
+            PublicEvent::PhaseChanged(change) => self.on_phase(change, to),
             PublicEvent::YieldDefinition(definition) => self.on_yield(definition, to),
-            PublicEvent::BandsChanged(bands) => {
-                self.encode(bands);
-                if let Some(listing) = self.listing_mut(bands.instrument) {
-                    listing.definition.band_low = bands.band_low;
-                    listing.definition.band_high = bands.band_high;
-                }
-                self.fan_out(bands.instrument, LEVELS_AND_TRADES, to);
-            }
-            PublicEvent::AuctionIndication(_) => {}
+            PublicEvent::BandsChanged(bands) => self.on_bands(bands, to),
+            PublicEvent::AuctionIndication(indication) => self.on_indication(indication, to),
             // Keys are for gateways only.
             PublicEvent::AccountDefinition(_) => {}
         }
@@ -236,6 +228,37 @@ impl FeedPublisher {
         self.send_checksum(trade.instrument, to);
     }
 
+    /// Whoever follows an instrument gets it, with levels or trades alone too: it is what a call auction shows of both.
+    fn on_indication(&mut self, indication: &AuctionIndication, to: &mut impl Subscribers) {
+        let AuctionIndication { time, price, volume, surplus, instrument, .. } = *indication;
+        let Some(listing) = self.listing_mut(instrument) else { return };
+        listing.seq += 1;
+        let message =
+            FeedIndication { seq: listing.seq, time, price, volume, surplus, instrument, reserved: 0 };
+        listing.indication = Some(message);
+        self.encode(&message);
+        self.fan_out(instrument, LEVELS_AND_TRADES, to);
+        self.send_checksum(instrument, to);
+    }
+
+    fn on_phase(&mut self, change: &PhaseChanged, to: &mut impl Subscribers) {
+        let Some(listing) = self.listing_mut(change.instrument) else { return };
+        listing.definition.phase = change.phase;
+        // Each phase begins without one; an auction says its first at once.
+        listing.indication = None;
+        self.encode(change);
+        self.fan_out(change.instrument, LEVELS_AND_TRADES, to);
+    }
+
+    fn on_bands(&mut self, bands: &BandsChanged, to: &mut impl Subscribers) {
+        let Some(listing) = self.listing_mut(bands.instrument) else { return };
+        listing.definition.band_low = bands.band_low;
+        listing.definition.band_high = bands.band_high;
+        listing.bands = Some(*bands);
+        self.encode(bands);
+        self.fan_out(bands.instrument, LEVELS_AND_TRADES, to);
+    }
+
     fn on_definition(&mut self, definition: &InstrumentDefinition, to: &mut impl Subscribers) {
         let instrument = definition.instrument;
         if let Some(listing) = self.listing_mut(instrument) {
@@ -249,7 +272,9 @@ impl FeedPublisher {
         }
         self.listings[index] = Some(Listing {
             definition: *definition,
+            bands: None,
             book: L2Book::default(),
+            indication: None,
             last_trade: None,
             seq: 0,
             readers: Vec::new(),
@@ -340,7 +365,7 @@ impl FeedPublisher {
         levels
     }
 
-    /// Definition and book at the present number.
+    /// Definition, bands, book and indication at the present number.
     fn encode_snapshot(&mut self, id: SubscriberId, instrument: InstrumentId) -> usize {
         let Some(Some(listing)) = self.listings.get_mut(instrument.raw() as usize) else { return 0 };
         let reader = listing.readers.iter_mut().find(|reader| reader.subscriber == id);
@@ -352,6 +377,7 @@ impl FeedPublisher {
         let checksum = if with_levels { listing.book.checksum() } else { 0 };
         let out = &mut self.frame;
         encode(&listing.definition, out);
+        listing.bands.iter().for_each(|bands| encode(bands, out));
         encode(&L2SnapshotBegin { epoch, seq, instrument, levels: levels as u32 }, out);
         for side in if with_levels { Side::ALL } else { &[] } {
             for Level { price, qty, orders } in listing.book.levels(*side) {
@@ -359,6 +385,7 @@ impl FeedPublisher {
                 encode(&L2SnapshotLevel { price, qty, instrument, orders, side, reserved: [0; 7] }, out);
             }
         }
+        listing.indication.iter().for_each(|indication| encode(indication, out));
         encode(&L2SnapshotEnd { seq, instrument, checksum }, out);
         levels
     }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use joulebook_protocol::messages::{
-    FeedTrade, InstrumentDefinition, L2SnapshotBegin, L2SnapshotEnd, L2SnapshotLevel, L2Update,
+    BandsChanged, FeedIndication, FeedTrade, InstrumentDefinition, L2SnapshotBegin, L2SnapshotEnd,
+    L2SnapshotLevel, L2Update,
 };
 use joulebook_protocol::{FeedMessage, PublicEvent};
-use joulebook_types::{InstrumentId, Price, Side};
+use joulebook_types::{InstrumentId, Phase, Price, Side};
 
 use crate::{L2Book, LEVELS_AND_TRADES, Level, YieldTable};
 
@@ -21,10 +22,14 @@ pub struct FeedReceiver {
 /// What is known of one instrument.
 #[derive(Clone, Debug, Default)]
 pub struct Market {
-    /// With the present phase. It comes before the first snapshot.
+    /// With the present phase and price bands. It comes before the first snapshot.
     pub definition: Option<InstrumentDefinition>,
-    /// Right as of `seq` while [`Self::is_synced`].
+    /// How far and how fast the price may move, once an operator has said so.
+    pub bands: Option<BandsChanged>,
+    /// Right as of `seq` while [`Self::is_synced`]. Crossed at times while the phase is halted or auction.
     pub book: L2Book,
+    /// The newest of the present call auction; `None` outside of one.
+    pub indication: Option<FeedIndication>,
     pub last_trade: Option<FeedTrade>,
     /// Which run of the exchange the numbers belong to.
     pub epoch: u64,
@@ -53,11 +58,13 @@ pub enum FeedChange {
         price: Price,
     },
     Trade(FeedTrade),
+    /// What a call auction would trade now.
+    Indication(FeedIndication),
     /// The book is right again as a whole.
     Snapshot {
         instrument: InstrumentId,
     },
-    /// Definition or phase.
+    /// Definition, phase or price bands.
     Definition {
         instrument: InstrumentId,
     },
@@ -122,7 +129,7 @@ impl FeedReceiver {
             FeedMessage::SubscribeRejected(rejected) => {
                 FeedChange::Refused { instrument: rejected.instrument, reason: rejected.reason }
             }
-            FeedMessage::FeedIndication(_) => FeedChange::None,
+            FeedMessage::FeedIndication(indication) => self.on_indication(indication),
             FeedMessage::SnapshotsDone(done) => FeedChange::SnapshotsDone { instrument: done.instrument },
         }
     }
@@ -134,23 +141,23 @@ impl FeedReceiver {
                 let instrument = definition.instrument;
                 let Some(market) = self.market_or_new(instrument) else { return FeedChange::None };
                 market.definition = Some(*definition);
+                // If there are others than at the listing, they come right behind.
+                market.bands = None;
                 FeedChange::Definition { instrument }
             }
             PublicEvent::PhaseChanged(change) => {
-                let market = self.markets.get_mut(&change.instrument);
-                let Some(definition) = market.and_then(|market| market.definition.as_mut()) else {
-                    return FeedChange::None;
-                };
+                let Some(market) = self.markets.get_mut(&change.instrument) else { return FeedChange::None };
+                let Some(definition) = &mut market.definition else { return FeedChange::None };
                 definition.phase = change.phase;
+                market.indication = None;
                 FeedChange::Definition { instrument: change.instrument }
             }
             PublicEvent::BandsChanged(bands) => {
-                let market = self.markets.get_mut(&bands.instrument);
-                let Some(definition) = market.and_then(|market| market.definition.as_mut()) else {
-                    return FeedChange::None;
-                };
+                let Some(market) = self.markets.get_mut(&bands.instrument) else { return FeedChange::None };
+                let Some(definition) = &mut market.definition else { return FeedChange::None };
                 definition.band_low = bands.band_low;
                 definition.band_high = bands.band_high;
+                market.bands = Some(*bands);
                 FeedChange::Definition { instrument: bands.instrument }
             }
             PublicEvent::YieldDefinition(definition) => {
@@ -186,6 +193,7 @@ impl FeedReceiver {
     fn on_begin(&mut self, begin: &L2SnapshotBegin) -> FeedChange {
         if let Some(market) = self.market_or_new(begin.instrument) {
             market.book.clear();
+            market.indication = None;
             market.epoch = begin.epoch;
             market.seq = begin.seq;
             market.sync = Sync::InSnapshot { levels_left: begin.levels };
@@ -245,6 +253,28 @@ impl FeedReceiver {
         FeedChange::Trade(*trade)
     }
 
+    /// Within a snapshot it is the newest one, which the snapshot's number counts already.
+    fn on_indication(&mut self, indication: &FeedIndication) -> FeedChange {
+        let FeedIndication { seq, instrument, .. } = *indication;
+        let strict = self.kinds == LEVELS_AND_TRADES;
+        let Some(market) = self.markets.get_mut(&instrument) else { return FeedChange::None };
+        match market.sync {
+            Sync::AwaitSnapshot => FeedChange::None,
+            Sync::InSnapshot { .. } if market.seq < seq => market.fail(instrument, FeedFault::Snapshot),
+            Sync::InSnapshot { .. } => {
+                market.indication = Some(*indication);
+                FeedChange::None
+            }
+            Sync::Synced => {
+                if let Err(fault) = market.advance(seq, strict) {
+                    return market.fail(instrument, fault);
+                }
+                market.indication = Some(*indication);
+                FeedChange::Indication(*indication)
+            }
+        }
+    }
+
     fn synced(&mut self, instrument: InstrumentId) -> Option<&mut Market> {
         self.markets.get_mut(&instrument).filter(|market| market.is_synced())
     }
@@ -264,6 +294,11 @@ impl Market {
         self.sync == Sync::Synced
     }
 
+    /// `None` before the definition, and for a phase of a newer version.
+    pub fn phase(&self) -> Option<Phase> {
+        Phase::from_raw(self.definition?.phase)
+    }
+
     fn advance(&mut self, seq: u64, strict: bool) -> Result<(), FeedFault> {
         let expected = self.seq.saturating_add(1);
         let follows = if strict { seq == expected } else { expected <= seq };
@@ -281,6 +316,7 @@ impl Market {
 
     fn distrust(&mut self) {
         self.book.clear();
+        self.indication = None;
         self.sync = Sync::AwaitSnapshot;
     }
 }

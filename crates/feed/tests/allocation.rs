@@ -2,7 +2,7 @@
 
 use joulebook_feed::{FeedPublisher, LEVELS_AND_TRADES, SubscriberId, Subscribers};
 use joulebook_protocol::PublicEvent;
-use joulebook_protocol::messages::{BookUpdate, InstrumentDefinition, Subscribe, Trade};
+use joulebook_protocol::messages::{AuctionIndication, BookUpdate, InstrumentDefinition, Subscribe, Trade};
 use joulebook_testkit::{CountingAllocator, count_allocations};
 use joulebook_types::{InstrumentId, Price, Side};
 
@@ -23,7 +23,7 @@ impl Subscribers for Bytes {
 }
 
 #[test]
-fn updates_and_trades_do_not_allocate() {
+fn updates_trades_and_indications_do_not_allocate() {
     let (mut publisher, mut to) = (FeedPublisher::new(1), Bytes::default());
     let instrument = InstrumentId::new(1);
     publisher.publish(&InstrumentDefinition { instrument, ..Default::default() }.into(), &mut to);
@@ -40,11 +40,13 @@ fn updates_and_trades_do_not_allocate() {
                 publisher.publish(&PublicEvent::from(update), to);
             }
             publisher.publish(&PublicEvent::from(Trade { instrument, ..Trade::default() }), to);
+            let indication = AuctionIndication { instrument, ..AuctionIndication::default() };
+            publisher.publish(&PublicEvent::from(indication), to);
         }
     };
     round(&mut to);
     let before = to.0;
     let ((), allocations) = count_allocations(|| (0..20).for_each(|_| round(&mut to)));
     assert_eq!(allocations, 0);
-    assert!(to.0 - before > 20 * 200 * 4 * 8 * 56, "every subscriber got every update");
+    assert!(to.0 - before > 20 * 200 * 5 * 8 * 56, "every subscriber got every update");
 }

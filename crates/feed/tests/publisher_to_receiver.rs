@@ -7,8 +7,9 @@ use joulebook_feed::{
     SubscriberId, Subscribers, TRADES,
 };
 use joulebook_protocol::messages::{
-    BookUpdate, InstrumentDefinition, L2Checksum, L2SnapshotBegin, L2SnapshotEnd, L2SnapshotLevel, L2Update,
-    PhaseChanged, Subscribe, Trade, Unsubscribe, YieldDefinition,
+    AuctionIndication, BandsChanged, BookUpdate, FeedIndication, InstrumentDefinition, L2Checksum,
+    L2SnapshotBegin, L2SnapshotEnd, L2SnapshotLevel, L2Update, PhaseChanged, Subscribe, Trade, Unsubscribe,
+    YieldDefinition,
 };
 use joulebook_protocol::{FeedMessage, Frame, PublicEvent, RejectReason};
 use joulebook_testkit::Xoshiro256pp;
@@ -94,15 +95,28 @@ fn trade(raw: u32, number: u64) -> PublicEvent {
     Trade { trade_id: TradeId::new(number), instrument: instrument(raw), qty: 1, ..Trade::default() }.into()
 }
 
+fn indication(raw: u32, price: i64, surplus: i64) -> PublicEvent {
+    let (price, instrument) = (Price::new(price), instrument(raw));
+    AuctionIndication { price, volume: 3, surplus, instrument, ..AuctionIndication::default() }.into()
+}
+
+fn phase(raw: u32, phase: Phase) -> PublicEvent {
+    PhaseChanged { instrument: instrument(raw), phase: phase.raw(), ..PhaseChanged::default() }.into()
+}
+
+fn bands(raw: u32, high: i64) -> PublicEvent {
+    let (instrument, band_high) = (instrument(raw), Price::new(high));
+    BandsChanged { instrument, band_high, dynamic_bps: 500, ..BandsChanged::default() }.into()
+}
+
 fn random_event(random: &mut Xoshiro256pp, instruments: u32) -> PublicEvent {
     let raw = random.between(1, u64::from(instruments)) as u32;
     match random.below(20) {
-        0 => PhaseChanged {
-            instrument: instrument(raw),
-            phase: random.pick(Phase::ALL).raw(),
-            ..PhaseChanged::default()
-        }
-        .into(),
+        0 => match random.below(3) {
+            0 => phase(raw, *random.pick(Phase::ALL)),
+            1 => indication(raw, random.between(1, 40) as i64, -2),
+            _ => bands(raw, random.between(1, 40) as i64),
+        },
         1 => yield_of(random.below(3) as u16, random.below(5) as u32),
         2 => definition(instruments + 1),
         3..8 => trade(raw, random.next_u64()),
@@ -124,6 +138,7 @@ fn assert_equal(publisher: &FeedPublisher, receiver: &FeedReceiver, with_levels:
         let market = receiver.market(listing.definition.instrument).expect("every listing is known");
         assert!(market.is_synced());
         assert_eq!(market.definition, Some(listing.definition));
+        assert_eq!((market.bands, market.indication), (listing.bands, listing.indication));
         if with_levels {
             assert_eq!(market.book, listing.book);
         }
@@ -208,6 +223,75 @@ fn a_subscription_brings_definitions_snapshots_and_its_end() {
     publisher.serve(&mut streams);
     let names: Vec<u16> = streams.messages(ONE).iter().map(template_id).collect();
     assert_eq!(names, [103, 80, 100, 102], "the update at once, then what was listed later");
+}
+
+#[test]
+fn an_auction_reaches_those_who_follow_it_and_those_who_join() {
+    let (mut publisher, mut streams) = (FeedPublisher::new(1), Streams::default());
+    let kinds = [LEVELS, TRADES, LEVELS_AND_TRADES];
+    let ids = [0, 1, 2].map(SubscriberId);
+    let mut receivers = kinds.map(FeedReceiver::new);
+    publisher.publish(&definition(1), &mut streams);
+    let say = |publisher: &mut FeedPublisher, streams: &mut Streams, events: &[PublicEvent]| {
+        events.iter().for_each(|event| publisher.publish(event, streams));
+    };
+    ids.iter().zip(kinds).for_each(|(id, kinds)| publisher.subscribe(*id, &everything(kinds)).unwrap());
+    while publisher.serve(&mut streams) {}
+    ids.iter().zip(&mut receivers).for_each(|(id, receiver)| _ = streams.deliver(*id, receiver));
+
+    // Bids above asks: in an auction that is how a book looks.
+    let call = [phase(1, Phase::Auction), indication(1, 0, 0), level(1, Side::Buy, 12, 5)];
+    say(&mut publisher, &mut streams, &call);
+    say(&mut publisher, &mut streams, &[level(1, Side::Sell, 10, 3), indication(1, 11, 2), bands(1, 99)]);
+    let want = FeedIndication {
+        seq: 4,
+        price: Price::new(11),
+        volume: 3,
+        surplus: 2,
+        instrument: instrument(1),
+        ..FeedIndication::default()
+    };
+    for (id, receiver) in ids.iter().zip(&mut receivers) {
+        let changes = streams.deliver(*id, receiver);
+        let told = changes.iter().filter(|change| matches!(change, FeedChange::Indication(_)));
+        assert_eq!(told.last(), Some(&FeedChange::Indication(want)), "{changes:?}");
+        let market = receiver.market(instrument(1)).unwrap();
+        assert_eq!((market.phase(), market.indication, market.seq), (Some(Phase::Auction), Some(want), 4));
+    }
+    assert!(receivers[0].market(instrument(1)).unwrap().book.is_crossed());
+
+    // Whoever joins now sees the same; the numbers go on behind the snapshot's.
+    let (late, mut joined) = (SubscriberId(3), FeedReceiver::new(LEVELS_AND_TRADES));
+    publisher.subscribe(late, &everything(LEVELS_AND_TRADES)).unwrap();
+    while publisher.serve(&mut streams) {}
+    streams.deliver(late, &mut joined);
+    assert_equal(&publisher, &joined, true);
+    let market = joined.market(instrument(1)).unwrap();
+    let known = market.bands.map(|bands| (bands.band_high, bands.dynamic_bps));
+    assert_eq!((market.indication, known), (Some(want), Some((Price::new(99), 500))));
+    assert_eq!(market.definition.unwrap().band_high, Price::new(99));
+
+    let uncross = [trade(1, 7), level(1, Side::Sell, 10, 0), phase(1, Phase::Open)];
+    say(&mut publisher, &mut streams, &uncross);
+    let changes = streams.deliver(late, &mut joined);
+    assert!(matches!(changes[0], FeedChange::Trade(trade) if (trade.seq, trade.aggressor) == (5, 0)));
+    assert_equal(&publisher, &joined, true);
+    assert_eq!(joined.market(instrument(1)).unwrap().indication, None, "the auction is over");
+}
+
+#[test]
+fn an_indication_ahead_of_its_snapshot_is_found() {
+    let mut receiver = FeedReceiver::new(LEVELS_AND_TRADES);
+    let ahead = FeedIndication { seq: 6, instrument: instrument(1), ..FeedIndication::default() };
+    assert_eq!(receiver.on_feed(&ahead.into()), FeedChange::None, "no snapshot has begun");
+    let begin = L2SnapshotBegin { epoch: 1, seq: 5, instrument: instrument(1), levels: 0 };
+    receiver.on_feed(&begin.into());
+    let broken = FeedChange::Resubscribe { instrument: instrument(1), fault: FeedFault::Snapshot };
+    assert_eq!(receiver.on_feed(&ahead.into()), broken);
+    let mut receiver = synced();
+    let ahead = FeedIndication { seq: 13, ..ahead };
+    let fault = FeedFault::Gap { expected: 11, got: 13 };
+    assert_eq!(receiver.on_feed(&ahead.into()), FeedChange::Resubscribe { instrument: instrument(1), fault });
 }
 
 fn level_and_listing() -> (PublicEvent, PublicEvent) {

@@ -6,7 +6,7 @@ use joulebook_agents::price_war::PriceWar;
 use joulebook_bots::FleetReport;
 use joulebook_server::recovery::Replayed;
 use joulebook_server::{Engine, ServerMetrics};
-use joulebook_types::MicroEc;
+use joulebook_types::{MicroEc, Phase};
 
 use crate::text::{duration_ns, grouped, hex};
 
@@ -68,12 +68,15 @@ impl Verdicts {
     }
 }
 
+/// Of open markets: halted books and those in an auction may be crossed.
 fn crossed_books(engine: &Engine) -> u64 {
     let crossed = |instrument| match (engine.best_bid(instrument), engine.best_ask(instrument)) {
         (Some(bid), Some(ask)) => ask <= bid,
         _ => false,
     };
-    engine.instruments().filter(|definition| crossed(definition.instrument)).count() as u64
+    let open =
+        engine.instruments().filter(|definition| Phase::from_raw(definition.phase) == Some(Phase::Open));
+    open.filter(|definition| crossed(definition.instrument)).count() as u64
 }
 
 impl Report<'_> {
