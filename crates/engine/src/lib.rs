@@ -42,6 +42,7 @@ mod publish;
 mod query;
 mod recount;
 mod replace;
+mod replace_stop;
 mod request;
 mod self_trade;
 mod sessions;

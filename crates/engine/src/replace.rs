@@ -2,14 +2,15 @@
 
 use core::mem::offset_of;
 
-use joulebook_book::Slot;
+use joulebook_book::{Order, Slot};
 use joulebook_protocol::messages::{BookUpdate, OrderReplaced, ReplaceOrder};
 use joulebook_protocol::{CancelReason, RejectReason};
-use joulebook_types::ClientOrderId;
+use joulebook_types::{ClientOrderId, Price};
 
 use crate::cancel::{Requester, for_another_session};
 use crate::holds::Promise;
 use crate::instruments::InstrumentIx;
+use crate::orders::Place;
 use crate::request::{Done, Rejection};
 use crate::sessions::SessionIx;
 use crate::{Engine, Events};
@@ -39,8 +40,19 @@ impl Engine {
         replace: &ReplaceOrder,
         out: &mut Events,
     ) -> Result<(), Rejection> {
+        if self.orders.terms(slot).place == Place::Stop {
+            return self.replace_stop(requester, slot, replace, out);
+        }
         let order = self.orders.slab[slot];
+        if replace.trigger_price != Price::ZERO {
+            let offset = offset_of!(ReplaceOrder, trigger_price);
+            let rejection = Rejection::field(RejectReason::InvalidTrigger, offset);
+            return Err(rejection.met(0, replace.trigger_price.raw()));
+        }
         self.check_open(InstrumentIx::new(order.instrument))?;
+        if self.orders.terms(slot).partner.is_some() {
+            return Err(Rejection::whole(RejectReason::NotReplaceable));
+        }
         if replace.qty <= order.filled() {
             self.reduce_to_zero(slot, requester, out);
             return Ok(());
@@ -65,11 +77,19 @@ impl Engine {
         }
     }
 
-    /// Takes lots off a resting order, hidden ones first; it keeps some, and its place.
+    /// Takes lots off an open order, hidden ones first; it keeps some, and its place.
     pub(crate) fn shrink_in_place(&mut self, slot: Slot, lots: u32, requester: Requester, out: &mut Events) {
         let before = self.promise_at(slot);
-        let book = self.instruments[before.instrument].book_mut();
-        let level = book.reduce(&mut self.orders.slab, slot, lots);
+        let level = match self.orders.terms(slot).place {
+            Place::Book => {
+                let book = self.instruments[before.instrument].book_mut();
+                book.reduce(&mut self.orders.slab, slot, lots)
+            }
+            Place::Stop | Place::Call => {
+                self.shrink_outside(slot, lots);
+                None
+            }
+        };
         self.release(&before);
         self.hold(&self.promise_at(slot));
         self.balance_link(slot, &self.promise_at(slot));
@@ -77,6 +97,17 @@ impl Engine {
         if let Some(level) = level {
             let order = self.orders.slab[slot];
             self.publish_book_update(&order, order.leaves, level, BookUpdate::REDUCED, out);
+        }
+    }
+
+    /// Takes lots off an order that stands outside its book. What it holds is the caller's business.
+    fn shrink_outside(&mut self, slot: Slot, lots: u32) {
+        let Order { price, qty, leaves, .. } = self.orders.slab[slot];
+        assert!(lots < leaves, "an order without lots does not wait");
+        self.orders.slab.amend(slot, price, qty - lots, leaves - lots, u32::MAX);
+        if self.orders.terms(slot).place == Place::Stop {
+            let held = self.hold_of(&self.promise_at(slot));
+            self.stops.set_held(slot, held);
         }
     }
 

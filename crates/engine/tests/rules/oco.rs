@@ -292,3 +292,36 @@ fn two_places_are_needed() {
     market.send(BUYER, cancel(1));
     assert_eq!(market.send(BUYER, linked).len(), 2);
 }
+
+#[test]
+fn a_leg_is_not_replaced() {
+    let mut market = linked();
+    for (order_id, qty) in [(1, 6), (1, 0), (2, 6), (2, 0)] {
+        assert_eq!(market.send(BUYER, replace(order_id, qty, "26.01")), ["20: rejected NotReplaceable"]);
+    }
+    assert_eq!(market.engine.open_order_count(), 2);
+}
+
+#[test]
+fn a_limit_leg_that_shrinks_leaves_the_larger_hold() {
+    let mut market = Market::trading();
+    market.send(MAKER, oco(Side::Buy, 5, "26.00", "28.00", "28.50"));
+    market.register(SELLER, HOUR, 8);
+    market.send(SELLER, sell(1, "26.50"));
+    market.send(MAKER, ioc(buy(1, "26.50")));
+    let shrink = NewOrder { self_trade: 3, ..ioc(sell(1, "26.00")) };
+    let held = 5 * 8 * 28_500_000;
+    assert_eq!(market.credits(MAKER).1, held);
+    assert_eq!(
+        market.send_all(MAKER, shrink),
+        [
+            "30: accepted 5 sell 1@26.00",
+            "30: replaced 1 4@26.00 leaves 4 kept",
+            "* reduced 1 leaves 4, buy 26.00: 4 in 1",
+            "30: canceled 1 of 5 SelfTrade",
+        ]
+    );
+    assert_eq!(market.credits(MAKER).1, held, "the stop still needs five lots");
+    market.send(MAKER, cancel(2));
+    assert_eq!(market.credits(MAKER).1, 0);
+}

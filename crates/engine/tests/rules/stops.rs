@@ -1,6 +1,6 @@
 //! Stops: what they wait for, when they act, and what they hold meanwhile.
 
-use joulebook_protocol::messages::{NewOrder, OrderQuery};
+use joulebook_protocol::messages::{NewOrder, OrderQuery, ReplaceOrder};
 use joulebook_types::{OrderId, OrderType, Price, Side, TimeInForce, Trigger};
 
 use crate::market::*;
@@ -267,5 +267,56 @@ fn a_good_till_date_stop_expires_waiting_or_at_rest() {
             "20: canceled 1 of 4 Expired",
         ]
     );
+    assert_eq!(market.credits(BUYER).1, 0);
+}
+
+#[test]
+fn a_waiting_stop_changes_its_price_size_and_trigger() {
+    let mut market = printed("27.00");
+    market.send(BUYER, stop(buy(5, "28.50"), "28.00"));
+    let change = |qty, limit: &str, trigger: &str| ReplaceOrder {
+        trigger_price: price(trigger),
+        ..replace(3, qty, limit)
+    };
+    assert_eq!(market.send(BUYER, change(5, "28.50", "0")), ["20: rejected NothingToReplace"]);
+    assert_eq!(market.send(BUYER, change(5, "28.50", "28.00")), ["20: rejected NothingToReplace"]);
+    let said = market.send_all(BUYER, change(7, "29.00", "0"));
+    assert_eq!(said, ["20: replaced 3 7@29.00 leaves 7 back"]);
+    assert_eq!(market.credits(BUYER).1, 7 * 8 * 29_000_000);
+    market.send(BUYER, change(2, "29.00", "28.20"));
+    assert_eq!(market.credits(BUYER).1, 2 * 8 * 29_000_000);
+    print(&mut market, "28.00");
+    assert_eq!(market.engine.pending_stops().count(), 1);
+    let said = market.send(BUYER, change(2, "29.00", "27.50"));
+    assert_eq!(said, ["20: replaced 3 2@29.00 leaves 2 back", "20: triggered 3 at 27.50 by 28.00"]);
+    assert_eq!(market.resting(1, Side::Buy), ["2 at 29.00 in 1"]);
+    assert_eq!(
+        market.send(BUYER, change(2, "28.00", "27.00")),
+        ["20: rejected InvalidTrigger"],
+        "it rests now"
+    );
+}
+
+#[test]
+fn a_refused_change_of_a_stop_changes_nothing() {
+    let cases: &[(&str, u32, &str, &str, &str)] = &[
+        ("a market stop has no price", 5, "28.00", "0", "InvalidChoice"),
+        ("a negative trigger", 5, "0", "-1", "InvalidTrigger"),
+        ("too many lots", 10_001, "0", "0", "QtyAboveMax"),
+        ("more than it can pay", 126, "0", "0", "InsufficientCredits"),
+    ];
+    for (name, qty, limit, trigger, reason) in cases {
+        let mut market = printed("27.00");
+        market.send(BUYER, market_stop(Side::Buy, 5, "28.00"));
+        let before = (market.engine.pending_stops().collect::<Vec<_>>(), market.credits(BUYER));
+        let change = ReplaceOrder { trigger_price: price(trigger), ..replace(3, *qty, limit) };
+        assert_eq!(market.send(BUYER, change), [format!("20: rejected {reason}")], "{name}");
+        let after = (market.engine.pending_stops().collect::<Vec<_>>(), market.credits(BUYER));
+        assert_eq!(before, after, "{name}");
+    }
+    let mut market = printed("27.00");
+    market.send(BUYER, market_stop(Side::Buy, 5, "28.00"));
+    assert_eq!(market.send(BUYER, replace(3, 125, "0")), ["20: replaced 3 125@0.00 leaves 125 back"]);
+    assert_eq!(market.send(BUYER, replace(3, 0, "0")), ["20: canceled 125 of 3 ReducedToZero"]);
     assert_eq!(market.credits(BUYER).1, 0);
 }
