@@ -36,6 +36,7 @@ impl Engine {
         let window = Window::new(register.start_minute, register.window_minutes)
             .map_err(|_| field(RejectReason::InvalidWindow, start))?;
         self.check_slots(class, area, window)?;
+        self.check_shard(area, offsets.1)?;
         let assets: Vec<AssetIx> = self.slots_of(class, area, window).collect();
         let account = self.sessions[session].account;
         self.ledger.register(account, &assets, accelerators).map_err(|_| {
@@ -104,6 +105,14 @@ impl Engine {
             return Err(Rejection::field(RejectReason::InstrumentLimit, offset).met(limit, wanted));
         }
         Ok(())
+    }
+
+    /// A shard that serves one power zone takes nothing of another.
+    pub(crate) fn check_shard(&self, area: AreaCode, offset: usize) -> Result<(), Rejection> {
+        if self.limits.area.is_none() || self.limits.area == area {
+            return Ok(());
+        }
+        Err(Rejection::field(RejectReason::CrossShard, offset))
     }
 
     /// A slot whose sellers wait for their money stays until its delivery is posted; any other is done.

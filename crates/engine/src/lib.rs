@@ -40,6 +40,7 @@ mod policy;
 mod protection;
 mod publish;
 mod query;
+mod random;
 mod recount;
 mod replace;
 mod replace_stop;
