@@ -8,6 +8,7 @@ use joulebook_types::{OrderId, SeqNum, TimeNs, TradeId};
 
 use crate::Events;
 use crate::accounts::Accounts;
+use crate::auction::CallMemory;
 use crate::caps::OpenBids;
 use crate::dry_walk::DryWalk;
 use crate::hash::EventHash;
@@ -61,6 +62,7 @@ pub struct Engine {
     pub(crate) dry_walk: DryWalk,
     pub(crate) token_walk: TokenWalk,
     pub(crate) stop_slots: Vec<(OrderId, Slot)>,
+    pub(crate) call_memory: CallMemory,
 }
 
 impl Default for Engine {
@@ -101,6 +103,7 @@ impl Engine {
             dry_walk: DryWalk::default(),
             token_walk: TokenWalk::default(),
             stop_slots: Vec::new(),
+            call_memory: CallMemory::default(),
         }
     }
 
@@ -166,8 +169,8 @@ impl Engine {
             Command::BlockSweep(m) => self.request(origin, policy, m, Self::not_built, out),
             Command::SetDeadMan(set) => self.request(origin, policy, set, Self::set_dead_man, out),
             Command::KillSwitch(switch) => self.request(origin, policy, switch, Self::kill_switch, out),
-            Command::SetPhase(m) => self.request(origin, policy, m, Self::not_built, out),
-            Command::SetBands(m) => self.request(origin, policy, m, Self::not_built, out),
+            Command::SetPhase(set) => self.request(origin, policy, set, Self::set_phase, out),
+            Command::SetBands(set) => self.request(origin, policy, set, Self::set_bands, out),
             Command::SetLimits(set) => self.request(origin, policy, set, Self::set_limits, out),
             Command::Seed(seed) => self.seed(seed),
             Command::Genesis(genesis) => self.genesis(genesis),

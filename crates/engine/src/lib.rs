@@ -5,7 +5,11 @@
 #![forbid(unsafe_code)]
 
 mod accounts;
+mod auction;
+mod auction_price;
+mod bands;
 mod budget;
+mod call_trade;
 mod cancel;
 mod capacity;
 mod caps;
@@ -37,6 +41,7 @@ mod outbox;
 mod outcomes;
 mod phases;
 mod policy;
+mod price_references;
 mod protection;
 mod publish;
 mod query;
@@ -47,6 +52,7 @@ mod replace_stop;
 mod request;
 mod self_trade;
 mod sessions;
+mod set_phase;
 mod state_hash;
 mod stop_book;
 mod stop_checks;
@@ -57,6 +63,7 @@ mod token_order;
 mod token_walk;
 mod trade;
 mod trailing;
+mod uncross;
 mod yields;
 
 pub use engine::Engine;
