@@ -36,7 +36,6 @@ impl Engine {
         let window = Window::new(register.start_minute, register.window_minutes)
             .map_err(|_| field(RejectReason::InvalidWindow, start))?;
         self.check_slots(class, area, window)?;
-        self.check_shard(area, offsets.1)?;
         let assets: Vec<AssetIx> = self.slots_of(class, area, window).collect();
         let account = self.sessions[session].account;
         self.ledger.register(account, &assets, accelerators).map_err(|_| {
@@ -107,14 +106,6 @@ impl Engine {
         Ok(())
     }
 
-    /// A shard that serves one power zone takes nothing of another.
-    pub(crate) fn check_shard(&self, area: AreaCode, offset: usize) -> Result<(), Rejection> {
-        if self.limits.area.is_none() || self.limits.area == area {
-            return Ok(());
-        }
-        Err(Rejection::field(RejectReason::CrossShard, offset))
-    }
-
     /// A slot whose sellers wait for their money stays until its delivery is posted; any other is done.
     pub(crate) fn end_slot(&mut self, asset: AssetIx, out: &mut Events) {
         let trading = |ix: &InstrumentIx| !self.instruments[*ix].is_closed();
@@ -133,7 +124,8 @@ impl Engine {
             let instrument = &mut self.instruments[ix];
             instrument.undelivered_slots -= 1;
             if instrument.undelivered_slots == 0 {
-                self.enter_phase(ix, Phase::Settled, out);
+                instrument.phase = Phase::Settled;
+                self.publish_phase(ix, Phase::Settled, out);
             }
         }
     }

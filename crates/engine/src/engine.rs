@@ -8,7 +8,6 @@ use joulebook_types::{OrderId, SeqNum, TimeNs, TradeId};
 
 use crate::Events;
 use crate::accounts::Accounts;
-use crate::auction::CallMemory;
 use crate::caps::OpenBids;
 use crate::dry_walk::DryWalk;
 use crate::hash::EventHash;
@@ -19,7 +18,6 @@ use crate::outbox::{Outbox, Position};
 use crate::outcomes::OutcomeBudget;
 use crate::policy::{Policy, policy};
 use crate::protection::Protections;
-use crate::random::Random;
 use crate::request::{Done, Rejection};
 use crate::sessions::{SessionIx, Sessions};
 use crate::stop_book::Stops;
@@ -54,7 +52,6 @@ pub struct Engine {
     pub(crate) outcome_budget: OutcomeBudget,
     pub(crate) outbox: Outbox,
     pub(crate) timers: Timers,
-    pub(crate) random: Random,
     pub(crate) hash: EventHash,
     pub(crate) ignored_commands: u64,
     /// Memory of commands that need some, used again.
@@ -62,7 +59,7 @@ pub struct Engine {
     pub(crate) dry_walk: DryWalk,
     pub(crate) token_walk: TokenWalk,
     pub(crate) stop_slots: Vec<(OrderId, Slot)>,
-    pub(crate) call_memory: CallMemory,
+    pub(crate) pulled_quotes: Vec<Slot>,
 }
 
 impl Default for Engine {
@@ -96,14 +93,13 @@ impl Engine {
             outcome_budget: OutcomeBudget::default(),
             outbox: Outbox::new(0),
             timers: Timers::default(),
-            random: Random::default(),
             hash: EventHash::new(),
             ignored_commands: 0,
             resend_positions: Vec::new(),
             dry_walk: DryWalk::default(),
             token_walk: TokenWalk::default(),
             stop_slots: Vec::new(),
-            call_memory: CallMemory::default(),
+            pulled_quotes: Vec::new(),
         }
     }
 
@@ -162,17 +158,19 @@ impl Engine {
             Command::ReduceOrder(m) => self.request(origin, policy, m, Self::not_built, out),
             Command::OcoOrder(order) => self.request(origin, policy, order, Self::oco_order, out),
             Command::OrderBatch(m) => self.request(origin, policy, m, Self::not_built, out),
-            Command::MassQuote(m) => self.request(origin, policy, m, Self::not_built, out),
-            Command::SetProtection(m) => self.request(origin, policy, m, Self::not_built, out),
-            Command::ResetProtection(m) => self.request(origin, policy, m, Self::not_built, out),
+            Command::MassQuote(quote) => self.request(origin, policy, quote, Self::mass_quote, out),
+            Command::SetProtection(set) => self.request(origin, policy, set, Self::set_protection, out),
+            Command::ResetProtection(reset) => {
+                self.request(origin, policy, reset, Self::reset_protection, out)
+            }
             Command::Basket(m) => self.request(origin, policy, m, Self::not_built, out),
             Command::BlockSweep(m) => self.request(origin, policy, m, Self::not_built, out),
             Command::SetDeadMan(set) => self.request(origin, policy, set, Self::set_dead_man, out),
             Command::KillSwitch(switch) => self.request(origin, policy, switch, Self::kill_switch, out),
-            Command::SetPhase(set) => self.request(origin, policy, set, Self::set_phase, out),
-            Command::SetBands(set) => self.request(origin, policy, set, Self::set_bands, out),
+            Command::SetPhase(m) => self.request(origin, policy, m, Self::not_built, out),
+            Command::SetBands(m) => self.request(origin, policy, m, Self::not_built, out),
             Command::SetLimits(set) => self.request(origin, policy, set, Self::set_limits, out),
-            Command::Seed(seed) => self.seed(seed),
+            Command::Seed(_) => {}
             Command::Genesis(genesis) => self.genesis(genesis),
             Command::SessionOpened(opened) => self.session_opened(origin, opened, out),
             Command::SessionClosed(closed) => self.session_closed(origin, closed, out),

@@ -5,11 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod accounts;
-mod auction;
-mod auction_price;
-mod bands;
 mod budget;
-mod call_trade;
 mod cancel;
 mod capacity;
 mod caps;
@@ -41,18 +37,18 @@ mod outbox;
 mod outcomes;
 mod phases;
 mod policy;
-mod price_references;
+mod protect;
 mod protection;
 mod publish;
 mod query;
-mod random;
+mod quote_table;
+mod quotes;
 mod recount;
 mod replace;
 mod replace_stop;
 mod request;
 mod self_trade;
 mod sessions;
-mod set_phase;
 mod state_hash;
 mod stop_book;
 mod stop_checks;
@@ -63,7 +59,6 @@ mod token_order;
 mod token_walk;
 mod trade;
 mod trailing;
-mod uncross;
 mod yields;
 
 pub use engine::Engine;

@@ -19,7 +19,7 @@ pub enum Imbalance {
     Book { instrument: InstrumentId },
     /// Slab, index, books and sessions know different numbers of orders.
     Orders { slab: usize, index: usize, books: usize, sessions: usize },
-    /// A session's list of orders is not its orders.
+    /// A session's list of orders is not its orders, or its quotes are not where its table says.
     Session { account: AccountId, session: SessionId },
     /// An account's held credits are not what its open bids promise.
     HeldCredits { account: AccountId, held: MicroEc, promised: MicroEc },
@@ -72,18 +72,18 @@ impl Engine {
                 let placed = match self.orders.terms(slot).place {
                     Place::Book => order.is_resting(),
                     Place::Stop => self.stops.get(slot).is_some_and(|stop| stop.order_id == order.order_id),
-                    Place::Call => self.waits_in_call(slot),
+                    Place::Call => !order.is_resting(),
                 };
                 listed += usize::from(own && placed && found == Some(slot));
             }
-            if listed != session.open_orders as usize {
+            if listed != session.open_orders as usize || !self.recount_quotes(ix) {
                 let account = self.accounts[session.account].id;
                 return Err(Imbalance::Session { account, session: session.id });
             }
             sessions += listed;
         }
         let books = self.instruments.iter().filter_map(|(_, instrument)| instrument.book.as_ref());
-        let books = books.map(|book| book.order_count()).sum::<usize>() + self.stops.len() + self.in_calls();
+        let books = books.map(|book| book.order_count()).sum::<usize>() + self.stops.len();
         let (slab, index) = (self.orders.slab.len(), self.orders.indexed());
         if slab == index && slab == books && slab == sessions {
             return Ok(());
@@ -127,7 +127,7 @@ impl Engine {
         let mut credits = MicroEc::ZERO;
         let mut capacity = BTreeMap::new();
         let orders = sessions.iter().flat_map(|ix| self.orders.of_session(self.sessions[*ix].first_order));
-        for slot in orders.filter(|slot| self.held_at(*slot).is_some()) {
+        for slot in orders {
             let promise = self.promise_at(slot);
             match self.counted_hold(slot) {
                 Hold::Credits(amount) => credits += amount,

@@ -90,13 +90,8 @@ impl Engine {
                 None
             }
         };
-        if self.held_at(slot).is_some() {
-            self.release(&before);
-            self.hold(&self.promise_at(slot));
-        } else {
-            self.uncount_open(&before);
-            self.count_open(&self.promise_at(slot));
-        }
+        self.release(&before);
+        self.hold(&self.promise_at(slot));
         self.balance_link(slot, &self.promise_at(slot));
         self.tell_replaced(slot, requester, true, out);
         if let Some(level) = level {

@@ -103,6 +103,19 @@ impl Rejection {
         Self { order_id, ..self }
     }
 
+    /// As the answer to one pair of a mass quote, which the sender names.
+    pub(crate) fn of_pair(self, index: usize) -> QuoteRejected {
+        QuoteRejected {
+            limit: self.limit,
+            value: self.value,
+            instrument: self.instrument,
+            reason: self.reason.raw(),
+            field_offset: self.field_offset,
+            pair: index as u8,
+            ..Default::default()
+        }
+    }
+
     pub(crate) const fn of_instrument(self, instrument: InstrumentId) -> Self {
         Self { instrument, ..self }
     }

@@ -7,6 +7,7 @@ use joulebook_types::{AccountId, ClientOrderId, ConnectionId, SessionId};
 use crate::kill_switch::DisabledBy;
 use crate::outbox::Position;
 use crate::outcomes::Outcomes;
+use crate::quote_table::QuoteTable;
 use crate::timers::TimerKey;
 
 /// The engine's dense number of a logical session, in the order of first logon.
@@ -48,6 +49,7 @@ pub(crate) struct Session {
     pub(crate) first_order: Option<Slot>,
     pub(crate) last_order: Option<Slot>,
     pub(crate) open_orders: u32,
+    pub(crate) quotes: QuoteTable,
     /// Who switched its entry off.
     pub(crate) disabled: Option<DisabledBy>,
 }
@@ -105,6 +107,7 @@ impl Sessions {
             first_order: None,
             last_order: None,
             open_orders: 0,
+            quotes: QuoteTable::default(),
             disabled: None,
         });
         self.by_id.insert(pair_key(account_id.raw(), id.raw()), ix);

@@ -6,10 +6,7 @@ use joulebook_types::{OrderId, Price, Side};
 use zerocopy::{Immutable, IntoBytes};
 
 use crate::Engine;
-use crate::auction::Indication;
-use crate::bands::MovingBands;
 use crate::caps::Limits;
-use crate::instruments::InstrumentIx;
 use crate::kill_switch::DisabledBy;
 use crate::protection::ProtectionLimits;
 use crate::sessions::{Session, SessionIx};
@@ -55,7 +52,6 @@ impl Engine {
         walk.put(self.last_order_id);
         walk.put(self.last_trade_id);
         walk.put(self.hash.words());
-        walk.put(self.random.words());
         let totals = self.ledger.totals();
         walk.put([totals.minted, totals.retired]);
         walk.put([totals.free, totals.held, totals.escrow, totals.fees, totals.rounding]);
@@ -104,7 +100,7 @@ impl Engine {
         for (ix, instrument) in self.instruments.iter() {
             walk.put(instrument.definition(ix));
             walk.put(instrument.undelivered_slots);
-            self.walk_call(walk, ix);
+            walk.put(instrument.last_print.unwrap_or(Price::ZERO));
             let Some(book) = &instrument.book else { continue };
             walk.number(book.order_count());
             for side in [Side::Buy, Side::Sell] {
@@ -115,29 +111,12 @@ impl Engine {
         }
     }
 
-    /// Bands, reference prices, and what waits for the uncross.
-    fn walk_call(&self, walk: &mut Walk, ix: InstrumentIx) {
-        let instrument = &self.instruments[ix];
-        let MovingBands { dynamic_bps, velocity_move, velocity_window_ms, halt_ms, call } = instrument.bands;
-        walk.put(velocity_move);
-        walk.put([dynamic_bps, velocity_window_ms, halt_ms, call.duration_ms, call.random_ms]);
-        walk.put(instrument.prices.words());
-        let Indication { price, volume, surplus } = instrument.call.indicated;
-        walk.put(price);
-        walk.put(volume);
-        walk.put(surplus);
-        walk.number(instrument.call.market_orders.len());
-        for slot in &instrument.call.market_orders {
-            self.walk_order(walk, *slot);
-        }
-    }
-
     fn walk_order(&self, walk: &mut Walk, slot: Slot) {
         let (order, terms) = (&self.orders.slab[slot], self.orders.terms(slot));
         walk.put(order.order_id);
         walk.put(order.price);
         walk.put([order.qty, order.leaves, order.hidden, order.account, terms.display_qty]);
-        walk.put([order.side.raw(), u8::from(order.post_only)]);
+        walk.put([order.side.raw(), u8::from(order.post_only), u8::from(terms.is_quote)]);
         walk.put([terms.order_type.raw(), terms.time_in_force.raw(), terms.self_trade.raw()]);
         walk.put(self.orders.owner(slot).client_order_id);
         let partner = terms.partner.map(|partner| self.orders.slab[partner].order_id);
@@ -192,10 +171,6 @@ impl Engine {
             match timer {
                 Timer::Open(instrument) => walk.put([1, instrument.raw()]),
                 Timer::Gate(instrument) => walk.put([2, instrument.raw()]),
-                Timer::DeliveryStart(instrument) => walk.put([7, instrument.raw()]),
-                Timer::HaltEnd(instrument) => walk.put([8, instrument.raw()]),
-                Timer::CallEnd(instrument) => walk.put([9, instrument.raw()]),
-                Timer::Indication(instrument) => walk.put([10, instrument.raw()]),
                 Timer::Grace(session) => walk.put([3, session.raw()]),
                 Timer::SlotEnd(asset) => {
                     let key = self.ledger.slot_key(asset);

@@ -300,6 +300,10 @@ pub fn cancel(order_id: u64) -> CancelOrder {
     CancelOrder { order_id: OrderId::new(order_id), slot: SlotHint::UNKNOWN, ..Default::default() }
 }
 
+pub fn reduce(order_id: u64, lots: u32) -> ReduceOrder {
+    ReduceOrder { order_id: OrderId::new(order_id), slot: SlotHint::UNKNOWN, lots, ..Default::default() }
+}
+
 pub fn replace(order_id: u64, qty: u32, at: &str) -> ReplaceOrder {
     ReplaceOrder {
         order_id: OrderId::new(order_id),

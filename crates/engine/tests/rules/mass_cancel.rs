@@ -1,7 +1,10 @@
 //! Canceling everything.
 
+use core::mem::offset_of;
+
+use joulebook_protocol::RejectReason;
 use joulebook_protocol::messages::MassCancel;
-use joulebook_types::{AccountId, InstrumentId};
+use joulebook_types::{AccountId, InstrumentId, Side};
 
 use crate::market::*;
 
@@ -61,5 +64,73 @@ fn what_it_may_not_mean_is_refused() {
         let mut market = market();
         assert_eq!(market.send(*sender, *command), [format!("{sender}: rejected {reason}")], "{name}");
         assert_eq!(market.engine.open_order_count(), 4, "{name}");
+    }
+}
+
+/// A seller with bids 1 to 3 at 18, 19 and 20 EC, 4 in another class at 19, and asks 5 and 6 at 21 and 22.
+fn levels() -> Market {
+    let mut market = Market::trading();
+    market.list("B200.DE.20261124T1400.H");
+    market.deposit(SELLER, 100_000);
+    for price in ["18.00", "19.00", "20.00"] {
+        market.send(SELLER, buy(1, price));
+    }
+    market.send(SELLER, on(2, buy(1, "19.00")));
+    for price in ["21.00", "22.00"] {
+        market.send(SELLER, sell(1, price));
+    }
+    market
+}
+
+#[test]
+fn class_side_and_price_choose_among_them() {
+    let all = MassCancel { scope: 2, ..Default::default() };
+    let class = |code: &str| MassCancel { class: code.parse().unwrap(), ..all };
+    let side = |side: Side| MassCancel { side: side.raw(), ..all };
+    let low = |text: &str| MassCancel { price_low: price(text), ..all };
+    let high = |text: &str| MassCancel { price_high: price(text), ..all };
+    let cases: &[(&str, MassCancel, &[u64])] = &[
+        ("a class", class("H200S"), &[1, 2, 3, 5, 6]),
+        ("another class", class("B200"), &[4]),
+        ("a class that nobody listed", class("NONE"), &[]),
+        ("bids", side(Side::Buy), &[1, 2, 3, 4]),
+        ("asks", side(Side::Sell), &[5, 6]),
+        ("from a price on, included", low("20.00"), &[3, 5, 6]),
+        ("up to a price, included", high("19.00"), &[1, 2, 4]),
+        ("between", MassCancel { price_low: price("19.00"), ..high("21.00") }, &[2, 3, 4, 5]),
+        ("bids between", MassCancel { price_low: price("19.00"), ..side(Side::Buy) }, &[2, 3, 4]),
+        ("bounds that nothing lies between", MassCancel { price_low: price("22.00"), ..high("18.00") }, &[]),
+        ("class and instrument", MassCancel { instrument: InstrumentId::new(2), ..class("H200S") }, &[]),
+        ("all of it", all, &[1, 2, 3, 4, 5, 6]),
+    ];
+    for (name, command, canceled) in cases {
+        let mut market = levels();
+        let said = market.send(SELLER, *command);
+        let mut expected: Vec<String> =
+            canceled.iter().map(|id| format!("{SELLER}: canceled 1 of {id} MassCanceled")).collect();
+        expected.push(format!("{SELLER}: mass canceled {}", canceled.len()));
+        assert_eq!(said, expected, "{name}");
+    }
+}
+
+#[test]
+fn choices_are_checked_in_order() {
+    use RejectReason::*;
+    let (scope, side) = (offset_of!(MassCancel, scope), offset_of!(MassCancel, side));
+    let bad = MassCancel { side: 3, ..mass_cancel(1, 9, 0) };
+    let cases = [
+        ("unknown side before the instrument", BUYER, bad, (InvalidChoice, side, 0, 3)),
+        ("the scope before the side", BUYER, MassCancel { scope: 7, ..bad }, (InvalidChoice, scope, 0, 7)),
+        (
+            "the instrument at last",
+            BUYER,
+            MassCancel { side: 2, ..bad },
+            (UnknownInstrument, offset_of!(MassCancel, instrument), 0, 9),
+        ),
+    ];
+    for (name, sender, command, refused) in cases {
+        let mut market = levels();
+        market.send(sender, command);
+        assert_eq!(market.last_reject(), refused, "{name}");
     }
 }
