@@ -160,6 +160,16 @@ impl OrderSlab {
         order.hidden = leaves - order.leaves;
     }
 
+    /// Takes lots off an order that rests in no book, hidden ones first; it keeps at least one. Its total shrinks with it.
+    pub fn shrink(&mut self, slot: Slot, lots: u32) {
+        let order = &mut self.orders[slot.index()];
+        assert!(!order.is_vacant() && !order.is_resting() && lots < order.total_leaves(), "it keeps a lot");
+        let of_hidden = lots.min(order.hidden);
+        order.hidden -= of_hidden;
+        order.leaves -= lots - of_hidden;
+        order.qty -= lots;
+    }
+
     /// Shows the next slice, at most `display` lots, of an order whose last slice is exhausted.
     pub fn renew(&mut self, slot: Slot, display: u32) {
         let order = &mut self.orders[slot.index()];

@@ -225,8 +225,10 @@ impl Engine {
                 None
             }
             Place::Call => {
-                if let Some(held) = self.held_at(slot) {
-                    self.release(&held);
+                match promise.side {
+                    Side::Sell => self.release(&promise),
+                    // It is paid when it trades, so it holds nothing.
+                    Side::Buy => self.uncount_open(&promise),
                 }
                 self.leave_call(slot);
                 None

@@ -155,9 +155,9 @@ impl Engine {
             Command::OpenAccount(open) if origin.account.is_none() => self.open_system_account(open, out),
             Command::OpenAccount(open) => self.request(origin, policy, open, Self::open_account, out),
             Command::SetYield(set) => self.request(origin, policy, set, Self::set_yield, out),
-            Command::ReduceOrder(m) => self.request(origin, policy, m, Self::not_built, out),
+            Command::ReduceOrder(reduce) => self.request(origin, policy, reduce, Self::reduce_order, out),
             Command::OcoOrder(order) => self.request(origin, policy, order, Self::oco_order, out),
-            Command::OrderBatch(m) => self.request(origin, policy, m, Self::not_built, out),
+            Command::OrderBatch(batch) => self.order_batch(origin, policy, batch, out),
             Command::MassQuote(quote) => self.request(origin, policy, quote, Self::mass_quote, out),
             Command::SetProtection(set) => self.request(origin, policy, set, Self::set_protection, out),
             Command::ResetProtection(reset) => {

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod accounts;
+mod batch;
 mod budget;
 mod cancel;
 mod capacity;
@@ -44,6 +45,7 @@ mod query;
 mod quote_table;
 mod quotes;
 mod recount;
+mod reduce;
 mod replace;
 mod replace_stop;
 mod request;

@@ -12,7 +12,7 @@ use crate::accounts::TradeGroup;
 use crate::holds::Promise;
 use crate::hooks::Reach;
 use crate::instruments::InstrumentIx;
-use crate::orders::{Place, Terms};
+use crate::orders::Terms;
 use crate::sessions::SessionIx;
 use crate::{Engine, Events};
 
@@ -235,15 +235,6 @@ impl Engine {
         match self.orders.terms(slot).order_type {
             OrderType::Limit => self.orders.slab[slot].price,
             OrderType::Market | OrderType::Budget => Price::ZERO,
-        }
-    }
-
-    /// What an open order in its book or in a call holds; `None` for a market buy in a call, which holds nothing.
-    pub(crate) fn held_at(&self, slot: Slot) -> Option<Promise> {
-        let promise = self.promise_at(slot);
-        match (self.orders.terms(slot).place, promise.side) {
-            (Place::Call, Side::Buy) => None,
-            (Place::Call, Side::Sell) | (Place::Book | Place::Stop, _) => Some(promise),
         }
     }
 

@@ -46,6 +46,8 @@ impl Engine {
         let mut taker = self.new_taker(session, order, &valid);
         if taker.holds() {
             self.hold(&valid.promise);
+        } else if valid.terms.place == Place::Call {
+            self.count_open(&valid.promise);
         }
         let accepted = accepted(order, &taker);
         self.tell(session, accepted, out);

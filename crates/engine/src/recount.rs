@@ -129,6 +129,10 @@ impl Engine {
         let orders = sessions.iter().flat_map(|ix| self.orders.of_session(self.sessions[*ix].first_order));
         for slot in orders {
             let promise = self.promise_at(slot);
+            if self.orders.terms(slot).place == Place::Call && promise.side == Side::Buy {
+                // It is paid when it trades.
+                continue;
+            }
             match self.counted_hold(slot) {
                 Hold::Credits(amount) => credits += amount,
                 Hold::Capacity(accelerators) => {

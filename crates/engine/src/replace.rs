@@ -2,10 +2,10 @@
 
 use core::mem::offset_of;
 
-use joulebook_book::{Order, Slot};
+use joulebook_book::Slot;
 use joulebook_protocol::messages::{BookUpdate, OrderReplaced, ReplaceOrder};
 use joulebook_protocol::{CancelReason, RejectReason};
-use joulebook_types::{ClientOrderId, Price};
+use joulebook_types::{ClientOrderId, Phase, Price, Side};
 
 use crate::cancel::{Requester, for_another_session};
 use crate::holds::Promise;
@@ -22,8 +22,10 @@ impl Engine {
         replace: &ReplaceOrder,
         out: &mut Events,
     ) -> Result<Done, Rejection> {
-        let unknown = Rejection::field(RejectReason::UnknownOrder, offset_of!(ReplaceOrder, order_id));
-        let slot = self.own_order(session, replace.order_id, replace.target, replace.slot).ok_or(unknown)?;
+        let Some(slot) = self.own_order(session, replace.order_id, replace.target, replace.slot) else {
+            self.check_entry(session)?;
+            return Err(Rejection::field(RejectReason::UnknownOrder, offset_of!(ReplaceOrder, order_id)));
+        };
         let order = self.orders.slab[slot];
         let ix = InstrumentIx::new(order.instrument);
         let requester = Requester { session, request: replace.client_order_id };
@@ -44,15 +46,7 @@ impl Engine {
             return self.replace_stop(requester, slot, replace, out);
         }
         let order = self.orders.slab[slot];
-        if replace.trigger_price != Price::ZERO {
-            let offset = offset_of!(ReplaceOrder, trigger_price);
-            let rejection = Rejection::field(RejectReason::InvalidTrigger, offset);
-            return Err(rejection.met(0, replace.trigger_price.raw()));
-        }
-        self.check_open(InstrumentIx::new(order.instrument))?;
-        if self.orders.terms(slot).partner.is_some() {
-            return Err(Rejection::whole(RejectReason::NotReplaceable));
-        }
+        self.check_replaceable(requester.session, slot, replace)?;
         if replace.qty <= order.filled() {
             self.reduce_to_zero(slot, requester, out);
             return Ok(());
@@ -66,6 +60,34 @@ impl Engine {
             return Ok(());
         }
         self.move_to_back(requester, slot, replace, out)
+    }
+
+    /// Whether the order may be replaced at all, now and so.
+    fn check_replaceable(
+        &self,
+        session: SessionIx,
+        slot: Slot,
+        replace: &ReplaceOrder,
+    ) -> Result<(), Rejection> {
+        let terms = self.orders.terms(slot);
+        let ix = InstrumentIx::new(self.orders.slab[slot].instrument);
+        self.check_entry(session)?;
+        if replace.trigger_price != Price::ZERO {
+            let offset = offset_of!(ReplaceOrder, trigger_price);
+            let rejection = Rejection::field(RejectReason::InvalidTrigger, offset);
+            return Err(rejection.met(0, replace.trigger_price.raw()));
+        }
+        self.check_class_entry(ix)?;
+        let takes = match self.instruments[ix].phase {
+            Phase::PreOpen | Phase::Open | Phase::Auction => true,
+            Phase::Pending | Phase::Halted => false,
+            Phase::Closed | Phase::Delivering | Phase::Settled => false,
+        };
+        self.check_phase(ix, takes)?;
+        if terms.is_quote || terms.partner.is_some() || terms.place == Place::Call {
+            return Err(Rejection::whole(RejectReason::NotReplaceable));
+        }
+        Ok(())
     }
 
     /// All that a new size would leave has traded already, or is taken off.
@@ -86,13 +108,11 @@ impl Engine {
                 book.reduce(&mut self.orders.slab, slot, lots)
             }
             Place::Stop | Place::Call => {
-                self.shrink_outside(slot, lots);
+                self.orders.slab.shrink(slot, lots);
                 None
             }
         };
-        self.release(&before);
-        self.hold(&self.promise_at(slot));
-        self.balance_link(slot, &self.promise_at(slot));
+        self.promise_less(slot, &before);
         self.tell_replaced(slot, requester, true, out);
         if let Some(level) = level {
             let order = self.orders.slab[slot];
@@ -100,14 +120,27 @@ impl Engine {
         }
     }
 
-    /// Takes lots off an order that stands outside its book. What it holds is the caller's business.
-    fn shrink_outside(&mut self, slot: Slot, lots: u32) {
-        let Order { price, qty, leaves, .. } = self.orders.slab[slot];
-        assert!(lots < leaves, "an order without lots does not wait");
-        self.orders.slab.amend(slot, price, qty - lots, leaves - lots, u32::MAX);
-        if self.orders.terms(slot).place == Place::Stop {
-            let held = self.hold_of(&self.promise_at(slot));
-            self.stops.set_held(slot, held);
+    /// Gives back what an open order that shrank held for `before` and does not need any more.
+    fn promise_less(&mut self, slot: Slot, before: &Promise) {
+        let after = self.promise_at(slot);
+        match (self.orders.terms(slot).place, after.side) {
+            (Place::Book, _) | (Place::Call, Side::Sell) => {
+                self.release(before);
+                self.hold(&after);
+                self.balance_link(slot, &after);
+            }
+            (Place::Call, Side::Buy) => {
+                self.uncount_open(before);
+                self.count_open(&after);
+            }
+            (Place::Stop, _) => {
+                self.uncount_open(before);
+                self.count_open(&after);
+                let held = self.counted_hold(slot);
+                let held_before = self.stops.set_held(slot, held);
+                self.give_back(after.account, after.instrument, held_before);
+                self.take(after.account, after.instrument, held);
+            }
         }
     }
 
@@ -147,13 +180,18 @@ impl Engine {
         let instrument = &self.instruments[wanted.instrument];
         let qty_offset = offset_of!(ReplaceOrder, qty);
         instrument.check_qty_max(replace.qty, qty_offset)?;
-        instrument.check_price(replace.price, offset_of!(ReplaceOrder, price))?;
+        let price_offset = offset_of!(ReplaceOrder, price);
+        instrument.check_price(replace.price, price_offset)?;
+        let phase = instrument.phase;
+        if phase == Phase::Open {
+            self.check_dynamic_band(wanted.instrument, order.side, replace.price, price_offset)?;
+        }
         self.check_notional(wanted, replace.qty, qty_offset)?;
         self.check_hold(wanted, Some(given), qty_offset)?;
-        if order.post_only {
+        if order.post_only || phase == Phase::PreOpen {
             self.check_post_only(wanted.instrument, order.side, replace.price)?;
         }
-        Ok(())
+        self.check_caps(wanted, Some(given), 0, qty_offset)
     }
 
     /// Tells the order's session, and the one that asked if it is another.

@@ -2,17 +2,18 @@
 
 use core::mem::offset_of;
 
+use joulebook_ledger::AccountIx;
 use joulebook_protocol::messages::{TokenOrder, TokenOrderDone};
 use joulebook_protocol::{CancelReason, RejectReason};
-use joulebook_types::{
-    InstrumentId, MicroEc, OrderType, Phase, Price, SelfTradeMode, Side, SlotHint, TimeInForce, TokenPrice,
-};
+use joulebook_types::{InstrumentId, MicroEc, Phase, SelfTradeMode, Side, SlotHint, TimeInForce, TokenPrice};
 
-use crate::instruments::InstrumentIx;
-use crate::matching::{Funding, Taker};
+use crate::cancel::Requester;
+use crate::dry_walk::DryWalk;
+use crate::matching::Taker;
+use crate::order_choices::{invalid, self_trade_mode_of_whole};
 use crate::request::{Done, Rejection};
 use crate::sessions::SessionIx;
-use crate::token_walk::{Leg, PlannedFill, TokenWalk, Wanted};
+use crate::token_walk::{Leg, Planned, TokenWalk, Wanted};
 use crate::{Engine, Events};
 
 /// What a token order did.
@@ -33,43 +34,61 @@ impl Engine {
         out: &mut Events,
     ) -> Result<Done, Rejection> {
         let mut walk = core::mem::take(&mut self.token_walk);
-        let result = self.token_order_with(&mut walk, session, order, out);
+        let mut dry = core::mem::take(&mut self.dry_walk);
+        let planned = self.plan_token_order(&mut walk, &mut dry, session, order);
+        self.dry_walk = dry;
+        let done = planned.map(|reason| self.buy_tokens(&walk, session, order, reason, out));
         self.token_walk = walk;
-        result
+        done
     }
 
-    fn token_order_with(
-        &mut self,
+    /// Why the plan ends; `None` when it fills the order as far as whole lots allow.
+    fn plan_token_order(
+        &self,
         walk: &mut TokenWalk,
+        dry: &mut DryWalk,
         session: SessionIx,
         order: &TokenOrder,
-        out: &mut Events,
-    ) -> Result<Done, Rejection> {
+    ) -> Result<Option<CancelReason>, Rejection> {
         let wanted = self.check_token_order(walk, session, order)?;
-        let reason = walk.plan(&self.instruments, &self.orders.slab, &wanted);
+        let reason = walk.make_plan(self, dry, &wanted);
         if order.time_in_force == TimeInForce::Fok.raw() && reason.is_some() {
             let planned = walk.planned_ktok_minutes() / 60;
             return Err(Rejection::whole(RejectReason::FokNotFillable).met(planned, order.quantity.raw()));
         }
-        let mut taker = self.token_taker(session, order);
-        let mut bought = Bought { ktok_minutes: walk.planned_ktok_minutes(), ..Bought::default() };
-        for fill in walk.fills() {
-            self.take_planned(&mut taker, fill, &mut bought, out);
-        }
-        self.tell(session, token_order_done(order, &taker, &bought, reason), out);
-        Ok(Done { order_id: taker.order_id, slot: SlotHint::UNKNOWN })
+        Ok(reason)
     }
 
-    fn take_planned(&mut self, taker: &mut Taker, fill: &PlannedFill, bought: &mut Bought, out: &mut Events) {
-        let front = self.instruments[fill.instrument].book().front(Side::Sell);
-        assert_eq!(front, Some(fill.maker), "the plan takes makers in the order of their queues");
-        taker.instrument = fill.instrument;
-        // A token order counts tokens, not lots: no lots are left open beyond the fill in hand.
-        taker.leaves = fill.lots;
-        let (notional, fee) = self.trade(taker, fill.lots, out);
-        bought.notional += notional;
-        bought.fees += fee;
-        bought.fills += 1;
+    fn buy_tokens(
+        &mut self,
+        walk: &TokenWalk,
+        session: SessionIx,
+        order: &TokenOrder,
+        reason: Option<CancelReason>,
+        out: &mut Events,
+    ) -> Done {
+        let mut taker = self.token_taker(session, order);
+        let mut bought = Bought { ktok_minutes: walk.planned_ktok_minutes(), ..Bought::default() };
+        for planned in walk.plan() {
+            match *planned {
+                Planned::Fill { instrument, maker, lots } => {
+                    let front = self.instruments[instrument].book().front(Side::Sell);
+                    assert_eq!(front, Some(maker), "the plan takes makers in the order of their queues");
+                    taker.instrument = instrument;
+                    // It counts tokens, not lots: no lots are left open beyond the fill in hand.
+                    taker.leaves = lots;
+                    let (notional, fee) = self.trade(&mut taker, lots, out);
+                    bought.notional += notional;
+                    bought.fees += fee;
+                    bought.fills += 1;
+                }
+                Planned::CancelOwn { maker } => {
+                    self.cancel_open_order(maker, CancelReason::SelfTrade, Requester::NOBODY, out);
+                }
+            }
+        }
+        self.tell(session, token_order_done(order, &taker, &bought, reason), out);
+        Done { order_id: taker.order_id, slot: SlotHint::UNKNOWN }
     }
 
     /// Checks in the order of the reject codes and sets up the walk's legs.
@@ -81,19 +100,22 @@ impl Engine {
     ) -> Result<Wanted, Rejection> {
         use RejectReason::*;
         let field = Rejection::field;
-        check_choices(order)?;
+        let self_trade = check_choices(order)?;
+        self.check_entry(session)?;
         let count = usize::from(order.count);
         let named = &order.instruments[..count.min(TokenOrder::INSTRUMENTS_MAX)];
         self.check_named(named)?;
         if order.quantity.raw() == 0 {
             return Err(field(QtyZero, offset_of!(TokenOrder, quantity)).met(1, 0));
         }
+        let account = self.sessions[session].account;
+        self.check_order_value(account, order_value(order), offset_of!(TokenOrder, quantity))?;
         if count == 0 || count > TokenOrder::INSTRUMENTS_MAX {
             let rejection = field(InstrumentCount, offset_of!(TokenOrder, count));
             return Err(rejection.met(TokenOrder::INSTRUMENTS_MAX, count));
         }
         self.check_one_window(named)?;
-        self.set_legs(walk, order, named)?;
+        self.set_legs(walk, account, order, named)?;
         let quantity = order.quantity.minutes();
         let smallest = walk.smallest_lot();
         if quantity < smallest {
@@ -104,13 +126,13 @@ impl Engine {
             let rejection = field(TokenPriceNotPositive, offset_of!(TokenOrder, limit));
             return Err(rejection.met(1, order.limit.raw()));
         }
-        let account = self.sessions[session].account;
         Ok(Wanted {
             quantity,
             limit: order.limit,
             overshoot: order.flags & TokenOrder::OVERSHOOT != 0,
             credits: self.ledger.credits(account).free,
             trade_group: self.accounts.trade_group(account),
+            self_trade,
         })
     }
 
@@ -119,6 +141,10 @@ impl Engine {
         let at = |index: usize| offset_of!(TokenOrder, instruments) + index * size_of::<InstrumentId>();
         for (index, id) in named.iter().enumerate() {
             self.find_instrument(*id, at(index)).map_err(|rejection| rejection.of_instrument(*id))?;
+        }
+        for id in named {
+            let ix = self.find_instrument(*id, 0)?;
+            self.check_class_entry(ix).map_err(|rejection| rejection.of_instrument(*id))?;
         }
         let mut first_closed = Ok(());
         for id in named {
@@ -159,6 +185,7 @@ impl Engine {
     fn set_legs(
         &self,
         walk: &mut TokenWalk,
+        account: AccountIx,
         order: &TokenOrder,
         named: &[InstrumentId],
     ) -> Result<(), Rejection> {
@@ -172,35 +199,28 @@ impl Engine {
                 .yields
                 .get(order.model, instrument.product.class)
                 .ok_or(no_yield.of_instrument(*id).met(0, order.model.raw()))?;
-            walk.add_leg(Leg::new(ix, instrument, yield_ktok));
+            let bound = self.trade_bound(ix, Side::Buy);
+            let room = self.window_room(account, ix);
+            walk.add_leg(Leg::new(ix, instrument, yield_ktok, bound, room));
         }
         Ok(())
     }
 
     fn token_taker(&mut self, session: SessionIx, order: &TokenOrder) -> Taker {
-        let account = self.sessions[session].account;
-        Taker {
-            order_id: self.next_order_id(),
-            slot: None,
-            session,
-            client_order_id: order.client_order_id,
-            account,
-            trade_group: self.accounts.trade_group(account),
-            instrument: InstrumentIx::new(0),
-            side: Side::Buy,
-            limit: Price::ZERO,
-            qty: 0,
-            leaves: 0,
-            funding: Funding::FreeCredits,
-            order_type: OrderType::Market,
-            self_trade: SelfTradeMode::CancelAggressor,
-            rests: false,
-        }
+        let ix = self.instruments.find(order.instruments[0]).expect("checked before");
+        // The plan has looked at everything that the order may meet.
+        let new = (order.client_order_id, SelfTradeMode::CancelAggressor);
+        self.sweeping_taker(session, new, ix, Side::Buy)
     }
 }
 
-fn check_choices(order: &TokenOrder) -> Result<(), Rejection> {
-    let invalid = |offset, value: u8| Rejection::field(RejectReason::InvalidChoice, offset).met(0, value);
+/// The most that the order may cost, fees excluded.
+fn order_value(order: &TokenOrder) -> MicroEc {
+    let value = i128::from(order.limit.raw()) * i128::from(order.quantity.raw()) / 1_000;
+    MicroEc::new(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+fn check_choices(order: &TokenOrder) -> Result<SelfTradeMode, Rejection> {
     match TimeInForce::from_raw(order.time_in_force) {
         Some(TimeInForce::Ioc | TimeInForce::Fok) => {}
         // A resting token bid would have to follow every book that it names.
@@ -211,7 +231,7 @@ fn check_choices(order: &TokenOrder) -> Result<(), Rejection> {
     if order.flags & !TokenOrder::OVERSHOOT != 0 {
         return Err(invalid(offset_of!(TokenOrder, flags), order.flags));
     }
-    Ok(())
+    self_trade_mode_of_whole(order.self_trade, offset_of!(TokenOrder, self_trade))
 }
 
 fn token_order_done(

@@ -1,12 +1,14 @@
 //! The walk of a token order: over the asks of several books in the order of price per token.
 
-use joulebook_book::{OrderSlab, Slot};
-use joulebook_ledger::fee;
+use joulebook_book::Slot;
 use joulebook_protocol::CancelReason;
-use joulebook_types::{LotSize, MicroEc, Price, Qty, Side, TokenMinutes, TokenPrice, Yield};
+use joulebook_types::{LotSize, MicroEc, Qty, SelfTradeMode, Side, TokenMinutes, TokenPrice, Yield};
 
+use crate::Engine;
 use crate::accounts::TradeGroup;
-use crate::instruments::{Instrument, InstrumentIx, Instruments};
+use crate::dry_walk::{DryWalk, Front};
+use crate::hooks::{Bound, Reach};
+use crate::instruments::{Instrument, InstrumentIx};
 
 /// What a token order wants, and with which means.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +20,7 @@ pub(crate) struct Wanted {
     pub(crate) overshoot: bool,
     pub(crate) credits: MicroEc,
     pub(crate) trade_group: TradeGroup,
+    pub(crate) self_trade: SelfTradeMode,
 }
 
 /// One book of the walk.
@@ -25,42 +28,66 @@ pub(crate) struct Wanted {
 pub(crate) struct Leg {
     instrument: InstrumentIx,
     lot: LotSize,
-    taker_fee_ppm: i32,
     yield_ktok: Yield,
     lot_tokens: TokenMinutes,
-    /// The maker that is next, and how many of its lots the plan has taken.
-    maker: Option<Slot>,
-    taken: u32,
+    bound: Bound,
+    /// Accelerators that the buyer's window cap still lets in; `None` without a cap.
+    room: Option<u64>,
+    /// The number of the book in the dry walk.
+    book: usize,
+    state: LegState,
 }
 
-/// Lots that the order will take from a maker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PlannedFill {
-    pub(crate) instrument: InstrumentIx,
-    pub(crate) maker: Slot,
-    pub(crate) lots: u32,
+enum LegState {
+    Walking,
+    /// Its next ask lies beyond a price band: as if there were none.
+    Bounded,
+    /// The window cap lets no further lot in.
+    Capped,
+}
+
+/// What the order will do, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Planned {
+    /// Take lots from a maker.
+    Fill { instrument: InstrumentIx, maker: Slot, lots: u32 },
+    /// Cancel an order of its own group.
+    CancelOwn { maker: Slot },
 }
 
 /// The plan of one token order, in memory that is used again.
 #[derive(Debug, Default)]
 pub(crate) struct TokenWalk {
     legs: Vec<Leg>,
-    fills: Vec<PlannedFill>,
+    plan: Vec<Planned>,
     /// Kilo-token minutes of all fills.
     planned: u128,
 }
 
 impl Leg {
-    pub(crate) fn new(ix: InstrumentIx, instrument: &Instrument, yield_ktok: Yield) -> Self {
+    pub(crate) fn new(
+        ix: InstrumentIx,
+        instrument: &Instrument,
+        yield_ktok: Yield,
+        bound: Bound,
+        room: Option<u64>,
+    ) -> Self {
         Self {
             instrument: ix,
             lot: instrument.lot,
-            taker_fee_ppm: instrument.taker_fee_ppm,
             yield_ktok,
             lot_tokens: yield_ktok.delivers(instrument.lot, Qty::new(1)),
-            maker: instrument.book().front(Side::Sell),
-            taken: 0,
+            bound,
+            room,
+            book: 0,
+            state: LegState::Walking,
         }
+    }
+
+    /// Whether a lot of it is still wanted.
+    fn is_wanted(&self, tokens: TokenMinutes, overshoot: bool) -> bool {
+        overshoot || self.lot_tokens <= tokens
     }
 
     /// Lots that `tokens` still ask for.
@@ -72,25 +99,10 @@ impl Leg {
         u32::try_from(lots).unwrap_or(u32::MAX)
     }
 
-    /// Notional and fee of a trade.
-    fn cost(&self, price: Price, lots: u32) -> Option<MicroEc> {
-        let notional = self.lot.notional(price, Qty::from(lots))?;
-        notional.checked_add(fee(notional, self.taker_fee_ppm))
-    }
-
-    /// The most lots, up to `wanted`, that the credits pay for with their fee.
-    fn affordable(&self, price: Price, wanted: u32, credits: MicroEc) -> u32 {
-        let pays = |lots| self.cost(price, lots).is_some_and(|cost| cost <= credits);
-        if pays(wanted) {
-            return wanted;
-        }
-        // The cost rises with the lots: halve the range between what it pays and what it does not.
-        let (mut paid, mut unpaid) = (0, wanted);
-        while unpaid - paid > 1 {
-            let middle = paid + (unpaid - paid) / 2;
-            if pays(middle) { paid = middle } else { unpaid = middle }
-        }
-        paid
+    /// How many of `lots` the window cap lets in.
+    fn lots_in_room(&self, lots: u32) -> u32 {
+        let Some(room) = self.room else { return lots };
+        u32::try_from(room / u64::from(self.lot.accelerators())).map_or(lots, |fitting| lots.min(fitting))
     }
 }
 
@@ -108,9 +120,9 @@ impl TokenWalk {
         self.legs.iter().map(|leg| leg.lot_tokens).min().expect("an order names instruments")
     }
 
-    /// The fills, in the order in which they happen.
-    pub(crate) fn fills(&self) -> &[PlannedFill] {
-        &self.fills
+    /// What the order will do, in the order in which it happens.
+    pub(crate) fn plan(&self) -> &[Planned] {
+        &self.plan
     }
 
     /// What the fills deliver together, in kilo-token minutes.
@@ -119,60 +131,96 @@ impl TokenWalk {
     }
 
     /// Plans the fills and says why they end: `None` when the order is filled as far as whole lots allow.
-    pub(crate) fn plan(
+    pub(crate) fn make_plan(
         &mut self,
-        instruments: &Instruments,
-        orders: &OrderSlab,
+        engine: &Engine,
+        dry: &mut DryWalk,
         wanted: &Wanted,
     ) -> Option<CancelReason> {
-        self.fills.clear();
-        let (mut remaining, mut credits) = (wanted.quantity, wanted.credits);
+        self.plan.clear();
         self.planned = 0;
-        loop {
-            if !wanted.overshoot {
-                self.legs.retain(|leg| leg.lot_tokens <= remaining);
-            }
-            if remaining == TokenMinutes::ZERO || self.legs.is_empty() {
-                break None;
-            }
-            let Some((leg, maker)) = self.cheapest(orders) else {
-                break Some(CancelReason::ImmediateRemainder);
+        dry.begin();
+        for leg in &mut self.legs {
+            leg.book = dry.open(engine, leg.instrument, Side::Buy);
+        }
+        let (mut remaining, mut credits) = (wanted.quantity, wanted.credits);
+        while remaining > TokenMinutes::ZERO {
+            let Some((index, front)) = self.cheapest(engine, dry, remaining, wanted) else {
+                return self.end(remaining, wanted.overshoot);
             };
-            let order = &orders[maker];
-            let leg = &mut self.legs[leg];
-            if !wanted.limit.allows(order.price, leg.yield_ktok) {
-                break Some(CancelReason::ImmediateRemainder);
+            let leg = &mut self.legs[index];
+            if leg.bound.reach(Side::Buy, front.price) != Reach::Within {
+                leg.state = LegState::Bounded;
+                continue;
             }
-            if order.trade_group == wanted.trade_group.0 {
-                break Some(CancelReason::SelfTrade);
+            if front.trade_group == wanted.trade_group.0 {
+                match wanted.self_trade {
+                    SelfTradeMode::CancelAggressor => return Some(CancelReason::SelfTrade),
+                    SelfTradeMode::CancelResting => {}
+                    SelfTradeMode::CancelBoth | SelfTradeMode::Decrement => {
+                        self.plan.push(Planned::CancelOwn { maker: front.maker });
+                        return Some(CancelReason::SelfTrade);
+                    }
+                }
+                self.plan.push(Planned::CancelOwn { maker: front.maker });
+                dry.skip(engine, leg.book);
+                continue;
             }
-            let fitting = leg.lots_for(remaining, wanted.overshoot).min(order.leaves - leg.taken);
-            let lots = leg.affordable(order.price, fitting, credits);
+            let fitting = leg.lots_in_room(leg.lots_for(remaining, wanted.overshoot).min(front.lots));
+            if fitting == 0 {
+                leg.state = LegState::Capped;
+                continue;
+            }
+            let instrument = &engine.instruments[leg.instrument];
+            let lots = instrument.affordable(front.price, fitting, credits);
             if lots == 0 {
-                break Some(CancelReason::CreditsExhausted);
+                return Some(CancelReason::CreditsExhausted);
             }
+            credits -= instrument.taker_cost(front.price, lots).expect("it is affordable");
+            leg.room = leg.room.map(|room| room - instrument.accelerators(lots));
             let tokens = leg.yield_ktok.delivers(leg.lot, Qty::from(lots));
-            credits -= leg.cost(order.price, lots).expect("it is affordable");
             remaining = remaining.saturating_sub(tokens);
             self.planned += tokens.raw();
-            self.fills.push(PlannedFill { instrument: leg.instrument, maker, lots });
-            leg.taken += lots;
-            if leg.taken == order.leaves {
-                leg.taken = 0;
-                leg.maker = instruments[leg.instrument].book().maker_after(orders, maker);
-            }
+            self.plan.push(Planned::Fill { instrument: leg.instrument, maker: front.maker, lots });
+            dry.take(engine, leg.book, lots);
+        }
+        None
+    }
+
+    /// Why nothing more is bought although something is wanted.
+    fn end(&self, remaining: TokenMinutes, overshoot: bool) -> Option<CancelReason> {
+        let mut wanted = self.legs.iter().filter(|leg| leg.is_wanted(remaining, overshoot)).peekable();
+        wanted.peek()?;
+        match wanted.any(|leg| leg.state == LegState::Capped) {
+            true => Some(CancelReason::WindowCap),
+            false => Some(CancelReason::ImmediateRemainder),
         }
     }
 
-    /// The leg with the lowest price per token, the lower instrument id first, and its next maker.
-    fn cheapest(&self, orders: &OrderSlab) -> Option<(usize, Slot)> {
-        let candidates =
-            self.legs.iter().enumerate().filter_map(|(index, leg)| Some((index, leg, leg.maker?)));
-        let (index, _, maker) = candidates.min_by(|(_, a, maker_a), (_, b, maker_b)| {
-            let (price_a, price_b) = (orders[*maker_a].price, orders[*maker_b].price);
-            Yield::compare_per_token(price_a, a.yield_ktok, price_b, b.yield_ktok)
-                .then(a.instrument.cmp(&b.instrument))
-        })?;
-        Some((index, maker))
+    /// The leg with the lowest price per token within the limit, the lower instrument id first, and its next maker.
+    fn cheapest(
+        &self,
+        engine: &Engine,
+        dry: &mut DryWalk,
+        remaining: TokenMinutes,
+        wanted: &Wanted,
+    ) -> Option<(usize, Front)> {
+        let mut best: Option<(usize, Front)> = None;
+        for (index, leg) in self.legs.iter().enumerate() {
+            if leg.state != LegState::Walking || !leg.is_wanted(remaining, wanted.overshoot) {
+                continue;
+            }
+            let Some(front) = dry.front(engine, leg.book) else { continue };
+            let is_better = best.is_none_or(|(other, other_front)| {
+                let other = &self.legs[other];
+                Yield::compare_per_token(front.price, leg.yield_ktok, other_front.price, other.yield_ktok)
+                    .then(leg.instrument.cmp(&other.instrument))
+                    .is_lt()
+            });
+            if is_better && wanted.limit.allows(front.price, leg.yield_ktok) {
+                best = Some((index, front));
+            }
+        }
+        best
     }
 }
