@@ -71,11 +71,14 @@ pub fn run(root: &Path, plan: &Plan) -> Result<(), String> {
     outcome
 }
 
-/// Writes the files that are generated from the message table.
+/// Writes the files that are generated from the message table and, for the header, from the functions of the C interface.
 pub fn golden(root: &Path) -> Result<(), String> {
     let run = Run { root, end_to_end: false, binary: None, counts: TestCounts::default() };
-    let example = ["run", "--quiet", "--locked", "--package", "joulebook-protocol", "--example", "golden"];
-    run.succeed(run.cargo(&example))
+    for package in ["joulebook-protocol", "joulebook-capi"] {
+        let example = ["run", "--quiet", "--locked", "--package", package, "--example", "golden"];
+        run.succeed(run.cargo(&example))?;
+    }
+    Ok(())
 }
 
 /// What the steps share.
