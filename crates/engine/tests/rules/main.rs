@@ -4,6 +4,7 @@
 mod admin;
 mod cancel;
 mod capacity;
+mod caps;
 mod dead_man;
 mod delivery;
 mod disconnect;
@@ -18,6 +19,7 @@ mod matching;
 mod oco;
 mod origins;
 mod phases;
+mod protection;
 mod published;
 mod queries;
 mod quotes;
