@@ -4,7 +4,6 @@
 mod admin;
 mod cancel;
 mod capacity;
-mod caps;
 mod dead_man;
 mod delivery;
 mod disconnect;
@@ -19,7 +18,6 @@ mod matching;
 mod oco;
 mod origins;
 mod phases;
-mod protection;
 mod published;
 mod queries;
 mod quotes;

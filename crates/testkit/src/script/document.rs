@@ -1,6 +1,7 @@
 //! Pages with examples: every fenced block marked `market` is a script with its answers.
 
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use super::{Answer, Exchange, Heard, Market};
@@ -130,7 +131,10 @@ pub fn run_page(path: &Path, runners: &[Runner<'_>]) -> Result<Vec<Run>, String>
 fn run_block(block: &Block, runners: &[Runner<'_>]) -> Result<Run, String> {
     let mut first: Option<(&str, Run)> = None;
     for (name, runner) in runners {
-        let run = runner(block).map_err(|problem| format!("{problem} ({name})"))?;
+        // An engine that stops is a problem of its block; the others still run.
+        let run = catch_unwind(AssertUnwindSafe(|| runner(block)))
+            .unwrap_or_else(|_| Err(format!("line {}: the engine stopped in this block", block.line)))
+            .map_err(|problem| format!("{problem} ({name})"))?;
         match &first {
             None => first = Some((name, run)),
             Some((_, one)) if one.heard == run.heard && one.lines == run.lines => {}

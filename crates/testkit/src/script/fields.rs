@@ -19,7 +19,23 @@ pub(super) fn refusal(reason: u16, template_id: u16, offset: u16, limit: i64, va
     }
     let unit = unit(reason, field.as_ref());
     let named = field.map_or("value".to_owned(), |field| field.path);
-    format!("{reason}: {named} {}, limit {}", unit.show(value), unit.show(limit))
+    let value = unit.show(value);
+    if limit == 0 && has_no_limit(reason) {
+        return format!("{reason}: {named} {value}");
+    }
+    format!("{reason}: {named} {value} (limit {})", unit.show(limit))
+}
+
+/// What does not exist has no limit to meet.
+const fn has_no_limit(reason: RejectReason) -> bool {
+    matches!(
+        reason,
+        RejectReason::InvalidChoice
+            | RejectReason::InvalidTrigger
+            | RejectReason::UnknownInstrument
+            | RejectReason::DuplicateInstrument
+            | RejectReason::NoYield
+    )
 }
 
 /// The same for a pair of a mass quote.
@@ -53,13 +69,15 @@ impl Unit {
 fn unit(reason: RejectReason, field: Option<&Found>) -> Unit {
     match reason {
         RejectReason::InsufficientCredits
-        | RejectReason::NotionalOverflow
         | RejectReason::PostOnlyWouldTrade
         | RejectReason::QuoteCrossed
         | RejectReason::OrderValueCap
         | RejectReason::OpenValueCap
         | RejectReason::AveragePriceNotMet => Unit::Money,
-        RejectReason::ExpiryPassed | RejectReason::GateClosed | RejectReason::InvalidGate => Unit::Time,
+        RejectReason::ExpiryPassed
+        | RejectReason::GateClosed
+        | RejectReason::InvalidGate
+        | RejectReason::SlotStillTrading => Unit::Time,
         RejectReason::NotOpen | RejectReason::InvalidTransition => Unit::Phase,
         _ if field.is_some_and(|field| matches!(field.primitive, Primitive::I64)) => Unit::Money,
         _ => Unit::Plain,

@@ -26,7 +26,7 @@ pub(super) fn private(event: &Event, scene: &Scene) -> String {
             )
         }
         Event::OrderReplaced(e) => replaced(e),
-        Event::MassCancelDone(e) => format!("mass cancel done, {} orders", e.canceled_orders),
+        Event::MassCancelDone(e) => format!("mass cancel done, {}", counted(e.canceled_orders, "order")),
         Event::TokenOrderDone(e) => tokens_done(e),
         Event::RequestDone(e) => done(e, scene),
         Event::RequestRepeated(e) => repeated(e),
@@ -59,8 +59,12 @@ pub(super) fn private(event: &Event, scene: &Scene) -> String {
             format!("quote {}{} rejected {why}", e.pair, scene.on(e.instrument))
         }
         Event::ProtectionTriggered(e) => format!(
-            "protection of {} triggered: {} fills, {} lots, {} EC; {} quotes pulled",
-            e.class, e.fills, e.lots, e.credits, e.canceled_orders
+            "protection of {} triggered: {}, {} lots, {} EC; {} pulled",
+            e.class,
+            counted(e.fills, "fill"),
+            e.lots,
+            e.credits,
+            counted(e.canceled_orders, "quote")
         ),
     }
 }
@@ -149,35 +153,46 @@ fn replaced(e: &OrderReplaced) -> String {
     format!("{verb} {} to {} at {price}, {} left, {place}", id(e.order_id), e.qty, e.leaves_qty)
 }
 
+/// `1 fill`, `2 fills`.
+fn counted(count: u32, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
 fn tokens_done(e: &TokenOrderDone) -> String {
+    if e.fills == 0 {
+        return format!("tokens done {}: nothing traded{}", id(e.order_id), why(e.reason));
+    }
     let ktok = e.filled_ktok_minutes / 60;
     let rest = match e.filled_ktok_minutes % 60 {
         0 => String::new(),
         rest => format!(" {rest}/60"),
     };
     format!(
-        "tokens done {}: {ktok}{rest} ktok for {}{}, average {} per Mtok, {} fills{}",
+        "tokens done {}: {ktok}{rest} ktok for {}{}, average {} per Mtok, {}{}",
         id(e.order_id),
         e.notional,
         with_fees(e.fees),
         e.average_price,
-        e.fills,
+        counted(e.fills, "fill"),
         why(e.reason)
     )
 }
 
 fn sweep_done(e: &SweepDone) -> String {
+    if e.fills == 0 {
+        return format!("done {}: nothing traded{}", id(e.order_id), why(e.reason));
+    }
     let part = |what: &str, amount: MicroEc| {
         if amount == MicroEc::ZERO { String::new() } else { format!(" {what} for {},", amount) }
     };
     format!(
-        "done {}:{}{}{} average {}, {} fills{}",
+        "done {}:{}{}{} average {}, {}{}",
         id(e.order_id),
         part("bought", e.bought),
         part("sold", e.sold),
         part("fees", e.fees).replace("fees for", "fees"),
         e.average_price,
-        e.fills,
+        counted(e.fills, "fill"),
         why(e.reason)
     )
 }
@@ -207,7 +222,11 @@ fn repeated(e: &RequestRepeated) -> String {
 
 fn status(e: &OrderStatus, scene: &Scene) -> String {
     let what = what(e.order_type, e.side, e.qty, e.price);
-    let waits = if e.trigger == 0 { String::new() } else { format!(", waits for {}", e.trigger_price) };
+    let waits = match (e.trigger, e.trigger_price.raw()) {
+        (0, _) => String::new(),
+        (_, 0) => ", not active yet".to_owned(),
+        (_, _) => format!(", waits for {}", e.trigger_price),
+    };
     format!("order {} {what}{}, {} left{waits}", id(e.order_id), scene.on(e.instrument), e.leaves_qty)
 }
 
