@@ -2051,10 +2051,16 @@ jb_status jb_get_phase(jb_engine *engine, uint32_t instrument, uint8_t *phase);
 /** An open order; JB_ERR_NOT_FOUND once it is filled or canceled. */
 jb_status jb_get_order(jb_engine *engine, uint64_t order_id, jb_order *order);
 
-/** All open orders of an account and an instrument; zero means all. Resting ones in price-time
- * order, bids first. At most `room` are written, `count` is how many there are. */
+/** All open orders of an account and an instrument; zero means all. First those in books, in
+ * price-time order, bids before asks, then those that wait. At most `room` are written, `count`
+ * is how many there are. */
 jb_status jb_get_orders(jb_engine *engine, uint32_t account, uint32_t instrument,
     jb_order *orders, uint32_t room, uint32_t *count);
+
+/** The stops of an instrument that wait, oldest first; instrument zero means all. At most `room`
+ * are written, `count` is how many there are. */
+jb_status jb_get_pending_stops(jb_engine *engine, uint32_t instrument, jb_order *stops,
+    uint32_t room, uint32_t *count);
 
 /** How many orders are open in the whole engine. */
 jb_status jb_get_open_order_count(jb_engine *engine, uint64_t *count);
@@ -2065,6 +2071,9 @@ jb_status jb_get_levels(jb_engine *engine, uint32_t instrument, uint8_t side, jb
 
 /** The best level of each side. */
 jb_status jb_get_best(jb_engine *engine, uint32_t instrument, jb_best *best);
+
+/** The price of the last trade; JB_ERR_NOT_FOUND before the first. */
+jb_status jb_get_last_trade_price(jb_engine *engine, uint32_t instrument, int64_t *price);
 
 /** An account's credits. */
 jb_status jb_get_credits(jb_engine *engine, uint32_t account, jb_credits *credits);

@@ -1,6 +1,6 @@
 //! Answers to questions, as C structs.
 
-use joulebook_engine::{Level, OpenOrder, SlotKey};
+use joulebook_engine::{Level, OrderDetails, OrderPlace, SlotKey};
 use joulebook_types::{AccountId, InstrumentId, OrderId, Side, Symbol};
 
 use crate::Status;
@@ -16,15 +16,30 @@ pub const IN_CALL: u8 = 3;
 
 impl Exchange {
     pub fn order(&self, order_id: u64) -> Result<COrder, Status> {
-        self.engine().open_order(OrderId::new(order_id)).map(c_order).ok_or(Status::NotFound)
+        self.engine().order_details(OrderId::new(order_id)).map(c_order).ok_or(Status::NotFound)
     }
 
-    /// Open orders of an account and an instrument; zero means all.
+    /// Open orders of an account and an instrument; zero means all. Those in books come first.
     pub fn orders(&self, account: u32, instrument: u32) -> impl Iterator<Item = COrder> {
-        let all = self.engine().open_orders().map(c_order);
+        let engine = self.engine();
+        let resting = engine.open_orders().filter_map(|order| engine.order_details(order.order_id));
+        let all = resting.chain(engine.orders_outside()).map(c_order);
         all.filter(move |order| {
             (account == 0 || order.account == account) && (instrument == 0 || order.instrument == instrument)
         })
+    }
+
+    /// Stops that wait, by instrument and age; zero means all instruments.
+    pub fn pending_stops(&self, instrument: u32) -> impl Iterator<Item = COrder> {
+        let engine = self.engine();
+        let stops = engine.pending_stops().filter_map(|stop| engine.order_details(stop.order.order_id));
+        stops.map(c_order).filter(move |order| instrument == 0 || order.instrument == instrument)
+    }
+
+    /// The price of the last trade.
+    pub fn last_trade(&self, instrument: u32) -> Result<i64, Status> {
+        let price = self.engine().last_print(InstrumentId::new(instrument));
+        price.map(|price| price.raw()).ok_or(Status::NotFound)
     }
 
     pub fn levels(&self, instrument: u32, side: u8) -> Result<impl Iterator<Item = CLevel>, Status> {
@@ -102,22 +117,27 @@ fn c_level(level: Level) -> CLevel {
     }
 }
 
-fn c_order(order: OpenOrder) -> COrder {
+fn c_order(details: OrderDetails) -> COrder {
+    let OrderDetails { order, status, place, shown } = details;
     COrder {
         order_id: order.order_id.raw(),
         client_order_id: order.client_order_id.raw(),
-        price: order.price.raw(),
-        trigger_price: 0,
+        price: status.price.raw(),
+        trigger_price: status.trigger_price.raw(),
         account: order.account.raw(),
         session: order.session.raw(),
         instrument: order.instrument.raw(),
         qty: order.qty,
         leaves_qty: order.leaves,
-        shown_qty: order.leaves,
+        shown_qty: shown,
         slot: order.slot.raw(),
         side: order.side.raw(),
-        state: RESTING,
-        order_type: 0,
-        trigger: 0,
+        state: match place {
+            OrderPlace::Book => RESTING,
+            OrderPlace::Stop => WAITING,
+            OrderPlace::Call => IN_CALL,
+        },
+        order_type: status.order_type,
+        trigger: status.trigger,
     }
 }

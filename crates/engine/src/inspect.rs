@@ -116,7 +116,7 @@ impl Engine {
         }
     }
 
-    fn open_order_at(&self, slot: Slot) -> OpenOrder {
+    pub(crate) fn open_order_at(&self, slot: Slot) -> OpenOrder {
         let order = &self.orders.slab[slot];
         let owner = self.orders.owner(slot);
         let session = &self.sessions[owner.session];

@@ -83,7 +83,7 @@ impl Engine {
         }
     }
 
-    fn order_status(&self, slot: Slot) -> OrderStatus {
+    pub(crate) fn order_status(&self, slot: Slot) -> OrderStatus {
         let order = &self.orders.slab[slot];
         let order_type = self.orders.terms(slot).order_type;
         let stop = self.stops.get(slot);

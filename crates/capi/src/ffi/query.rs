@@ -81,8 +81,8 @@ exports! {
         answer(&engine, &order, |exchange| exchange.order(order_id))
     }
 
-    /// All open orders of an account and an instrument; zero means all. Resting ones in price-time order, bids first.
-    /// At most `room` are written, `count` is how many there are.
+    /// All open orders of an account and an instrument; zero means all. First those in books, in price-time order, bids
+    /// before asks, then those that wait. At most `room` are written, `count` is how many there are.
     fn jb_get_orders(
         engine: EngineRef<'_>,
         account: u32,
@@ -92,6 +92,18 @@ exports! {
         count: Out<u32>,
     ) -> Status {
         engine.ask(|exchange| list(exchange.orders(account, instrument), &orders, room, &count))
+    }
+
+    /// The stops of an instrument that wait, oldest first; instrument zero means all. At most `room` are written, `count`
+    /// is how many there are.
+    fn jb_get_pending_stops(
+        engine: EngineRef<'_>,
+        instrument: u32,
+        stops: OutMany<COrder>,
+        room: u32,
+        count: Out<u32>,
+    ) -> Status {
+        engine.ask(|exchange| list(exchange.pending_stops(instrument), &stops, room, &count))
     }
 
     /// How many orders are open in the whole engine.
@@ -114,6 +126,11 @@ exports! {
     /// The best level of each side.
     fn jb_get_best(engine: EngineRef<'_>, instrument: u32, best: Out<CBest>) -> Status {
         answer(&engine, &best, |exchange| exchange.best(instrument))
+    }
+
+    /// The price of the last trade; JB_ERR_NOT_FOUND before the first.
+    fn jb_get_last_trade_price(engine: EngineRef<'_>, instrument: u32, price: Out<i64>) -> Status {
+        answer(&engine, &price, |exchange| exchange.last_trade(instrument))
     }
 
     /// An account's credits.

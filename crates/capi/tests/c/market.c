@@ -152,7 +152,10 @@ int main(void)
     test_setup();
     test_errors();
     test_orders();
+    test_linked();
     test_sessions();
+    test_makers();
+    test_compute();
     printf("%d checks, %d failed\n", checks, failures);
     return failures != 0;
 }

@@ -60,7 +60,6 @@ void test_orders(void);
 void test_linked(void);
 void test_sessions(void);
 void test_makers(void);
-void test_auction(void);
 void test_compute(void);
 
 #endif
