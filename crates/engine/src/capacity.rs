@@ -106,6 +106,14 @@ impl Engine {
         Ok(())
     }
 
+    /// A shard that serves one power zone takes nothing of another.
+    pub(crate) fn check_shard(&self, area: AreaCode, offset: usize) -> Result<(), Rejection> {
+        if self.limits.area.is_none() || self.limits.area == area {
+            return Ok(());
+        }
+        Err(Rejection::field(RejectReason::CrossShard, offset))
+    }
+
     /// A slot whose sellers wait for their money stays until its delivery is posted; any other is done.
     pub(crate) fn end_slot(&mut self, asset: AssetIx, out: &mut Events) {
         let trading = |ix: &InstrumentIx| !self.instruments[*ix].is_closed();

@@ -71,6 +71,8 @@ pub(crate) struct DryWalk {
 #[derive(Debug)]
 struct BookWalk {
     instrument: InstrumentIx,
+    /// Of the taker.
+    side: Side,
     current: Option<Slice>,
     /// The first maker in the book that the walk has not met.
     next: Option<Slot>,
@@ -107,15 +109,22 @@ impl DryWalk {
         let next = engine.instruments[ix].book().front(side.opposite());
         if self.used == self.books.len() {
             let renewed = VecDeque::new();
-            self.books.push(BookWalk { instrument: ix, current: None, next, renewed });
+            self.books.push(BookWalk { instrument: ix, side, current: None, next, renewed });
         } else {
             let book = &mut self.books[self.used];
             book.renewed.clear();
-            (book.instrument, book.current, book.next) = (ix, None, next);
+            (book.instrument, book.side, book.current, book.next) = (ix, side, None, next);
         }
         self.books[self.used].advance(engine);
         self.used += 1;
         self.used - 1
+    }
+
+    /// The same, but a book that is open already goes on from where the walk is.
+    pub(crate) fn open_once(&mut self, engine: &Engine, ix: InstrumentIx, side: Side) -> usize {
+        let open = &self.books[..self.used];
+        let known = open.iter().position(|book| book.instrument == ix && book.side == side);
+        known.unwrap_or_else(|| self.open(engine, ix, side))
     }
 
     /// The maker that is next in a book; quotes that the walk's own fills would have pulled are gone.
@@ -161,9 +170,14 @@ impl DryWalk {
 
     /// Walks one book for one order, as matching would.
     pub(crate) fn fill(&mut self, engine: &Engine, order: &DryOrder) -> DryFill {
+        let book = self.open(engine, order.instrument, order.side);
+        self.fill_from(engine, book, order)
+    }
+
+    /// The same from where the walk is in an open book.
+    pub(crate) fn fill_from(&mut self, engine: &Engine, book: usize, order: &DryOrder) -> DryFill {
         let bound = engine.trade_bound(order.instrument, order.side);
         let instrument = &engine.instruments[order.instrument];
-        let book = self.open(engine, order.instrument, order.side);
         let mut fill = DryFill { left: order.lots, ..DryFill::default() };
         let mut credits = order.credits;
         while fill.left > 0 {

@@ -2,7 +2,7 @@
 
 use joulebook_book::Slot;
 use joulebook_ledger::Ledger;
-use joulebook_protocol::messages::Genesis;
+use joulebook_protocol::messages::{Genesis, LegDone};
 use joulebook_protocol::{Command, Origin, RejectReason, SequencedCommand};
 use joulebook_types::{OrderId, SeqNum, TimeNs, TradeId};
 
@@ -13,6 +13,7 @@ use crate::dry_walk::DryWalk;
 use crate::hash::EventHash;
 use crate::instruments::Instruments;
 use crate::kill_switch::Disabled;
+use crate::legs::Leg;
 use crate::orders::Orders;
 use crate::outbox::{Outbox, Position};
 use crate::outcomes::OutcomeBudget;
@@ -60,6 +61,8 @@ pub struct Engine {
     pub(crate) token_walk: TokenWalk,
     pub(crate) stop_slots: Vec<(OrderId, Slot)>,
     pub(crate) pulled_quotes: Vec<Slot>,
+    pub(crate) legs: Vec<Leg>,
+    pub(crate) leg_reports: Vec<LegDone>,
 }
 
 impl Default for Engine {
@@ -100,6 +103,8 @@ impl Engine {
             token_walk: TokenWalk::default(),
             stop_slots: Vec::new(),
             pulled_quotes: Vec::new(),
+            legs: Vec::new(),
+            leg_reports: Vec::new(),
         }
     }
 
@@ -163,8 +168,8 @@ impl Engine {
             Command::ResetProtection(reset) => {
                 self.request(origin, policy, reset, Self::reset_protection, out)
             }
-            Command::Basket(m) => self.request(origin, policy, m, Self::not_built, out),
-            Command::BlockSweep(m) => self.request(origin, policy, m, Self::not_built, out),
+            Command::Basket(basket) => self.request(origin, policy, basket, Self::basket, out),
+            Command::BlockSweep(sweep) => self.request(origin, policy, sweep, Self::block_sweep, out),
             Command::SetDeadMan(set) => self.request(origin, policy, set, Self::set_dead_man, out),
             Command::KillSwitch(switch) => self.request(origin, policy, switch, Self::kill_switch, out),
             Command::SetPhase(m) => self.request(origin, policy, m, Self::not_built, out),

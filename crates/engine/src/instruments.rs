@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use joulebook_book::Book;
-use joulebook_ledger::{AssetIx, bid_hold, fee};
+use joulebook_ledger::{AssetIx, SlotKey, bid_hold, fee};
 use joulebook_protocol::messages::InstrumentDefinition;
 use joulebook_types::{
     AreaCode, ClassCode, InstrumentId, LotSize, MicroEc, Phase, Price, Qty, Side, TimeNs, Window,
@@ -94,6 +94,14 @@ impl Instrument {
         }
     }
 
+    /// Whether the instrument is about the accelerators of a slot.
+    pub(crate) fn covers(&self, slot: &SlotKey) -> bool {
+        let (start, minutes) = (u64::from(self.window.start_minute()), u64::from(self.window.minutes()));
+        let slot_minute = u64::from(slot.slot.raw()) * 15;
+        let same = self.product.class == slot.class && self.product.area == slot.area;
+        same && (start..start + minutes).contains(&slot_minute)
+    }
+
     /// Accelerators that `lots` need in every slot of the window.
     pub(crate) fn accelerators(&self, lots: u32) -> u64 {
         u64::from(self.lot.accelerators()) * u64::from(lots)
@@ -160,6 +168,10 @@ impl Instruments {
     pub(crate) fn find(&self, id: InstrumentId) -> Option<InstrumentIx> {
         let ix = InstrumentIx(id.raw().checked_sub(1)?);
         ((ix.0 as usize) < self.all.len()).then_some(ix)
+    }
+
+    pub(crate) fn find_product(&self, product: &Product) -> Option<InstrumentIx> {
+        self.by_product.get(product).copied()
     }
 
     pub(crate) fn is_listed(&self, product: &Product) -> bool {

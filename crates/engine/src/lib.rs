@@ -5,7 +5,9 @@
 #![forbid(unsafe_code)]
 
 mod accounts;
+mod basket;
 mod batch;
+mod block_sweep;
 mod budget;
 mod cancel;
 mod capacity;
@@ -25,6 +27,7 @@ mod inspect_order;
 mod inspect_session;
 mod instruments;
 mod kill_switch;
+mod legs;
 mod links;
 mod list_instrument;
 mod logon;

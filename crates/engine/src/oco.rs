@@ -7,6 +7,7 @@ use joulebook_protocol::messages::{NewOrder, OcoOrder};
 use joulebook_types::{ClientOrderId, OrderType, Price, Side, TimeInForce, Trigger};
 
 use crate::holds::Promise;
+use crate::legs::lowest;
 use crate::new_order::{Valid, accepted};
 use crate::order_choices::invalid;
 use crate::request::{Done, Rejection};
@@ -109,11 +110,6 @@ impl Engine {
         let account = self.sessions[session].account;
         Ok(Promise { account, instrument, side, limit, lots: leg.qty })
     }
-}
-
-/// Of rejections of one request the one with the lowest code, among equals the first.
-fn lowest<const N: usize>(rejections: [Option<Rejection>; N]) -> Option<Rejection> {
-    rejections.into_iter().flatten().min_by_key(|rejection| rejection.reason)
 }
 
 fn check_choices(oco: &OcoOrder) -> Result<(), Rejection> {

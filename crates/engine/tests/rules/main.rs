@@ -2,6 +2,7 @@
 //! a full recount after every command.
 
 mod admin;
+mod baskets;
 mod cancel;
 mod capacity;
 mod dead_man;
@@ -26,4 +27,5 @@ mod replace;
 mod self_trade;
 mod sessions;
 mod stops;
+mod sweeps;
 mod token_orders;
