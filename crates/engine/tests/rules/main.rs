@@ -29,3 +29,4 @@ mod sessions;
 mod stops;
 mod sweeps;
 mod token_orders;
+mod trailing;

@@ -320,3 +320,21 @@ fn a_refused_change_of_a_stop_changes_nothing() {
     assert_eq!(market.send(BUYER, replace(3, 0, "0")), ["20: canceled 125 of 3 ReducedToZero"]);
     assert_eq!(market.credits(BUYER).1, 0);
 }
+
+#[test]
+fn a_waiting_stop_gets_smaller_in_its_place() {
+    let mut market = printed("27.00");
+    market.send(BUYER, stop(buy(5, "28.50"), "28.00"));
+    assert_eq!(market.send_all(BUYER, reduce(3, 2)), ["20: replaced 3 3@28.50 leaves 3 kept"]);
+    assert_eq!(market.credits(BUYER).1, 3 * 8 * 28_500_000);
+    assert_eq!(market.send(BUYER, reduce(3, 3)), ["20: canceled 3 of 3 ReducedToZero"]);
+    assert_eq!(market.credits(BUYER).1, 0);
+}
+
+#[test]
+fn a_stop_that_triggers_may_be_an_iceberg() {
+    let mut market = printed("27.00");
+    market.send(BUYER, NewOrder { display_qty: 2, ..stop(buy(5, "28.50"), "28.00") });
+    print(&mut market, "28.00");
+    assert_eq!(market.resting(1, Side::Buy), ["2 at 28.50 in 1"]);
+}
