@@ -23,10 +23,9 @@ fn c_and_cpp_take_the_header_without_a_warning() {
         let standard = format!("-std={standard}");
         compiler.run(&[&standard, "-fsyntax-only", "-x", language, path().to_str().unwrap()]);
     };
-    if let Some(c) = Compiler::c() {
-        for standard in ["c99", "c11"] {
-            takes(&c, "c", standard);
-        }
+    let Some(c) = Compiler::c() else { return };
+    for standard in ["c99", "c11"] {
+        takes(&c, "c", standard);
     }
     if let Some(cpp) = Compiler::cpp() {
         for standard in ["c++11", "c++17"] {

@@ -11,7 +11,11 @@ pub struct Compiler {
 impl Compiler {
     /// `CC`, else `cc`: what rustc links with. `None`, and a line that says so, when there is none.
     pub fn c() -> Option<Self> {
-        Self::find("CC", "cc")
+        let found = Self::find("CC", "cc");
+        if found.is_none() {
+            joulebook_testkit::print_skipped("no C compiler");
+        }
+        found
     }
 
     pub fn cpp() -> Option<Self> {
@@ -20,11 +24,8 @@ impl Compiler {
 
     fn find(variable: &str, default: &str) -> Option<Self> {
         let command = std::env::var(variable).unwrap_or_else(|_| default.to_owned());
-        if Command::new(&command).arg("--version").output().is_ok_and(|output| output.status.success()) {
-            return Some(Self { command });
-        }
-        println!("skipped (no {command})");
-        None
+        let version = Command::new(&command).arg("--version").output();
+        version.is_ok_and(|output| output.status.success()).then_some(Self { command })
     }
 
     /// Every warning is an error.
