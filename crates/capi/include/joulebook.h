@@ -9,7 +9,8 @@
  *
  * Errors. A call returns JB_OK when it could be made. That the market refuses a request is an event, and
  * `reject_reason` of its result; it is not an error. Results may be NULL where they are not wanted. After an
- * error nothing is written to results, and nothing happened except as said at JB_ERR_ORIGIN's callers.
+ * error no result was written and the market is as it was; a command that was ignored (JB_ERR_ORIGIN) has
+ * still used up its number.
  *
  * Time. The engine has no clock: it moves when you call jb_advance or jb_begin. Same calls, same events,
  * same hashes, on every machine.
@@ -1818,7 +1819,8 @@ jb_status jb_add_account(jb_engine *engine, uint32_t account, uint16_t roles,
     uint32_t self_trade_group, jb_result *result);
 
 /** Logs a session on. Events numbered above `last_event_seq` are sent again. Once it is closed,
- * its orders live for `cancel_on_disconnect_ms`; 4,294,967,295 keeps them for good. */
+ * its orders live for `cancel_on_disconnect_ms`; JB_KEEP_ORDERS keeps them for good. `result` is
+ * the highest number that it used. */
 jb_status jb_open_session(jb_engine *engine, uint32_t account, uint32_t session,
     uint64_t last_event_seq, uint32_t cancel_on_disconnect_ms, jb_result *result);
 

@@ -2,8 +2,7 @@
 
 use joulebook_engine::Engine;
 use joulebook_protocol::Event;
-use joulebook_protocol::messages::LogonRejected;
-use joulebook_protocol::{Message, SessionMessage};
+use joulebook_protocol::SessionMessage;
 use joulebook_types::{ClientOrderId, OrderId, SlotHint};
 
 use crate::exchange::Told;
@@ -55,7 +54,8 @@ impl Asked {
             Event::OrderReplaced(e) if ours(e.request) => order(e.order_id, e.slot),
             // A mass cancel causes many of these; its own answer comes last and says so.
             Event::OrderCanceled(e) if ours(e.request) => order(e.order_id, SlotHint::UNKNOWN),
-            Event::OrderStatus(e) => order(e.order_id, e.slot),
+            // Of a query; those of a logon's snapshot answer nothing that was asked.
+            Event::OrderStatus(e) if self.id != 0 => order(e.order_id, e.slot),
             Event::TokenOrderDone(e) if ours(e.client_order_id) => {
                 order(e.order_id, SlotHint::UNKNOWN);
                 result.result = e.filled_ktok_minutes;
@@ -87,6 +87,7 @@ impl Asked {
             | Event::RequestDone(_)
             | Event::MassQuoteAck(_)
             | Event::SnapshotEnd(_)
+            | Event::OrderStatus(_)
             | Event::OrderFilled(_)
             | Event::CreditBalance(_)
             | Event::CapacityBalance(_)
@@ -140,11 +141,18 @@ fn follow(event: &Event, result: &mut CResult) {
     }
 }
 
+/// `result` of an accepted logon is the highest number that the session used.
 fn read_logon(told: &Told<'_>, result: &mut CResult) {
-    if told.template_id == LogonRejected::TEMPLATE_ID
-        && let Some(SessionMessage::LogonRejected(rejected)) = told.session_message()
-    {
-        result.answer = told.template_id;
-        result.reject_reason = rejected.reason;
+    match told.session_message() {
+        Some(SessionMessage::LogonAccepted(accepted)) => {
+            result.answer = told.template_id;
+            result.result = accepted.last_client_order_id.raw();
+        }
+        Some(SessionMessage::LogonRejected(rejected)) => {
+            result.answer = told.template_id;
+            result.reject_reason = rejected.reason;
+        }
+        // An engine says nothing else of this kind, but to a connection that is superseded.
+        Some(_) | None => {}
     }
 }

@@ -112,7 +112,7 @@ exports! {
     }
 
     /// Logs a session on. Events numbered above `last_event_seq` are sent again. Once it is closed, its orders live for
-    /// `cancel_on_disconnect_ms`; 4,294,967,295 keeps them for good.
+    /// `cancel_on_disconnect_ms`; JB_KEEP_ORDERS keeps them for good. `result` is the highest number that it used.
     fn jb_open_session(
         engine: EngineRef<'_>,
         account: u32,

@@ -156,6 +156,7 @@ int main(void)
     test_sessions();
     test_makers();
     test_compute();
+    test_sweeps();
     printf("%d checks, %d failed\n", checks, failures);
     return failures != 0;
 }

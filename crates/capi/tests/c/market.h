@@ -61,5 +61,6 @@ void test_linked(void);
 void test_sessions(void);
 void test_makers(void);
 void test_compute(void);
+void test_sweeps(void);
 
 #endif

@@ -83,7 +83,10 @@ static void sessions_come_and_go(void)
 
     /* What happened meanwhile is told on return. */
     forget_events(m);
-    OK(jb_open_session(m->engine, BOB, 2, 1, 0, NULL));
+    OK(jb_open_session(m->engine, BOB, 2, 1, 0, &result));
+    EQ(result.answer, JB_MSG_LOGON_ACCEPTED);
+    EQ(result.result, 1);
+    EQ(result.order_id, 0);
     EQ(events_of(m, JB_MSG_LOGON_ACCEPTED), 1);
     EQ(events_of(m, JB_MSG_ORDER_CANCELED), 1);
     EQ(((const jb_order_canceled *)last_event(m, JB_MSG_ORDER_CANCELED))->reason, JB_CANCEL_DISCONNECTED);
