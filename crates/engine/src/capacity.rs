@@ -36,6 +36,7 @@ impl Engine {
         let window = Window::new(register.start_minute, register.window_minutes)
             .map_err(|_| field(RejectReason::InvalidWindow, start))?;
         self.check_slots(class, area, window)?;
+        self.check_shard(area, offsets.1)?;
         let assets: Vec<AssetIx> = self.slots_of(class, area, window).collect();
         let account = self.sessions[session].account;
         self.ledger.register(account, &assets, accelerators).map_err(|_| {

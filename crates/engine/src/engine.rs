@@ -19,6 +19,7 @@ use crate::outbox::{Outbox, Position};
 use crate::outcomes::OutcomeBudget;
 use crate::policy::{Policy, policy};
 use crate::protection::Protections;
+use crate::random::Random;
 use crate::request::{Done, Rejection};
 use crate::sessions::{SessionIx, Sessions};
 use crate::stop_book::Stops;
@@ -53,6 +54,7 @@ pub struct Engine {
     pub(crate) outcome_budget: OutcomeBudget,
     pub(crate) outbox: Outbox,
     pub(crate) timers: Timers,
+    pub(crate) random: Random,
     pub(crate) hash: EventHash,
     pub(crate) ignored_commands: u64,
     /// Memory of commands that need some, used again.
@@ -96,6 +98,7 @@ impl Engine {
             outcome_budget: OutcomeBudget::default(),
             outbox: Outbox::new(0),
             timers: Timers::default(),
+            random: Random::default(),
             hash: EventHash::new(),
             ignored_commands: 0,
             resend_positions: Vec::new(),
@@ -175,7 +178,7 @@ impl Engine {
             Command::SetPhase(m) => self.request(origin, policy, m, Self::not_built, out),
             Command::SetBands(m) => self.request(origin, policy, m, Self::not_built, out),
             Command::SetLimits(set) => self.request(origin, policy, set, Self::set_limits, out),
-            Command::Seed(_) => {}
+            Command::Seed(seed) => self.seed(seed),
             Command::Genesis(genesis) => self.genesis(genesis),
             Command::SessionOpened(opened) => self.session_opened(origin, opened, out),
             Command::SessionClosed(closed) => self.session_closed(origin, closed, out),

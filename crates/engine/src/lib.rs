@@ -49,6 +49,7 @@ mod publish;
 mod query;
 mod quote_table;
 mod quotes;
+mod random;
 mod recount;
 mod reduce;
 mod replace;

@@ -84,6 +84,7 @@ impl Engine {
             let limit = self.instruments.instruments_max();
             return Err(Rejection::whole(InstrumentLimit).met(limit, limit + 1));
         }
+        self.check_shard(list.area, offset_of!(ListInstrument, area))?;
         Ok((window, lot))
     }
 

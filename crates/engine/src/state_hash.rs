@@ -52,6 +52,7 @@ impl Engine {
         walk.put(self.last_order_id);
         walk.put(self.last_trade_id);
         walk.put(self.hash.words());
+        walk.put(self.random.words());
         let totals = self.ledger.totals();
         walk.put([totals.minted, totals.retired]);
         walk.put([totals.free, totals.held, totals.escrow, totals.fees, totals.rounding]);

@@ -341,11 +341,13 @@ fn make_core(
     (ingress, egress): (Consumer<CommandSlot>, Vec<Egress>),
 ) -> Result<ExchangeCore, StartError> {
     let Recovered { engine, log, .. } = recovered;
-    let first = if engine.is_started() {
+    let mut first = if engine.is_started() {
         vec![Command::Restarted(messages::Restarted::default())]
     } else {
         genesis(dir, &config.engine)?
     };
+    // Nobody can tell from old journals when the auctions of this run will end.
+    first.push(Command::Seed(messages::Seed { seed: identity::random_u64()? }));
     let observer = MetricsObserver::new(metrics.core());
     let mut core = Core::new(engine, log, Term::new(1), clock, observer, vec![ingress], egress);
     core.submit_system(&first);
