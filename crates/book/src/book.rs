@@ -70,6 +70,21 @@ impl Book {
         Filled { maker, level }
     }
 
+    /// Takes `lots` from a resting order wherever it stands, those that do not show after its slice. It leaves the book
+    /// when its slice is exhausted.
+    pub fn fill(&mut self, orders: &mut OrderSlab, slot: Slot, lots: u32) -> LevelTotal {
+        let (shown, all) = (orders[slot].leaves, orders[slot].total_leaves());
+        assert!(0 < lots && lots <= all, "a fill is at most what the order has");
+        if lots < shown {
+            return self.ladder_mut(orders[slot].side).reduce(orders, slot, lots);
+        }
+        let level = self.remove(orders, slot);
+        let order = orders.order_mut(slot);
+        order.leaves = 0;
+        order.hidden -= lots - shown;
+        level
+    }
+
     /// Makes a resting order smaller in its place, hidden lots first; it keeps at least one lot. Its total shrinks with
     /// it. `None` when nothing that shows has changed.
     pub fn reduce(&mut self, orders: &mut OrderSlab, slot: Slot, lots: u32) -> Option<LevelTotal> {

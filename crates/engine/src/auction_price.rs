@@ -41,7 +41,8 @@ impl Cross {
 
     /// Lots that find nobody: positive to buy, negative to sell.
     pub(crate) fn surplus(self) -> i64 {
-        let lots = |count: u64| i64::try_from(count).expect("fewer than 2^32 orders of fewer than 2^32 lots each");
+        let lots =
+            |count: u64| i64::try_from(count).expect("fewer than 2^32 orders of fewer than 2^32 lots each");
         lots(self.demand) - lots(self.supply)
     }
 }
@@ -131,7 +132,8 @@ mod tests {
         let at = |orders: &[(u64, i64)], price| -> u64 {
             orders.iter().filter(|order| order.1 == price).map(|order| order.0).sum()
         };
-        let lots = |price| PricedLots { price: Price::new(price), bids: at(bids, price), asks: at(asks, price) };
+        let lots =
+            |price| PricedLots { price: Price::new(price), bids: at(bids, price), asks: at(asks, price) };
         prices.into_iter().map(lots).collect()
     }
 

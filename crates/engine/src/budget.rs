@@ -6,7 +6,7 @@ use joulebook_protocol::CancelReason;
 use joulebook_protocol::messages::{NewOrder, SweepDone};
 use joulebook_types::{MicroEc, Price, Side, SlotHint};
 
-use crate::hooks::Reach;
+use crate::bands::Reach;
 use crate::instruments::InstrumentIx;
 use crate::matching::Taker;
 use crate::new_order::accepted;

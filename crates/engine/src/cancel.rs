@@ -170,7 +170,7 @@ impl Engine {
     }
 
     /// Market orders that wait hold at the band's edge, but that is not their price.
-    fn has_price_of_its_own(&self, slot: Slot) -> bool {
+    pub(crate) fn has_price_of_its_own(&self, slot: Slot) -> bool {
         match self.orders.terms(slot).order_type {
             OrderType::Limit => true,
             OrderType::Market | OrderType::Budget => false,

@@ -133,8 +133,7 @@ impl Engine {
             let instrument = &mut self.instruments[ix];
             instrument.undelivered_slots -= 1;
             if instrument.undelivered_slots == 0 {
-                instrument.phase = Phase::Settled;
-                self.publish_phase(ix, Phase::Settled, out);
+                self.enter_phase(ix, Phase::Settled, out);
             }
         }
     }

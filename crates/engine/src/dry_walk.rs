@@ -17,7 +17,7 @@ use joulebook_types::{ClassCode, MicroEc, Price, Qty, SelfTradeMode, Side};
 
 use crate::Engine;
 use crate::accounts::TradeGroup;
-use crate::hooks::Reach;
+use crate::bands::Reach;
 use crate::instruments::InstrumentIx;
 use crate::protection::Allowance;
 

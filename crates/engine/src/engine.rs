@@ -8,6 +8,7 @@ use joulebook_types::{OrderId, SeqNum, TimeNs, TradeId};
 
 use crate::Events;
 use crate::accounts::Accounts;
+use crate::auction::CallMemory;
 use crate::caps::OpenBids;
 use crate::dry_walk::DryWalk;
 use crate::hash::EventHash;
@@ -65,6 +66,7 @@ pub struct Engine {
     pub(crate) pulled_quotes: Vec<Slot>,
     pub(crate) legs: Vec<Leg>,
     pub(crate) leg_reports: Vec<LegDone>,
+    pub(crate) call_memory: CallMemory,
 }
 
 impl Default for Engine {
@@ -108,6 +110,7 @@ impl Engine {
             pulled_quotes: Vec::new(),
             legs: Vec::new(),
             leg_reports: Vec::new(),
+            call_memory: CallMemory::default(),
         }
     }
 
@@ -175,8 +178,8 @@ impl Engine {
             Command::BlockSweep(sweep) => self.request(origin, policy, sweep, Self::block_sweep, out),
             Command::SetDeadMan(set) => self.request(origin, policy, set, Self::set_dead_man, out),
             Command::KillSwitch(switch) => self.request(origin, policy, switch, Self::kill_switch, out),
-            Command::SetPhase(m) => self.request(origin, policy, m, Self::not_built, out),
-            Command::SetBands(m) => self.request(origin, policy, m, Self::not_built, out),
+            Command::SetPhase(set) => self.request(origin, policy, set, Self::set_phase, out),
+            Command::SetBands(set) => self.request(origin, policy, set, Self::set_bands, out),
             Command::SetLimits(set) => self.request(origin, policy, set, Self::set_limits, out),
             Command::Seed(seed) => self.seed(seed),
             Command::Genesis(genesis) => self.genesis(genesis),

@@ -3,12 +3,11 @@
 //! Each function moves to the file of its rule when that is built.
 
 use joulebook_book::{Order, Slot};
-use joulebook_types::{MicroEc, Price, Side};
+use joulebook_types::MicroEc;
 
 use crate::instruments::InstrumentIx;
 use crate::matching::Taker;
 use crate::orders::{Owner, Terms};
-use crate::request::Rejection;
 use crate::{Engine, Events};
 
 /// A resting order that gave lots.
@@ -21,42 +20,6 @@ pub(crate) struct MakerFill {
     pub(crate) terms: Terms,
     pub(crate) lots: u32,
     pub(crate) notional: MicroEc,
-}
-
-/// How far matching may go, as of the step's beginning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Bound {
-    /// The dearest price for a buyer, the cheapest for a seller; `None` where no dynamic band applies.
-    pub(crate) dynamic: Option<Price>,
-    /// Prices that are not too far from the velocity reference, both ends included; `None` where none applies.
-    pub(crate) velocity: Option<(Price, Price)>,
-}
-
-/// What a bound says of the next trade.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reach {
-    Within,
-    BeyondDynamic,
-    BeyondVelocity,
-}
-
-impl Bound {
-    pub(crate) const NONE: Self = Self { dynamic: None, velocity: None };
-
-    /// The dynamic band is looked at first.
-    pub(crate) fn reach(&self, side: Side, price: Price) -> Reach {
-        let beyond_dynamic = self.dynamic.is_some_and(|limit| match side {
-            Side::Buy => price > limit,
-            Side::Sell => price < limit,
-        });
-        if beyond_dynamic {
-            return Reach::BeyondDynamic;
-        }
-        match self.velocity {
-            Some((low, high)) if price < low || price > high => Reach::BeyondVelocity,
-            Some(_) | None => Reach::Within,
-        }
-    }
 }
 
 impl Engine {
@@ -89,28 +52,11 @@ impl Engine {
         self.fire_stops(out);
     }
 
-    /// How far an order of `side` may trade in this step.
-    pub(crate) fn trade_bound(&self, _ix: InstrumentIx, _side: Side) -> Bound {
-        Bound::NONE
+    /// After an order gave or took lots in an uncross, and the book shows it. The order is gone when it had no more.
+    pub(crate) fn after_call_fill(&mut self, fill: &MakerFill, out: &mut Events) {
+        if fill.lots < fill.order.total_leaves() {
+            self.end_link(fill.slot, out);
+        }
+        self.count_in_uncross(fill);
     }
-
-    /// A resting order reached beyond the velocity bound.
-    pub(crate) fn halt_for_velocity(&mut self, _ix: InstrumentIx, _out: &mut Events) {}
-
-    /// The dynamic band's check of a limit price on entry, in phase Open only.
-    pub(crate) fn check_dynamic_band(
-        &self,
-        _ix: InstrumentIx,
-        _side: Side,
-        _price: Price,
-        _offset: usize,
-    ) -> Result<(), Rejection> {
-        Ok(())
-    }
-
-    /// A market order that waits for the uncross was accepted.
-    pub(crate) fn enter_call(&mut self, _slot: Slot) {}
-
-    /// A market order ends that waits for the uncross.
-    pub(crate) fn leave_call(&mut self, _slot: Slot) {}
 }

@@ -9,6 +9,11 @@ use joulebook_types::{
     AreaCode, ClassCode, InstrumentId, LotSize, MicroEc, Phase, Price, Qty, Side, TimeNs, Window,
 };
 
+use crate::auction::Call;
+use crate::bands::MovingBands;
+use crate::price_references::PriceReferences;
+use crate::timers::TimerKey;
+
 /// The engine's dense number of an instrument: its id minus one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct InstrumentIx(u32);
@@ -50,8 +55,11 @@ pub(crate) struct Instrument {
     pub(crate) taker_fee_ppm: i32,
     pub(crate) maker_fee_ppm: i32,
     pub(crate) phase: Phase,
-    /// The price of the last trade.
-    pub(crate) last_print: Option<Price>,
+    /// When the phase in hand ends by itself.
+    pub(crate) phase_timer: Option<TimerKey>,
+    pub(crate) bands: MovingBands,
+    pub(crate) prices: PriceReferences,
+    pub(crate) call: Call,
     /// The quarter hours of the window.
     pub(crate) assets: Box<[AssetIx]>,
     pub(crate) undelivered_slots: u32,
@@ -201,12 +209,18 @@ impl Instruments {
         ix
     }
 
-    /// The gate has closed.
+    /// The gate has closed: nothing waits in the book or the call any more.
     pub(crate) fn close(&mut self, ix: InstrumentIx) {
         let instrument = &mut self[ix];
-        instrument.phase = Phase::Closed;
+        assert!(instrument.call.market_orders.is_empty(), "the gate cancels what waits");
         instrument.book = None;
+        instrument.call = Call::default();
         self.trading -= 1;
+    }
+
+    /// Instruments ever listed.
+    pub(crate) fn len(&self) -> u32 {
+        self.all.len() as u32
     }
 
     /// The instruments over a slot, in listing order.

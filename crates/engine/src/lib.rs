@@ -5,10 +5,14 @@
 #![forbid(unsafe_code)]
 
 mod accounts;
+mod auction;
+mod auction_price;
+mod bands;
 mod basket;
 mod batch;
 mod block_sweep;
 mod budget;
+mod call_trade;
 mod cancel;
 mod capacity;
 mod caps;
@@ -43,6 +47,7 @@ mod outbox;
 mod outcomes;
 mod phases;
 mod policy;
+mod price_references;
 mod protect;
 mod protection;
 mod publish;
@@ -57,6 +62,7 @@ mod replace_stop;
 mod request;
 mod self_trade;
 mod sessions;
+mod set_phase;
 mod state_hash;
 mod stop_book;
 mod stop_checks;
@@ -67,6 +73,7 @@ mod token_order;
 mod token_walk;
 mod trade;
 mod trailing;
+mod uncross;
 mod yields;
 
 pub use engine::Engine;

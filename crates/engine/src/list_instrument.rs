@@ -8,7 +8,10 @@ use joulebook_protocol::RejectReason;
 use joulebook_protocol::messages::ListInstrument;
 use joulebook_types::{LotSize, Phase, Price, Window};
 
+use crate::auction::Call;
+use crate::bands::{MovingBands, check_band};
 use crate::instruments::{Instrument, Product};
+use crate::price_references::PriceReferences;
 use crate::request::{Done, Rejection};
 use crate::sessions::SessionIx;
 use crate::timers::Timer;
@@ -42,7 +45,10 @@ impl Engine {
             taker_fee_ppm: list.taker_fee_ppm,
             maker_fee_ppm: list.maker_fee_ppm,
             phase,
-            last_print: None,
+            phase_timer: None,
+            bands: MovingBands::default(),
+            prices: PriceReferences::listed(list.reference_price),
+            call: Call::default(),
             undelivered_slots: assets.len() as u32,
             assets,
             book: Some(Book::new(list.tick)),
@@ -52,6 +58,7 @@ impl Engine {
             self.timers.set(list.opens, Timer::Open(ix));
         }
         self.timers.set(list.gate, Timer::Gate(ix));
+        self.timers.set(window.start(), Timer::DeliveryStart(ix));
         let definition = self.instruments[ix].definition(ix);
         self.publish(definition, out);
         Ok(self.request_done(session, list, u64::from(ix.id().raw()), out))
@@ -68,7 +75,9 @@ impl Engine {
         if list.tick <= Price::ZERO || lot.is_ok_and(|lot| !lot.is_exact_tick(list.tick)) {
             return Err(field(InvalidTick, offset_of!(ListInstrument, tick)).met(1, list.tick.raw()));
         }
-        check_band(list)?;
+        let offsets = (offset_of!(ListInstrument, band_low), offset_of!(ListInstrument, band_high));
+        check_band(list.band_low, list.band_high, list.tick, offsets)?;
+        check_reference_price(list)?;
         let lot = lot.map_err(|_| field(InvalidLot, offset_of!(ListInstrument, accelerators_per_lot)))?;
         if list.qty_max == 0 {
             return Err(field(InvalidLot, offset_of!(ListInstrument, qty_max)));
@@ -113,18 +122,20 @@ fn product(list: &ListInstrument) -> Product {
     }
 }
 
-fn check_band(list: &ListInstrument) -> Result<(), Rejection> {
-    let off_tick = |price: Price| price.raw() % list.tick.raw() != 0;
-    let field = |offset| Rejection::field(RejectReason::InvalidBand, offset);
-    if list.band_low <= Price::ZERO || off_tick(list.band_low) {
-        let rejection = field(offset_of!(ListInstrument, band_low));
-        return Err(rejection.met(list.tick.raw(), list.band_low.raw()));
-    }
-    if list.band_high < list.band_low || off_tick(list.band_high) {
-        let rejection = field(offset_of!(ListInstrument, band_high));
-        return Err(rejection.met(list.band_low.raw(), list.band_high.raw()));
-    }
-    Ok(())
+/// A price that auctions and bands may refer to; zero names none.
+fn check_reference_price(list: &ListInstrument) -> Result<(), Rejection> {
+    let price = list.reference_price;
+    let limit = if price.raw() % list.tick.raw() != 0 {
+        list.tick
+    } else if price != Price::ZERO && price < list.band_low {
+        list.band_low
+    } else if price > list.band_high {
+        list.band_high
+    } else {
+        return Ok(());
+    };
+    let offset = offset_of!(ListInstrument, reference_price);
+    Err(Rejection::field(RejectReason::InvalidBand, offset).met(limit.raw(), price.raw()))
 }
 
 fn check_fee(ppm: i32, lowest_ppm: i32, offset: usize) -> Result<(), Rejection> {

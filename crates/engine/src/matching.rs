@@ -9,8 +9,8 @@ use joulebook_types::{
 };
 
 use crate::accounts::TradeGroup;
+use crate::bands::Reach;
 use crate::holds::Promise;
-use crate::hooks::Reach;
 use crate::instruments::InstrumentIx;
 use crate::orders::Terms;
 use crate::sessions::SessionIx;

@@ -15,15 +15,21 @@ impl Engine {
 
     /// The instrument's phase takes the request, or not; after the gate none does.
     pub(crate) fn check_phase(&self, ix: InstrumentIx, takes: bool) -> Result<(), Rejection> {
-        let instrument = &self.instruments[ix];
-        if instrument.is_closed() {
-            let closed = Rejection::whole(RejectReason::GateClosed);
-            return Err(closed.met(instrument.gate.raw(), self.time.raw()));
-        }
+        self.check_before_gate(ix)?;
         if takes {
             return Ok(());
         }
-        Err(Rejection::whole(RejectReason::NotOpen).met(Phase::Open.raw(), instrument.phase.raw()))
+        let phase = self.instruments[ix].phase;
+        Err(Rejection::whole(RejectReason::NotOpen).met(Phase::Open.raw(), phase.raw()))
+    }
+
+    /// Nothing changes any more once the gate has closed.
+    pub(crate) fn check_before_gate(&self, ix: InstrumentIx) -> Result<(), Rejection> {
+        let instrument = &self.instruments[ix];
+        if !instrument.is_closed() {
+            return Ok(());
+        }
+        Err(Rejection::whole(RejectReason::GateClosed).met(instrument.gate.raw(), self.time.raw()))
     }
 
     /// For requests that are taken only while the instrument is open.

@@ -16,6 +16,10 @@ impl Engine {
         match timer {
             Timer::Open(ix) => self.open_instrument(ix, out),
             Timer::Gate(ix) => self.close_gate(ix, out),
+            Timer::DeliveryStart(ix) => self.start_delivery(ix, out),
+            Timer::HaltEnd(ix) => self.begin_call(ix, self.instruments[ix].bands.call, out),
+            Timer::CallEnd(ix) => self.uncross(ix, out),
+            Timer::Indication(ix) => self.indicate(ix, out),
             Timer::Grace(session) => self.end_grace(session, out),
             Timer::SlotEnd(asset) => self.end_slot(asset, out),
             Timer::DeadMan(session) => self.fire_dead_man(session, out),
@@ -23,25 +27,51 @@ impl Engine {
         }
     }
 
+    /// The listing's own opening. An operator may have been there before.
     fn open_instrument(&mut self, ix: InstrumentIx, out: &mut Events) {
-        self.instruments[ix].phase = Phase::Open;
-        self.publish_phase(ix, Phase::Open, out);
+        match self.instruments[ix].phase {
+            Phase::Pending | Phase::PreOpen => self.enter_phase(ix, Phase::Open, out),
+            Phase::Open | Phase::Halted | Phase::Auction => {}
+            Phase::Closed | Phase::Delivering | Phase::Settled => {}
+        }
     }
 
-    /// Cancels what rests, best first and bids before asks, and gives the book's memory back.
+    /// Cancels what rests, best first and bids before asks, then what waits, and gives the book's memory back.
     fn close_gate(&mut self, ix: InstrumentIx, out: &mut Events) {
         for side in [Side::Buy, Side::Sell] {
             while let Some(slot) = self.instruments[ix].book().front(side) {
                 self.cancel_open_order(slot, CancelReason::GateClosed, Requester::NOBODY, out);
             }
         }
+        self.cancel_call_orders(ix, CancelReason::GateClosed, out);
         self.cancel_stops(ix, CancelReason::GateClosed, |_, _| true, out);
+        self.enter_phase(ix, Phase::Closed, out);
         self.stops.close(ix);
         self.instruments.close(ix);
-        self.publish_phase(ix, Phase::Closed, out);
     }
 
-    pub(crate) fn publish_phase(&mut self, ix: InstrumentIx, phase: Phase, out: &mut Events) {
+    /// What was delivered before its time is settled already.
+    fn start_delivery(&mut self, ix: InstrumentIx, out: &mut Events) {
+        if self.instruments[ix].phase == Phase::Closed {
+            self.enter_phase(ix, Phase::Delivering, out);
+        }
+    }
+
+    /// The market moved too fast: nothing trades until a call has found a price.
+    pub(crate) fn halt_for_velocity(&mut self, ix: InstrumentIx, out: &mut Events) {
+        self.enter_phase(ix, Phase::Halted, out);
+        let bands = self.instruments[ix].bands;
+        if bands.halt_ms == 0 {
+            return self.begin_call(ix, bands.call, out);
+        }
+        let due = self.time.saturating_add_ms(bands.halt_ms);
+        self.instruments[ix].phase_timer = Some(self.timers.set(due, Timer::HaltEnd(ix)));
+    }
+
+    /// Leaves a phase, with what time would still have done in it, for another.
+    pub(crate) fn enter_phase(&mut self, ix: InstrumentIx, phase: Phase, out: &mut Events) {
+        self.cancel_phase_timers(ix);
+        self.instruments[ix].phase = phase;
         let changed =
             PhaseChanged { time: self.time, instrument: ix.id(), phase: phase.raw(), ..Default::default() };
         self.publish(changed, out);

@@ -118,9 +118,8 @@ mod tests {
     #[test]
     fn velocity_is_measured_from_the_price_of_a_window_ago() {
         let mut references = PriceReferences::listed(Price::new(50));
-        let velocity = |references: &PriceReferences, step, ms| {
-            references.velocity_reference(step, at(ms), WINDOW_MS)
-        };
+        let velocity =
+            |references: &PriceReferences, step, ms| references.velocity_reference(step, at(ms), WINDOW_MS);
         references.print(Price::new(60), 1, at(0), WINDOW_MS);
         references.print(Price::new(70), 2, at(400), WINDOW_MS);
         assert_eq!(velocity(&references, 3, 999), price(50), "the base before the first print");

@@ -20,6 +20,12 @@ impl Engine {
         }
         for (ix, instrument) in self.instruments.iter() {
             out.push_public(&instrument.definition(ix));
+            if let Some(bands) = instrument.moving_bands(ix, self.time) {
+                out.push_public(&bands);
+            }
+            if let Some(indication) = self.last_indication(ix) {
+                out.push_public(&indication);
+            }
         }
         for (_, instrument) in self.instruments.iter() {
             self.publish_book(instrument, out);

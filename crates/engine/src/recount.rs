@@ -72,7 +72,7 @@ impl Engine {
                 let placed = match self.orders.terms(slot).place {
                     Place::Book => order.is_resting(),
                     Place::Stop => self.stops.get(slot).is_some_and(|stop| stop.order_id == order.order_id),
-                    Place::Call => !order.is_resting(),
+                    Place::Call => self.waits_in_call(slot),
                 };
                 listed += usize::from(own && placed && found == Some(slot));
             }
@@ -83,7 +83,7 @@ impl Engine {
             sessions += listed;
         }
         let books = self.instruments.iter().filter_map(|(_, instrument)| instrument.book.as_ref());
-        let books = books.map(|book| book.order_count()).sum::<usize>() + self.stops.len();
+        let books = books.map(|book| book.order_count()).sum::<usize>() + self.stops.len() + self.in_calls();
         let (slab, index) = (self.orders.slab.len(), self.orders.indexed());
         if slab == index && slab == books && slab == sessions {
             return Ok(());

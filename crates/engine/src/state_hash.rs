@@ -6,7 +6,10 @@ use joulebook_types::{OrderId, Price, Side};
 use zerocopy::{Immutable, IntoBytes};
 
 use crate::Engine;
+use crate::auction::Indication;
+use crate::bands::MovingBands;
 use crate::caps::Limits;
+use crate::instruments::InstrumentIx;
 use crate::kill_switch::DisabledBy;
 use crate::protection::ProtectionLimits;
 use crate::sessions::{Session, SessionIx};
@@ -101,7 +104,7 @@ impl Engine {
         for (ix, instrument) in self.instruments.iter() {
             walk.put(instrument.definition(ix));
             walk.put(instrument.undelivered_slots);
-            walk.put(instrument.last_print.unwrap_or(Price::ZERO));
+            self.walk_call(walk, ix);
             let Some(book) = &instrument.book else { continue };
             walk.number(book.order_count());
             for side in [Side::Buy, Side::Sell] {
@@ -109,6 +112,23 @@ impl Engine {
                     self.walk_order(walk, slot);
                 }
             }
+        }
+    }
+
+    /// Bands, reference prices, and what waits for the uncross.
+    fn walk_call(&self, walk: &mut Walk, ix: InstrumentIx) {
+        let instrument = &self.instruments[ix];
+        let MovingBands { dynamic_bps, velocity_move, velocity_window_ms, halt_ms, call } = instrument.bands;
+        walk.put(velocity_move);
+        walk.put([dynamic_bps, velocity_window_ms, halt_ms, call.duration_ms, call.random_ms]);
+        walk.put(instrument.prices.words());
+        let Indication { price, volume, surplus } = instrument.call.indicated;
+        walk.put(price);
+        walk.put(volume);
+        walk.put(surplus);
+        walk.number(instrument.call.market_orders.len());
+        for slot in &instrument.call.market_orders {
+            self.walk_order(walk, *slot);
         }
     }
 
@@ -172,6 +192,10 @@ impl Engine {
             match timer {
                 Timer::Open(instrument) => walk.put([1, instrument.raw()]),
                 Timer::Gate(instrument) => walk.put([2, instrument.raw()]),
+                Timer::DeliveryStart(instrument) => walk.put([7, instrument.raw()]),
+                Timer::HaltEnd(instrument) => walk.put([8, instrument.raw()]),
+                Timer::CallEnd(instrument) => walk.put([9, instrument.raw()]),
+                Timer::Indication(instrument) => walk.put([10, instrument.raw()]),
                 Timer::Grace(session) => walk.put([3, session.raw()]),
                 Timer::SlotEnd(asset) => {
                     let key = self.ledger.slot_key(asset);

@@ -31,7 +31,7 @@ impl Engine {
     /// Shows a stop that has just come in the last print, as if that came now.
     pub(crate) fn see_last_print(&mut self, slot: Slot, out: &mut Events) {
         let ix = InstrumentIx::new(self.orders.slab[slot].instrument);
-        let Some(print) = self.instruments[ix].last_print else { return };
+        let Some(print) = self.instruments[ix].prices.last_print() else { return };
         if self.stops.see(slot, print) && self.instruments[ix].phase == Phase::Open {
             self.fire_stop(slot, out);
         }
@@ -39,7 +39,15 @@ impl Engine {
 
     /// A trade printed: stops that it reaches will act when the order in hand is done.
     pub(crate) fn note_print(&mut self, ix: InstrumentIx, print: Price) {
-        self.instruments[ix].last_print = Some(print);
+        let (step, now) = (self.step, self.time);
+        let instrument = &mut self.instruments[ix];
+        instrument.prices.print(print, step, now, instrument.bands.velocity_window_ms);
+        self.stops.note_print(ix, print);
+    }
+
+    /// An auction has printed its one price.
+    pub(crate) fn note_auction_print(&mut self, ix: InstrumentIx, print: Price) {
+        self.instruments[ix].prices.print_of_auction(print, self.step, self.time);
         self.stops.note_print(ix, print);
     }
 

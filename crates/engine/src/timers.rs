@@ -1,4 +1,4 @@
-//! What is due when: openings, gates, the grace of sessions, the dates of orders, the end of quarter hours.
+//! What is due when: phases, gates, the grace of sessions, the dates of orders, the end of quarter hours.
 
 use std::collections::BTreeMap;
 
@@ -15,6 +15,14 @@ use crate::sessions::SessionIx;
 pub(crate) enum Timer {
     Open(InstrumentIx),
     Gate(InstrumentIx),
+    /// The delivery window starts.
+    DeliveryStart(InstrumentIx),
+    /// A halt ends: a call begins.
+    HaltEnd(InstrumentIx),
+    /// A call ends: the book uncrosses.
+    CallEnd(InstrumentIx),
+    /// Time to look at what a call would trade.
+    Indication(InstrumentIx),
     /// The session's orders are canceled unless it came back.
     Grace(SessionIx),
     /// A quarter hour is over: capacity of it that nobody bought is gone.

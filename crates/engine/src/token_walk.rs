@@ -6,8 +6,8 @@ use joulebook_types::{LotSize, MicroEc, Qty, SelfTradeMode, Side, TokenMinutes, 
 
 use crate::Engine;
 use crate::accounts::TradeGroup;
+use crate::bands::{Bound, Reach};
 use crate::dry_walk::{DryWalk, Front};
-use crate::hooks::{Bound, Reach};
 use crate::instruments::{Instrument, InstrumentIx};
 
 /// What a token order wants, and with which means.

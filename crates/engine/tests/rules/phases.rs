@@ -28,10 +28,12 @@ fn the_gate_cancels_what_rests_and_frees_its_holds() {
         ]
     );
     assert_eq!(market.credits(BUYER), (1_000_000_000_000, 0, 0));
-    let first_slot_ends = TimeNs::from_minutes(symbol(HOUR).window.start_minute() + 15);
-    assert_eq!(market.engine.next_deadline(), Some(first_slot_ends));
+    let start = symbol(HOUR).window.start_minute();
+    assert_eq!(market.engine.next_deadline(), Some(TimeNs::from_minutes(start)));
     assert_eq!(market.engine.best_bid(InstrumentId::new(1)), None);
     assert_eq!(market.send(BUYER, buy(1, "20.00")), ["20: rejected GateClosed"]);
+    assert_eq!(market.advance_to(TimeNs::from_minutes(start)), ["* phase 1 delivering"]);
+    assert_eq!(market.engine.next_deadline(), Some(TimeNs::from_minutes(start + 15)));
 }
 
 #[test]
