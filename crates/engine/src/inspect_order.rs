@@ -44,7 +44,7 @@ impl Engine {
 
     /// The price of the instrument's last trade, of continuous trading or of an auction; `None` before the first.
     pub fn last_print(&self, id: InstrumentId) -> Option<Price> {
-        self.instruments.find(id).and_then(|ix| self.instruments[ix].last_print)
+        self.instruments.find(id).and_then(|ix| self.instruments[ix].prices.last_print())
     }
 
     fn details_at(&self, slot: Slot) -> OrderDetails {

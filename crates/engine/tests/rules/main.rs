@@ -2,6 +2,9 @@
 //! a full recount after every command.
 
 mod admin;
+mod auction;
+mod auction_self_trade;
+mod bands;
 mod baskets;
 mod cancel;
 mod capacity;
@@ -26,6 +29,7 @@ mod rejects;
 mod replace;
 mod self_trade;
 mod sessions;
+mod set_phase;
 mod stops;
 mod sweeps;
 mod token_orders;

@@ -296,6 +296,26 @@ pub fn on(instrument: u32, order: NewOrder) -> NewOrder {
     NewOrder { instrument: InstrumentId::new(instrument), ..order }
 }
 
+/// Waits in a call for its uncross.
+pub fn market_order(side: Side, qty: u32) -> NewOrder {
+    NewOrder { order_type: OrderType::Market.raw(), price: Price::ZERO, ..order(side, qty, "0") }
+}
+
+/// Moves instrument 1.
+pub fn set_phase(phase: Phase) -> SetPhase {
+    SetPhase { instrument: InstrumentId::new(1), phase: phase.raw(), ..Default::default() }
+}
+
+/// The bands of `list_instrument` for instrument 1: nothing that moves with the market.
+pub fn bands() -> SetBands {
+    SetBands {
+        band_low: price("1"),
+        band_high: price("1000"),
+        instrument: InstrumentId::new(1),
+        ..Default::default()
+    }
+}
+
 pub fn cancel(order_id: u64) -> CancelOrder {
     CancelOrder { order_id: OrderId::new(order_id), slot: SlotHint::UNKNOWN, ..Default::default() }
 }
@@ -351,7 +371,7 @@ fn show_private(event: &Event) -> String {
             format!("rejected {}", RejectReason::from_raw(e.reason).unwrap())
         }
         Event::OrderFilled(e) => {
-            let liquidity = if e.liquidity == 1 { "maker" } else { "taker" };
+            let liquidity = ["maker", "taker", "auction"][usize::from(e.liquidity) - 1];
             format!(
                 "filled {} {}@{} leaves {} {liquidity} fee {}",
                 e.order_id, e.qty, e.price, e.leaves_qty, e.fee
