@@ -18,11 +18,13 @@ const TRADERS: [u32; 5] = [10, 11, 20, 21, 30];
 /// What a step does; small numbers that `command` turns into fields, some of them wrong on purpose.
 #[derive(Clone, Debug)]
 enum Step {
-    New { instrument: u32, sell: bool, ticks: i64, lots: u32, time_in_force: u8, flags: u8 },
+    New { instrument: u32, sell: bool, ticks: i64, lots: u32, time_in_force: u8, flags: u8, extra: Extra },
+    Reduce { back: u64, lots: u32 },
+    Batch { instrument: u32, count: u8, ticks: i64, back: u64 },
     Cancel { back: u64, by_request: bool, slot: u32 },
     Replace { back: u64, ticks: i64, lots: u32 },
     MassCancel { scope: u8, instrument: u32 },
-    Token { ktok: u64, limit: i64, flags: u8, time_in_force: u8, count: u8, first: u32 },
+    Token { ktok: u64, limit: i64, flags: u8, time_in_force: u8, count: u8, first: u32, self_trade: u8 },
     Query { back: u64 },
     Register { accelerators: u32 },
     Deliver { quarter: u32 },
@@ -33,13 +35,38 @@ enum Step {
     Wait { ms: u32 },
 }
 
+/// What makes an order more than a plain limit order.
+#[derive(Clone, Copy, Debug)]
+struct Extra {
+    order_type: u8,
+    self_trade: u8,
+    display_qty: u32,
+    min_qty: u32,
+    budget: i64,
+}
+
+fn extra() -> impl Strategy<Value = Extra> {
+    let order_type = prop_oneof![12 => Just(0u8), 1 => Just(1), 1 => Just(2), 1 => 0..4u8];
+    let display_qty = prop_oneof![3 => Just(0u32), 1 => 1..3u32];
+    let min_qty = prop_oneof![9 => Just(0u32), 1 => 1..5u32];
+    (order_type, 0..4u8, display_qty, min_qty, 0..900i64).prop_map(
+        |(order_type, self_trade, display_qty, min_qty, budget)| Extra {
+            order_type,
+            self_trade,
+            display_qty,
+            min_qty,
+            budget,
+        },
+    )
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let ticks = prop_oneof![30 => 97..104i64, 1 => 95..106i64];
     let lots = prop_oneof![20 => 1..6u32, 1 => 0..8u32];
     let instrument = prop_oneof![30 => 1..5u32, 1 => 0..7u32];
     let time_in_force = prop_oneof![6 => Just(1u8), 3 => 1..4u8, 1 => 0..5u8];
     let flags = prop_oneof![8 => Just(0u8), 1 => 0..3u8];
-    let new = (instrument.clone(), any::<bool>(), ticks.clone(), lots.clone(), time_in_force, flags);
+    let new = (instrument.clone(), any::<bool>(), ticks.clone(), lots.clone(), time_in_force, flags, extra());
     let token = (
         0..1_500u64,
         0..9_000i64,
@@ -47,16 +74,21 @@ fn step() -> impl Strategy<Value = Step> {
         2..4u8,
         prop_oneof![9 => 1..4u8, 1 => 0..18u8],
         prop_oneof![9 => Just(1u32), 1 => 1..5u32],
+        0..4u8,
     );
     prop_oneof![
-        20 => new.prop_map(|(instrument, sell, ticks, lots, time_in_force, flags)| Step::New {
-            instrument, sell, ticks, lots, time_in_force, flags,
+        20 => new.prop_map(|(instrument, sell, ticks, lots, time_in_force, flags, extra)| Step::New {
+            instrument, sell, ticks, lots, time_in_force, flags, extra,
+        }),
+        2 => (0..30u64, 0..4u32).prop_map(|(back, lots)| Step::Reduce { back, lots }),
+        1 => (instrument.clone(), 0..18u8, ticks.clone(), 0..30u64).prop_map(|(instrument, count, ticks, back)| {
+            Step::Batch { instrument, count, ticks, back }
         }),
         4 => (0..30u64, prop::bool::weighted(0.3), 0..20u32).prop_map(|(back, by_request, slot)| Step::Cancel { back, by_request, slot }),
         7 => (0..30u64, ticks, lots).prop_map(|(back, ticks, lots)| Step::Replace { back, ticks, lots }),
         1 => (0..3u8, instrument).prop_map(|(scope, instrument)| Step::MassCancel { scope, instrument }),
-        4 => token.prop_map(|(ktok, limit, flags, time_in_force, count, first)| Step::Token {
-            ktok, limit, flags, time_in_force, count, first,
+        4 => token.prop_map(|(ktok, limit, flags, time_in_force, count, first, self_trade)| Step::Token {
+            ktok, limit, flags, time_in_force, count, first, self_trade,
         }),
         1 => (0..30u64).prop_map(|back| Step::Query { back }),
         1 => (0..20u32).prop_map(|accelerators| Step::Register { accelerators }),
@@ -84,6 +116,43 @@ fn named_order(engine: &Engine, account: u32, back: u64) -> OrderId {
     if orders.is_empty() { gone } else { orders[back as usize % orders.len()] }
 }
 
+/// Fields that go together often enough; what does not is refused.
+fn with_extra(order: NewOrder, extra: Extra) -> NewOrder {
+    let Extra { order_type, self_trade, display_qty, min_qty, budget } = extra;
+    let order = NewOrder { order_type, self_trade, min_qty, ..order };
+    match order_type {
+        0 => NewOrder { display_qty: if order.time_in_force == 1 { display_qty } else { 0 }, ..order },
+        1 => NewOrder { price: Price::ZERO, ..order },
+        _ => NewOrder {
+            price: Price::ZERO,
+            qty: 0,
+            min_qty: 0,
+            side: 1,
+            time_in_force: 2,
+            budget: MicroEc::new(budget * 1_000),
+            ..order
+        },
+    }
+}
+
+fn batch_entries(instrument: u32, ticks: i64, order_id: OrderId) -> [BatchEntry; 16] {
+    core::array::from_fn(|index| {
+        let index = index as u8;
+        BatchEntry {
+            kind: [1, 1, 4, 3, 2, 5][usize::from(index) % 6],
+            side: 1 + index % 2,
+            time_in_force: 1 + index % 3,
+            flags: u8::from(index == 7),
+            instrument: InstrumentId::new(instrument),
+            qty: 1 + u32::from(index) % 3,
+            slot: SlotHint::UNKNOWN,
+            order_id,
+            price: Price::new((ticks + i64::from(index) % 3 - 1) * 1_000),
+            ..Default::default()
+        }
+    })
+}
+
 impl Script {
     fn next_id(&mut self, account: u32, session: u32) -> ClientOrderId {
         let id = self.last_ids.entry((account, session)).or_default();
@@ -97,17 +166,30 @@ impl Script {
         let client_order_id = self.next_id(account, session);
         let own = |command: Command| vec![(account, session, command)];
         match *step {
-            Step::New { instrument, sell, ticks, lots, time_in_force, flags } => own(NewOrder {
-                client_order_id,
-                price: Price::new(ticks * 1_000),
-                instrument: InstrumentId::new(instrument),
-                qty: lots,
-                side: 1 + u8::from(sell),
-                time_in_force,
-                flags,
-                ..Default::default()
+            Step::New { instrument, sell, ticks, lots, time_in_force, flags, extra } => {
+                let order = NewOrder {
+                    client_order_id,
+                    price: Price::new(ticks * 1_000),
+                    instrument: InstrumentId::new(instrument),
+                    qty: lots,
+                    side: 1 + u8::from(sell),
+                    time_in_force,
+                    flags,
+                    ..Default::default()
+                };
+                own(with_extra(order, extra).into())
             }
-            .into()),
+            Step::Reduce { back, lots } => {
+                let (order_id, slot) = (order_id(back), SlotHint::UNKNOWN);
+                own(ReduceOrder { client_order_id, order_id, slot, lots, ..Default::default() }.into())
+            }
+            Step::Batch { instrument, count, ticks, back } => {
+                // Every entry has a number of its own.
+                let ids = u64::from(count).clamp(1, 16);
+                *self.last_ids.entry((account, session)).or_default() += ids - 1;
+                let entries = batch_entries(instrument, ticks, order_id(back));
+                own(OrderBatch { client_order_id, count, entries, ..Default::default() }.into())
+            }
             Step::Cancel { back, by_request, slot } => {
                 let target = ClientOrderId::new(client_order_id.raw().saturating_sub(back));
                 let order_id = if by_request { OrderId::NONE } else { order_id(back) };
@@ -124,7 +206,7 @@ impl Script {
                 let instrument = InstrumentId::new(instrument);
                 own(MassCancel { client_order_id, instrument, scope, ..Default::default() }.into())
             }
-            Step::Token { ktok, limit, flags, time_in_force, count, first } => {
+            Step::Token { ktok, limit, flags, time_in_force, count, first, self_trade } => {
                 let instruments = core::array::from_fn(|index| InstrumentId::new(first + index as u32));
                 own(TokenOrder {
                     client_order_id,
@@ -134,6 +216,7 @@ impl Script {
                     time_in_force,
                     flags,
                     count,
+                    self_trade,
                     instruments,
                     ..Default::default()
                 }

@@ -13,6 +13,7 @@ mod choices;
 mod dead_man;
 mod delivery;
 mod disconnect;
+mod dry_walk;
 mod exactly_once;
 mod fees;
 mod holds;

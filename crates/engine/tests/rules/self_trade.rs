@@ -1,6 +1,7 @@
-//! Nobody trades with its own group: the taker goes, what rests stays.
+//! Nobody trades with its own group: the order that takes says who gives way.
 
-use joulebook_types::{Role, Roles, Side};
+use joulebook_protocol::messages::NewOrder;
+use joulebook_types::{Role, Roles, SelfTradeMode, Side};
 
 use crate::market::*;
 
@@ -76,4 +77,141 @@ fn groups_span_accounts_and_zero_is_no_group() {
     market.send(41, sell(1, "27.00"));
     assert_eq!(market.send(40, buy(1, "27.00"))[1], "40: canceled 1 of 6 SelfTrade", "a sibling");
     assert!(market.send(42, buy(1, "27.00"))[2].starts_with("42: filled"), "another group");
+}
+
+fn with(mode: SelfTradeMode, order: NewOrder) -> NewOrder {
+    NewOrder { self_trade: mode.raw(), ..order }
+}
+
+/// Asks at 27.00: a stranger's 2 lots (3), 3 of its own (4), a stranger's 4 (5).
+fn between_strangers() -> Market {
+    let mut market = market();
+    market.send(SELLER, sell(2, "27.00"));
+    market.send(MAKER, sell(3, "27.00"));
+    market.send(SELLER_2, sell(4, "27.00"));
+    market
+}
+
+#[test]
+fn cancel_resting_takes_the_own_order_out_and_goes_on() {
+    let mut market = between_strangers();
+    assert_eq!(
+        market.send_all(MAKER, with(SelfTradeMode::CancelResting, buy(7, "27.00"))),
+        [
+            "30: accepted 6 buy 7@27.00",
+            "* trade 2 2@27.00 buy",
+            "10: filled 3 2@27.00 leaves 0 maker fee 0.00",
+            "30: filled 6 2@27.00 leaves 5 taker fee 0.00",
+            "* filled 3 leaves 0, sell 27.00: 7 in 2",
+            "30: canceled 3 of 4 SelfTrade",
+            "* removed 4 leaves 0, sell 27.00: 4 in 1",
+            "* trade 3 4@27.00 buy",
+            "11: filled 5 4@27.00 leaves 0 maker fee 0.00",
+            "30: filled 6 4@27.00 leaves 1 taker fee 0.00",
+            "* filled 5 leaves 0, sell 27.00: 0 in 0",
+            "* added 6 leaves 1, buy 27.00: 1 in 1",
+        ]
+    );
+}
+
+#[test]
+fn cancel_both_ends_the_resting_order_first() {
+    let mut market = between_strangers();
+    assert_eq!(
+        market.send_all(MAKER, with(SelfTradeMode::CancelBoth, buy(7, "27.00")))[5..],
+        [
+            "30: canceled 3 of 4 SelfTrade",
+            "* removed 4 leaves 0, sell 27.00: 4 in 1",
+            "30: canceled 5 of 6 SelfTrade",
+        ]
+    );
+    assert_eq!(market.resting(1, Side::Sell), ["4 at 27.00 in 1"]);
+    assert_eq!(market.credits(MAKER).1, 0, "nothing is held any more");
+}
+
+#[test]
+fn decrement_takes_the_smaller_size_off_both() {
+    let cases: &[(&str, u32, &[&str])] = &[
+        (
+            "the taker is larger",
+            7,
+            &[
+                "30: canceled 3 of 4 SelfTrade",
+                "* removed 4 leaves 0, sell 27.00: 4 in 1",
+                "30: replaced 6 4@27.00 leaves 2 kept",
+                "* trade 3 2@27.00 buy",
+                "11: filled 5 2@27.00 leaves 2 maker fee 0.00",
+                "30: filled 6 2@27.00 leaves 0 taker fee 0.00",
+                "* filled 5 leaves 2, sell 27.00: 2 in 1",
+            ],
+        ),
+        (
+            "they are equal",
+            5,
+            &[
+                "30: canceled 3 of 4 SelfTrade",
+                "* removed 4 leaves 0, sell 27.00: 4 in 1",
+                "30: canceled 3 of 6 SelfTrade",
+            ],
+        ),
+        (
+            "the resting order is larger",
+            4,
+            &[
+                "30: replaced 4 1@27.00 leaves 1 kept",
+                "* reduced 4 leaves 1, sell 27.00: 5 in 2",
+                "30: canceled 2 of 6 SelfTrade",
+            ],
+        ),
+    ];
+    for (name, qty, end) in cases {
+        let mut market = between_strangers();
+        let said = market.send_all(MAKER, with(SelfTradeMode::Decrement, buy(*qty, "27.00")));
+        assert_eq!(said[5..], **end, "{name}");
+        assert_eq!(market.credits(MAKER).1, 0, "{name}");
+    }
+}
+
+#[test]
+fn all_or_nothing_sees_what_its_mode_would_do() {
+    use SelfTradeMode::*;
+    let cases = [
+        (CancelAggressor, 2, true),
+        (CancelAggressor, 3, false),
+        (CancelResting, 6, true),
+        (CancelResting, 7, false),
+        (CancelBoth, 2, true),
+        (CancelBoth, 3, false),
+        (Decrement, 9, true),
+        (Decrement, 4, true),
+        (Decrement, 10, false),
+    ];
+    for (mode, qty, accepted) in cases {
+        let mut market = between_strangers();
+        let said = market.send(MAKER, with(mode, fok(buy(qty, "27.00"))));
+        assert_eq!(said[0].contains("accepted"), accepted, "{mode} {qty}: {said:?}");
+        let rested = market.engine.open_orders().any(|order| order.order_id.raw() > 5);
+        assert!(!rested, "{mode} {qty}");
+    }
+}
+
+#[test]
+fn a_minimum_counts_only_what_trades() {
+    for (min_qty, accepted) in [(4, true), (5, false)] {
+        let mut market = between_strangers();
+        let order = NewOrder { min_qty, ..with(SelfTradeMode::Decrement, buy(7, "27.00")) };
+        assert_eq!(market.send(MAKER, order)[0].contains("accepted"), accepted, "{min_qty}");
+    }
+}
+
+#[test]
+fn a_replaced_order_keeps_its_mode() {
+    let mut market = market();
+    market.send(MAKER, sell(3, "27.00"));
+    market.send(MAKER, with(SelfTradeMode::CancelResting, buy(3, "26.00")));
+    assert_eq!(
+        market.send(MAKER, replace(4, 3, "27.00")),
+        ["30: replaced 4 3@27.00 leaves 3 back", "30: canceled 3 of 3 SelfTrade"]
+    );
+    assert_eq!(market.resting(1, Side::Buy), ["3 at 27.00 in 1"]);
 }

@@ -1,6 +1,8 @@
 //! Buying tokens across books.
 
-use joulebook_protocol::messages::{DepositCredits, ListInstrument, MintCredits, SetYield, TokenOrder};
+use joulebook_protocol::messages::{
+    DepositCredits, ListInstrument, MintCredits, NewOrder, SetLimits, SetYield, TokenOrder,
+};
 use joulebook_types::{
     AccountId, InstrumentId, KiloTokens, MicroEc, ModelId, Side, TimeInForce, TokenPrice, Yield,
 };
@@ -286,4 +288,82 @@ fn a_yield_of_zero_removes_the_entry() {
     let mut market = market();
     set_yield(&mut market, HOUR, 0);
     assert_eq!(market.send(BUYER, tokens(1_000_000, "1.80", &[1])), ["20: rejected NoYield"]);
+}
+
+#[test]
+fn it_does_as_its_self_trade_mode_says() {
+    let cases = [
+        (0, "in 1 SelfTrade", ["2 at 27.00 in 2"].as_slice(), false),
+        (1, "in 2 done", &[], true),
+        (2, "in 1 SelfTrade", &["1 at 27.00 in 1"], true),
+    ];
+    for (mode, end, left, own_canceled) in cases {
+        let mut market = market();
+        market.send(SELLER, sell(5, "20.00"));
+        market.send(BUYER, buy(5, "20.00"));
+        market.send(SELLER, sell(1, "27.00"));
+        market.send(BUYER, sell(1, "27.00"));
+        market.send(SELLER, sell(1, "27.00"));
+        let order = TokenOrder { self_trade: mode, ..tokens(2 * H200_LOT, "1.80", &[1]) };
+        let before = market.engine.open_order_count();
+        let said = market.send(BUYER, fill_or_kill(order));
+        assert_eq!(said[0] == "20: rejected FokNotFillable", mode != 1, "{mode}: {said:?}");
+        if mode != 1 {
+            assert_eq!(market.engine.open_order_count(), before, "{mode}");
+        }
+        let said = if mode == 1 { said } else { market.send(BUYER, order) };
+        assert!(said.last().unwrap().ends_with(end), "{mode}: {said:?}");
+        assert_eq!(said.contains(&"20: canceled 1 of 4 SelfTrade".to_string()), own_canceled, "{mode}");
+        assert_eq!(market.resting(1, Side::Sell), left, "{mode}");
+    }
+    let mut market = market();
+    let order = TokenOrder { self_trade: 3, ..tokens(1, "1.80", &[1]) };
+    assert_eq!(market.send(BUYER, order), ["20: rejected InvalidChoice"], "it has no lots to take off");
+}
+
+#[test]
+fn it_takes_slices_as_they_are_renewed() {
+    let mut market = market();
+    market.send(SELLER, NewOrder { display_qty: 2, ..sell(5, "27.00") });
+    market.send(SELLER_2, sell(1, "27.00"));
+    let said = market.send(BUYER, fill_or_kill(tokens(6 * H200_LOT, "1.80", &[1])));
+    let makers: Vec<&str> =
+        said.iter().filter(|line| line.contains("maker")).map(|line| &line[..15]).collect();
+    assert_eq!(makers, ["10: filled 1 2@", "11: filled 2 1@", "10: filled 1 2@", "10: filled 1 1@"]);
+    assert!(said.last().unwrap().ends_with("in 4 done"), "{said:?}");
+    assert_eq!(market.engine.open_order_count(), 0);
+}
+
+#[test]
+fn the_window_cap_cuts_it() {
+    let mut market = market();
+    let account = AccountId::new(BUYER);
+    let limits = SetLimits { account, window_accelerators_max: 20, ..Default::default() };
+    market.send(OPERATOR, limits);
+    market.send(SELLER, sell(5, "27.00"));
+    market.send(SELLER, on(3, sell(5, "17.00")));
+    let order = tokens(4 * H200_LOT, "1.80", &[1]);
+    assert_eq!(market.send(BUYER, fill_or_kill(order)), ["20: rejected FokNotFillable"]);
+    let said = market.send(BUYER, order);
+    assert_eq!(said[1], "20: filled 3 2@27.00 leaves 0 taker fee 0.00", "20 accelerators are two lots");
+    assert!(said[2].ends_with("in 1 WindowCap"), "{said:?}");
+    let said = market.send(BUYER, tokens(H200_LOT, "1.80", &[1, 3]));
+    assert!(said.last().unwrap().ends_with("in 0 WindowCap"), "no token is to be had at the limit: {said:?}");
+    let said = market.send(BUYER, tokens(H200_LOT, "2.00", &[1, 3]));
+    let tpu = "20: filled 5 1@17.00 leaves 0 taker fee 0.00";
+    assert_eq!(said[1], tpu, "the cap is on each quarter hour of each class");
+    assert!(said.last().unwrap().ends_with("in 1 done"), "{said:?}");
+}
+
+#[test]
+fn the_value_of_a_token_order_is_its_limit_times_its_quantity() {
+    let mut market = market();
+    let account = AccountId::new(BUYER);
+    // Two H200S lots are 246,192 kilo-tokens: at 1.80 EC per million 443.1456 EC.
+    for (cap, accepted) in [("443.145599", false), ("443.1456", true)] {
+        let limits = SetLimits { account, order_value_max: amount(cap), ..Default::default() };
+        market.send(OPERATOR, limits);
+        let said = market.send(BUYER, tokens(2 * H200_LOT, "1.80", &[1]));
+        assert_eq!(said[0] != "20: rejected OrderValueCap", accepted, "{cap}: {said:?}");
+    }
 }
