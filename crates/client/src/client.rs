@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use joulebook_protocol::messages::{
     CancelOrder, MassCancel, MassCancelDone, NewOrder, OrderAccepted, OrderCanceled, OrderReplaced,
-    ReplaceOrder, RequestDone, RequestRefused, TokenOrder, TokenOrderDone,
+    ReduceOrder, ReplaceOrder, RequestDone, RequestRefused, TokenOrder, TokenOrderDone,
 };
 use joulebook_protocol::{Command, Event, RejectReason, RequestStatus};
 use joulebook_session::{ClientConfig as SessionConfig, ClientSession, RequestError};
@@ -132,7 +132,7 @@ impl Client {
         }
     }
 
-    /// Enters a limit order; fills come as events. Like all requests it leaves when this is called, so a caller may make
+    /// Enters an order; fills come as events, and so does the `SweepDone` of an order by budget. Like all requests it leaves when this is called, so a caller may make
     /// several before it awaits the first. The id is filled in.
     pub fn place(&self, order: NewOrder) -> impl Future<Output = Result<OrderAccepted, Rejection>> + '_ {
         let request = self.send(|id| NewOrder { client_order_id: id, ..order }.into());
@@ -169,6 +169,17 @@ impl Client {
         }
     }
 
+    /// Takes lots off an order, which keeps its place. [`Rejection::Ended`] when none were left.
+    pub fn reduce(&self, reduce: ReduceOrder) -> impl Future<Output = Result<OrderReplaced, Rejection>> + '_ {
+        let request = self.send(|id| ReduceOrder { client_order_id: id, ..reduce }.into());
+        async move {
+            match self.answer(request).await? {
+                (_, Event::OrderReplaced(answer)) => Ok(answer),
+                (id, other) => Err(rejection(id, &other)),
+            }
+        }
+    }
+
     /// Cancels all open orders of the session or of the account.
     pub fn mass_cancel(
         &self,
@@ -197,8 +208,8 @@ impl Client {
         }
     }
 
-    /// Any request that is answered by `RequestDone`: deposits, registrations, listings, accounts, yields. `command` is
-    /// made with the id that it gets.
+    /// Any request that is answered by `RequestDone`: deposits, registrations, listings, accounts, yields, phases, bands,
+    /// limits, kill switches, dead-man timers, protection. `command` is made with the id that it gets.
     pub fn request(
         &self,
         command: impl FnOnce(ClientOrderId) -> Command,
@@ -212,7 +223,8 @@ impl Client {
         }
     }
 
-    /// Sends a request and returns at once; the answer is an event. `command` is made with the id that it gets.
+    /// Sends a request and returns at once; the answer is an event. `command` is made with the id that it gets: the first
+    /// one, for a request that takes several.
     pub fn submit(&self, command: impl FnOnce(ClientOrderId) -> Command) -> Result<ClientOrderId, Rejection> {
         let mut session = self.line.session();
         let id = session.next_client_order_id().ok_or(RequestError::NotLoggedOn)?;
@@ -229,7 +241,8 @@ impl Client {
         Ok(id)
     }
 
-    /// A number that no request of this session has had. Every call gives another one.
+    /// A number that no request of this session has had. Every call gives another one, so a request that takes several is
+    /// numbered by [`Client::submit`], or by whoever alone draws them.
     pub fn next_client_order_id(&self) -> Result<ClientOrderId, RequestError> {
         self.line.session().next_client_order_id().ok_or(RequestError::NotLoggedOn)
     }
@@ -253,7 +266,7 @@ impl Client {
         }
     }
 
-    fn send(&self, command: impl FnOnce(ClientOrderId) -> Command) -> Result<Sent, Rejection> {
+    pub(crate) fn send(&self, command: impl FnOnce(ClientOrderId) -> Command) -> Result<Sent, Rejection> {
         let mut session = self.line.session();
         let id = session.next_client_order_id().ok_or(RequestError::NotLoggedOn)?;
         let id = session.request(&command(id), self.line.clock.now())?;
@@ -271,7 +284,31 @@ impl Client {
         self.line.ended().map_or(Ok(()), |end| Err(Rejection::SessionOver(end)))
     }
 
-    async fn answer(&self, request: Result<Sent, Rejection>) -> Result<(ClientOrderId, Event), Rejection> {
+    /// The same for one that has an answer for each of the ids that it takes.
+    pub(crate) fn send_batch(
+        &self,
+        command: impl FnOnce(ClientOrderId) -> Command,
+    ) -> Result<Vec<Sent>, Rejection> {
+        let mut session = self.line.session();
+        let first = session.next_client_order_id().ok_or(RequestError::NotLoggedOn)?;
+        let command = command(first);
+        session.request(&command, self.line.clock.now())?;
+        let ids = (0..command.client_order_ids()).map(|n| ClientOrderId::new(first.raw().saturating_add(n)));
+        let sent = ids.map(|id| Sent { id, answer: self.waiting.add(id) }).collect();
+        drop(session);
+        self.wake()?;
+        Ok(sent)
+    }
+
+    /// Nobody waits for this answer any more.
+    pub(crate) fn forget(&self, request: &Sent) {
+        self.waiting.forget(request.id);
+    }
+
+    pub(crate) async fn answer(
+        &self,
+        request: Result<Sent, Rejection>,
+    ) -> Result<(ClientOrderId, Event), Rejection> {
         let Sent { id, answer } = request?;
         match tokio::time::timeout(self.answer_timeout, answer).await {
             Ok(Ok(Ok(event))) => Ok((id, event)),
@@ -291,13 +328,14 @@ impl Drop for Client {
     }
 }
 
-struct Sent {
+/// A request on its way.
+pub(crate) struct Sent {
     id: ClientOrderId,
     answer: oneshot::Receiver<Answer>,
 }
 
 /// What an answer means that is not the one hoped for.
-fn rejection(id: ClientOrderId, event: &Event) -> Rejection {
+pub(crate) fn rejection(id: ClientOrderId, event: &Event) -> Rejection {
     match event {
         Event::RequestRejected(rejected) => Rejection::Rejected(*rejected),
         Event::RequestRepeated(repeated) => Rejection::Repeated {

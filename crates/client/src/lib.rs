@@ -29,6 +29,7 @@ mod folder;
 mod key;
 mod line;
 mod market_data;
+mod several;
 mod trading;
 mod venue;
 
@@ -38,4 +39,5 @@ pub use folder::Folder;
 pub use joulebook_session::RequestError;
 pub use key::AccountKey;
 pub use market_data::{Changes, MarketData, MarketNotice, Subscription};
+pub use several::EntryOutcome;
 pub use venue::{Sha256, Venue};
