@@ -1,5 +1,7 @@
 //! `joulebook admin`: the operator's, issuer's, seller's and meter's requests, one command each.
 
+mod control;
+
 use clap::{Args, Subcommand};
 use joulebook_client::{Client, ClientConfig};
 use joulebook_protocol::Command;
@@ -9,21 +11,26 @@ use joulebook_protocol::messages::{
 };
 use joulebook_server::identity::account_key;
 use joulebook_types::{
-    AccountId, ClassCode, ClientOrderId, MicroEc, ModelId, Price, Role, Roles, Symbol, TimeNs, Yield,
+    AccountId, ClassCode, ClientOrderId, InstrumentId, MicroEc, ModelId, Price, Role, Roles, Symbol, TimeNs,
+    Yield,
 };
 
+use self::control::ControlCommand;
 use crate::Failure;
 use crate::connect::{Endpoint, FolderArgs, OpenFolder};
+use crate::span::Until;
+use crate::trade::Listed;
 
 #[derive(Args)]
 #[command(after_help = "Examples:
-  joulebook admin list H200S.DE.20261224T1400.H --tick 0.01 --accelerators 8
+  joulebook admin list H200S.DE.20261224T1400.H --tick 0.01 --accelerators 8 --reference-price 27
   joulebook admin yield H200S 15387 --model 1 --name llama2-70b/server
   joulebook admin open-account 20 --roles seller,maker --name dora
   joulebook admin mint 1000000 --attestation 77
   joulebook admin deposit 10 50000
   joulebook admin register H200S.DE.20261224T1400.H 320 --as alice
-  joulebook admin deliver H200S.DE.20261224T1400.H")]
+  joulebook admin deliver H200S.DE.20261224T1400.H
+  joulebook admin phase auction H200S.DE.20261224T1400.H --duration 60s")]
 pub struct AdminArgs {
     #[command(flatten)]
     folder: FolderArgs,
@@ -33,6 +40,14 @@ pub struct AdminArgs {
 
 #[derive(Subcommand)]
 enum AdminCommand {
+    #[command(flatten)]
+    Setup(SetupCommand),
+    #[command(flatten)]
+    Control(ControlCommand),
+}
+
+#[derive(Subcommand)]
+enum SetupCommand {
     /// List an instrument (operator).
     List {
         symbol: Symbol,
@@ -57,9 +72,15 @@ enum AdminCommand {
         /// In millionths of the notional.
         #[arg(long, default_value_t = 0)]
         taker_fee_ppm: i32,
-        /// In millionths of the notional.
-        #[arg(long, default_value_t = 0)]
+        /// In millionths of the notional; negative is a rebate, at most the taker's fee.
+        #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
         maker_fee_ppm: i32,
+        /// What auctions and bands refer to before the first trade; 0 is nothing.
+        #[arg(long, value_name = "PRICE", default_value = "0")]
+        reference_price: Price,
+        /// When trading opens: 20261224T0600 (UTC) or +15m; at once if not given.
+        #[arg(long, value_name = "TIME")]
+        opens: Option<Until>,
     },
     /// Open an account (operator). Without a public key, a new key is made: `keys/NAME.key` in the folder.
     OpenAccount {
@@ -119,9 +140,19 @@ struct Order {
 
 pub fn run(args: AdminArgs) -> Result<(), Failure> {
     let folder = args.folder.open()?;
-    let order = order(&args.command, &folder)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
+        let order = match &args.command {
+            AdminCommand::Control(control) => {
+                let instrument = match control.symbol() {
+                    Some(symbol) => Listed::open(&args.folder).await?.id(symbol)?,
+                    None => InstrumentId::NONE,
+                };
+                let (command, done) = control.order(instrument)?;
+                Order { endpoint: Endpoint::Operator, key: "operator".into(), commands: vec![command], done }
+            }
+            AdminCommand::Setup(setup) => order(setup, &folder)?,
+        };
         let venue = folder.venue(order.endpoint)?;
         let (client, _events) = Client::connect(ClientConfig::new(venue, folder.key(&order.key)?)).await?;
         let mut result = 0;
@@ -134,7 +165,7 @@ pub fn run(args: AdminArgs) -> Result<(), Failure> {
     })
 }
 
-fn order(command: &AdminCommand, folder: &OpenFolder) -> Result<Order, Failure> {
+fn order(command: &SetupCommand, folder: &OpenFolder) -> Result<Order, Failure> {
     let from = |endpoint, key: &str, command: Command, done: String| Order {
         endpoint,
         key: key.into(),
@@ -142,11 +173,11 @@ fn order(command: &AdminCommand, folder: &OpenFolder) -> Result<Order, Failure> 
         done,
     };
     Ok(match command {
-        AdminCommand::List { symbol, .. } => {
+        SetupCommand::List { symbol, .. } => {
             let done = format!("{symbol} is instrument {{result}}");
             from(Endpoint::Operator, "operator", Command::ListInstrument(listing(command, symbol)), done)
         }
-        AdminCommand::OpenAccount { account, roles, public_key, name, group } => {
+        SetupCommand::OpenAccount { account, roles, public_key, name, group } => {
             let open = OpenAccount {
                 account: AccountId::new(*account),
                 roles: parse_roles(roles)?.bits(),
@@ -165,7 +196,7 @@ fn order(command: &AdminCommand, folder: &OpenFolder) -> Result<Order, Failure> 
                 format!("account {account} is open"),
             )
         }
-        AdminCommand::Yield { class, ktok_per_hour, model, name } => {
+        SetupCommand::Yield { class, ktok_per_hour, model, name } => {
             let set = SetYield {
                 class: *class,
                 yield_ktok: Yield::new(*ktok_per_hour),
@@ -176,21 +207,21 @@ fn order(command: &AdminCommand, folder: &OpenFolder) -> Result<Order, Failure> 
             let done = format!("{class} yields {ktok_per_hour} ktok per accelerator-hour of model {model}");
             from(Endpoint::Operator, "operator", Command::SetYield(set), done)
         }
-        AdminCommand::Mint { amount, attestation } => {
+        SetupCommand::Mint { amount, attestation } => {
             let mint = MintCredits { amount: *amount, attestation: *attestation, ..MintCredits::default() };
             from(Endpoint::Public, "issuer", Command::MintCredits(mint), format!("minted {amount} EC"))
         }
-        AdminCommand::Retire { amount } => {
+        SetupCommand::Retire { amount } => {
             let retire = RetireCredits { amount: *amount, ..RetireCredits::default() };
             from(Endpoint::Public, "issuer", Command::RetireCredits(retire), format!("retired {amount} EC"))
         }
-        AdminCommand::Deposit { account, amount } => {
+        SetupCommand::Deposit { account, amount } => {
             let deposit =
                 DepositCredits { amount: *amount, to: AccountId::new(*account), ..DepositCredits::default() };
             let done = format!("deposited {amount} EC to account {account}");
             from(Endpoint::Public, "issuer", Command::DepositCredits(deposit), done)
         }
-        AdminCommand::Register { symbol, accelerators, who } => {
+        SetupCommand::Register { symbol, accelerators, who } => {
             let register = RegisterCapacity {
                 class: symbol.class,
                 area: symbol.area,
@@ -202,7 +233,7 @@ fn order(command: &AdminCommand, folder: &OpenFolder) -> Result<Order, Failure> 
             let done = format!("registered {accelerators} accelerators for {symbol}");
             from(Endpoint::Public, who, Command::RegisterCapacity(register), done)
         }
-        AdminCommand::Deliver { symbol } => {
+        SetupCommand::Deliver { symbol } => {
             let deliver = |slot| {
                 Command::DeliverSlot(DeliverSlot {
                     class: symbol.class,
@@ -221,8 +252,8 @@ fn order(command: &AdminCommand, folder: &OpenFolder) -> Result<Order, Failure> 
     })
 }
 
-fn listing(command: &AdminCommand, symbol: &Symbol) -> ListInstrument {
-    let AdminCommand::List {
+fn listing(command: &SetupCommand, symbol: &Symbol) -> ListInstrument {
+    let SetupCommand::List {
         tick,
         accelerators,
         band_low,
@@ -231,6 +262,8 @@ fn listing(command: &AdminCommand, symbol: &Symbol) -> ListInstrument {
         max_lots,
         taker_fee_ppm,
         maker_fee_ppm,
+        reference_price,
+        opens,
         ..
     } = command
     else {
@@ -245,28 +278,20 @@ fn listing(command: &AdminCommand, symbol: &Symbol) -> ListInstrument {
         tick: *tick,
         band_low: band_low.unwrap_or(*tick),
         band_high: *band_high,
-        opens: TimeNs::ZERO,
+        opens: opens.map_or(TimeNs::ZERO, Until::time),
         gate: TimeNs::from_minutes(symbol.window.start_minute().saturating_sub(*gate_minutes)),
         qty_max: *max_lots,
         taker_fee_ppm: *taker_fee_ppm,
         maker_fee_ppm: *maker_fee_ppm,
+        reference_price: *reference_price,
         ..ListInstrument::default()
     }
 }
 
 /// `command` with its client order id, which only the session knows.
-fn numbered(command: Command, id: ClientOrderId) -> Command {
-    match command {
-        Command::ListInstrument(list) => ListInstrument { client_order_id: id, ..list }.into(),
-        Command::OpenAccount(open) => OpenAccount { client_order_id: id, ..open }.into(),
-        Command::SetYield(set) => SetYield { client_order_id: id, ..set }.into(),
-        Command::MintCredits(mint) => MintCredits { client_order_id: id, ..mint }.into(),
-        Command::RetireCredits(retire) => RetireCredits { client_order_id: id, ..retire }.into(),
-        Command::DepositCredits(deposit) => DepositCredits { client_order_id: id, ..deposit }.into(),
-        Command::RegisterCapacity(register) => RegisterCapacity { client_order_id: id, ..register }.into(),
-        Command::DeliverSlot(deliver) => DeliverSlot { client_order_id: id, ..deliver }.into(),
-        other => unreachable!("{} is no admin request", other.name()),
-    }
+fn numbered(mut command: Command, id: ClientOrderId) -> Command {
+    command.set_client_order_id(id);
+    command
 }
 
 fn parse_roles(names: &[String]) -> Result<Roles, Failure> {

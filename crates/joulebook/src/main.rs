@@ -8,6 +8,7 @@ mod connect;
 mod demo;
 mod replay;
 mod serve;
+mod span;
 mod text;
 mod trade;
 

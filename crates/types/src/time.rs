@@ -45,6 +45,11 @@ impl TimeNs {
         Self(self.0.saturating_add(ms as u64 * 1_000_000))
     }
 
+    /// From `YYYYMMDDThhmm` in UTC, the form that symbols have; `None` when it is no such time.
+    pub fn parse_minute(text: &str) -> Option<Self> {
+        parse_minute(text).map(Self::from_minutes)
+    }
+
     /// Whole minutes since the epoch, saturating.
     pub const fn minutes(self) -> u32 {
         let minutes = self.0 / 60_000_000_000;

@@ -47,7 +47,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("sim", &["sequencer", "session", "feed", "agents"]),
     ("capi", &["engine"]),
     // The command line is a client too (`book`, `order`, `account`), and `demo` names agents.
-    ("joulebook", &["server", "bots", "loadgen", "client", "agents"]),
+    ("joulebook", &["server", "bots", "loadgen", "client", "agents", "feed"]),
     // Its flow comes from agents, which read the feed.
     ("loadgen", &["session", "agents", "sequencer", "sys", "feed", "quic"]),
     // Generates the checked-in files of the protocol.

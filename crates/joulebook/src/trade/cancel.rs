@@ -1,0 +1,121 @@
+//! Taking orders out: by name, by filter, by kill switch, by silence.
+
+use clap::Args;
+use joulebook_protocol::Command;
+use joulebook_protocol::messages::{CancelOrder, KillSwitch, MassCancel, SetDeadMan};
+use joulebook_types::{ClassCode, InstrumentId, OrderId, Price, SessionId, SlotHint, Symbol};
+
+use super::desk::Trader;
+use super::order::SideArg;
+use crate::Failure;
+use crate::span::Span;
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  joulebook cancel 17
+  joulebook cancel --all
+  joulebook cancel --symbol H200S.DE.20261224T1400.H --side sell --from 28.00 --to 30.00")]
+pub struct CancelArgs {
+    #[command(flatten)]
+    pub trader: Trader,
+    #[arg(required_unless_present_any = ["all", "symbol", "class", "side", "from", "to"])]
+    order_id: Option<u64>,
+    /// Every open order of the account; the filters below say which of them.
+    #[arg(long, conflicts_with = "order_id")]
+    all: bool,
+    #[arg(long, conflicts_with = "order_id")]
+    pub symbol: Option<Symbol>,
+    /// Accelerator class, such as H200S.
+    #[arg(long, conflicts_with = "order_id")]
+    class: Option<ClassCode>,
+    #[arg(long, conflicts_with = "order_id")]
+    side: Option<SideArg>,
+    /// Priced here or above.
+    #[arg(long, value_name = "PRICE", conflicts_with = "order_id")]
+    from: Option<Price>,
+    /// Priced here or below.
+    #[arg(long, value_name = "PRICE", conflicts_with = "order_id")]
+    to: Option<Price>,
+}
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  joulebook kill
+  joulebook kill --session 2")]
+pub struct KillArgs {
+    #[command(flatten)]
+    pub trader: Trader,
+    /// Only this session of the account.
+    #[arg(long)]
+    session: Option<u32>,
+}
+
+#[derive(Args)]
+#[command(after_help = "Example: joulebook enable")]
+pub struct EnableArgs {
+    #[command(flatten)]
+    pub trader: Trader,
+    /// Only this session of the account.
+    #[arg(long)]
+    session: Option<u32>,
+}
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  joulebook dead-man 30s
+  joulebook dead-man off")]
+pub struct DeadManArgs {
+    #[command(flatten)]
+    pub trader: Trader,
+    /// 1s to 24h, or `off`.
+    timeout: String,
+}
+
+impl CancelArgs {
+    /// `symbol` as the exchange numbers it.
+    pub fn request(&self, symbol: InstrumentId) -> Command {
+        if let Some(order_id) = self.order_id {
+            let (order_id, slot) = (OrderId::new(order_id), SlotHint::UNKNOWN);
+            return CancelOrder { order_id, slot, ..CancelOrder::default() }.into();
+        }
+        MassCancel {
+            scope: MassCancel::SCOPE_ACCOUNT,
+            instrument: symbol,
+            class: self.class.unwrap_or_default(),
+            side: self.side.map_or(0, SideArg::raw),
+            price_low: self.from.unwrap_or(Price::ZERO),
+            price_high: self.to.unwrap_or(Price::ZERO),
+            ..MassCancel::default()
+        }
+        .into()
+    }
+}
+
+/// Of the sender's own account, or of one session of it.
+fn own(session: Option<u32>, action: u8) -> KillSwitch {
+    let scope = if session.is_some() { KillSwitch::SCOPE_SESSION } else { KillSwitch::SCOPE_ACCOUNT };
+    let session = session.map_or(SessionId::NONE, SessionId::new);
+    KillSwitch { session, scope, action, ..KillSwitch::default() }
+}
+
+impl KillArgs {
+    pub fn request(&self) -> KillSwitch {
+        own(self.session, KillSwitch::KILL)
+    }
+}
+
+impl EnableArgs {
+    pub fn request(&self) -> KillSwitch {
+        own(self.session, KillSwitch::ENABLE)
+    }
+}
+
+impl DeadManArgs {
+    pub fn request(&self) -> Result<SetDeadMan, Failure> {
+        let timeout_ms = match self.timeout.as_str() {
+            "off" => 0,
+            span => span.parse::<Span>().map_err(Failure::new)?.0,
+        };
+        Ok(SetDeadMan { timeout_ms, ..SetDeadMan::default() })
+    }
+}

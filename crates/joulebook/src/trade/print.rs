@@ -1,0 +1,232 @@
+//! Events as people read them, one line each.
+
+use joulebook_protocol::messages::{
+    KillSwitch, LegDone, OrderFilled, OrderStatus, ProtectionTriggered, QuoteRejected, RequestDone,
+    RequestRejected, ResetProtection, SetDeadMan, SetProtection, SweepDone,
+};
+use joulebook_protocol::{CancelReason, Event, Message, RejectReason, TABLE};
+use joulebook_types::{OrderType, Price, Side, Trigger};
+
+use super::desk::Names;
+use crate::text::grouped;
+
+pub fn print_event(event: &Event, names: &Names) {
+    if let Some(line) = line(event, names) {
+        println!("{line}");
+    }
+}
+
+fn line(event: &Event, names: &Names) -> Option<String> {
+    Some(match event {
+        Event::OrderAccepted(accepted) => format!("accepted  order {}", accepted.order_id),
+        Event::OrderFilled(fill) => filled(fill),
+        Event::OrderCanceled(canceled) => {
+            let (id, lots) = (canceled.order_id, canceled.canceled_qty);
+            format!("canceled  order {id}, {lots} lots ({})", canceled_because(canceled.reason))
+        }
+        Event::OrderReplaced(replaced) => {
+            let (id, lots, price) = (replaced.order_id, replaced.qty, replaced.price);
+            format!("replaced  order {id}: {lots} lots at {}", limit_or_market(price))
+        }
+        Event::MassCancelDone(done) => format!("canceled  {} orders", done.canceled_orders),
+        Event::TokenOrderDone(done) => format!(
+            "tokens    {} ktok for {} EC and {} EC fees, {} EC/Mtok on average, {} fills{}",
+            grouped(done.filled_ktok_minutes / 60),
+            done.notional,
+            done.fees,
+            done.average_price,
+            done.fills,
+            unless_done(done.reason)
+        ),
+        Event::OrderTriggered(triggered) => {
+            let (id, stop, print) = (triggered.order_id, triggered.trigger_price, triggered.print_price);
+            format!("triggered order {id}: its stop at {stop} was reached by a trade at {print}")
+        }
+        Event::LegDone(leg) => leg_done(leg, names),
+        Event::SweepDone(done) => sweep_done(done),
+        Event::MassQuoteAck(ack) => match ack.rejected {
+            0 => format!("quoted    {} instruments", ack.accepted),
+            rejected => format!("quoted    {} instruments, {rejected} refused", ack.accepted),
+        },
+        Event::QuoteRejected(refused) => quote_refused(refused, names),
+        Event::ProtectionTriggered(triggered) => protected(triggered),
+        Event::OrderStatus(status) => open_order(status, names),
+        Event::CreditBalance(credits) => {
+            format!("credits   {} EC free, {} held, {} in escrow", credits.free, credits.held, credits.escrow)
+        }
+        Event::CapacityBalance(capacity) => format!(
+            "capacity  {}.{} {}: {} accelerators free, {} held, {} registered, {} EC in escrow",
+            capacity.class,
+            capacity.area,
+            capacity.slot,
+            capacity.free,
+            capacity.held,
+            capacity.registered,
+            capacity.escrow
+        ),
+        Event::RequestDone(done) => request_done(done)?,
+        Event::RequestRepeated(_) => "repeated  it was answered before".to_owned(),
+        // The end of the command says why.
+        Event::RequestRejected(_) | Event::SnapshotEnd(_) => return None,
+    })
+}
+
+fn filled(fill: &OrderFilled) -> String {
+    let (qty, price, order, fee) = (fill.qty, fill.price, fill.order_id, fill.fee);
+    let how = if fill.liquidity == AUCTION { " in an auction" } else { "" };
+    let trade = fill.trade_id;
+    format!(
+        "filled    order {order}: {} {qty} lots at {price}{how}, fee {fee} EC, trade {trade}",
+        side(fill.side)
+    )
+}
+
+/// `OrderFilled::liquidity`.
+const AUCTION: u8 = 3;
+
+fn leg_done(leg: &LegDone, names: &Names) -> String {
+    let (side, qty, notional, fees) = (side(leg.side), leg.qty, leg.notional, leg.fees);
+    let (name, average) = (names.of(leg.instrument), leg.average_price);
+    format!(
+        "leg       {name}: {side} {qty} lots for {notional} EC and {fees} EC fees, {average} EC/AH on average"
+    )
+}
+
+fn sweep_done(done: &SweepDone) -> String {
+    let SweepDone { bought, sold, fees, average_price, fills, reason, .. } = done;
+    format!(
+        "done      bought for {bought} EC, sold for {sold} EC, fees {fees} EC, {average_price} EC/AH on average, {fills} fills{}",
+        unless_done(*reason)
+    )
+}
+
+fn quote_refused(refused: &QuoteRejected, names: &Names) -> String {
+    let name = names.of(refused.instrument);
+    format!("refused   {name}: {}", limited(refused.reason, refused.limit, refused.value))
+}
+
+fn protected(triggered: &ProtectionTriggered) -> String {
+    let ProtectionTriggered { class, lots, credits, fills, canceled_orders, .. } = triggered;
+    format!(
+        "protected {class}: {fills} fills, {lots} lots, {credits} EC in the window; {canceled_orders} quotes \
+         pulled, frozen until `joulebook protect {class} --reset`"
+    )
+}
+
+fn open_order(status: &OrderStatus, names: &Names) -> String {
+    let (side, leaves, qty, id) = (side(status.side), status.leaves_qty, status.qty, status.order_id);
+    let at = if OrderType::from_raw(status.order_type) == Some(OrderType::Market) {
+        "market".to_owned()
+    } else {
+        limit_or_market(status.price)
+    };
+    let waits = match Trigger::from_raw(status.trigger) {
+        Some(Trigger::Stop) => format!(", waits for a trade at {}", status.trigger_price),
+        Some(Trigger::Trailing) => format!(", trails: waits for a trade at {}", status.trigger_price),
+        Some(Trigger::None) | None => String::new(),
+    };
+    format!(
+        "open      order {id}: {side} {leaves} of {qty} lots of {} at {at}{waits}",
+        names.of(status.instrument)
+    )
+}
+
+fn request_done(done: &RequestDone) -> Option<String> {
+    Some(match done.template_id {
+        KillSwitch::TEMPLATE_ID => format!("done      {} orders canceled", done.result),
+        SetDeadMan::TEMPLATE_ID => "done      the dead-man timer is set".to_owned(),
+        SetProtection::TEMPLATE_ID => "done      the protection is set".to_owned(),
+        ResetProtection::TEMPLATE_ID if done.result == 0 => "done      quotes were not frozen".to_owned(),
+        ResetProtection::TEMPLATE_ID => "done      quotes are let in again".to_owned(),
+        _ => return None,
+    })
+}
+
+fn side(raw: u8) -> &'static str {
+    Side::from_raw(raw).map_or("?", Side::name)
+}
+
+/// Market orders have no price of their own.
+fn limit_or_market(price: Price) -> String {
+    if price == Price::ZERO { "market".to_owned() } else { price.to_string() }
+}
+
+fn canceled_because(code: u8) -> &'static str {
+    CancelReason::from_raw(code).map_or("?", CancelReason::name)
+}
+
+fn unless_done(code: u8) -> String {
+    if code == 0 { String::new() } else { format!(" ({})", canceled_because(code)) }
+}
+
+pub fn rejection(event: &RequestRejected) -> String {
+    let text = limited(event.reason, event.limit, event.value);
+    match field(event.template_id, event.field_offset) {
+        Some(field) => format!("{text} Field: {field}."),
+        None => text,
+    }
+}
+
+/// The name of the field at an offset of a request's block; `None` for the request as a whole.
+fn field(template_id: u16, offset: u16) -> Option<&'static str> {
+    let message = TABLE.iter().find(|message| message.template_id == template_id)?;
+    let offset = usize::from(offset);
+    if message.block_len <= offset {
+        return None;
+    }
+    let list = message.fields.iter().rev().find(|field| field.offset <= offset)?;
+    if list.parts.is_empty() {
+        return Some(list.name);
+    }
+    // A field of one of a list's elements.
+    let within = (offset - list.offset) % list.element_bytes();
+    list.parts.iter().rev().find(|part| part.offset <= within).map(|part| part.name)
+}
+
+fn limited(code: u16, limit: i64, value: i64) -> String {
+    let text = reason(code);
+    if limit == 0 && value == 0 { text } else { format!("{text} Limit {limit}, value {value}.") }
+}
+
+pub fn reason(code: u16) -> String {
+    match RejectReason::from_raw(code) {
+        Some(reason) => format!("{}: {}", reason.name(), reason.explanation().trim().replace('\n', " ")),
+        None => format!("refused with code {code}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use joulebook_protocol::messages::{Basket, BasketLeg, NewOrder};
+
+    #[test]
+    fn fields_are_named_by_their_offset() {
+        let price = core::mem::offset_of!(NewOrder, price) as u16;
+        assert_eq!(field(NewOrder::TEMPLATE_ID, price), Some("price"));
+        let second = core::mem::offset_of!(Basket, legs) + size_of::<BasketLeg>();
+        let qty = (second + core::mem::offset_of!(BasketLeg, qty)) as u16;
+        assert_eq!(field(Basket::TEMPLATE_ID, qty), Some("qty"));
+        assert_eq!(field(NewOrder::TEMPLATE_ID, u16::MAX), None);
+        assert_eq!(field(9_999, 0), None);
+    }
+
+    #[test]
+    fn events_read_well() {
+        let names = Names::default();
+        let fill = OrderFilled { qty: 2, side: 1, liquidity: AUCTION, ..OrderFilled::default() };
+        assert_eq!(
+            line(&fill.into(), &names).unwrap(),
+            "filled    order 0: buy 2 lots at 0.00 in an auction, fee 0.00 EC, trade 0"
+        );
+        let sweep =
+            SweepDone { fills: 3, reason: CancelReason::CreditsExhausted.raw(), ..SweepDone::default() };
+        assert!(line(&sweep.into(), &names).unwrap().ends_with("3 fills (CreditsExhausted)"));
+        let status = OrderStatus { trigger: 1, qty: 4, leaves_qty: 4, side: 2, ..OrderStatus::default() };
+        let text = line(&status.into(), &names).unwrap();
+        assert_eq!(
+            text,
+            "open      order 0: sell 4 of 4 lots of instrument 0 at market, waits for a trade at 0.00"
+        );
+    }
+}
