@@ -45,8 +45,8 @@ fn line(event: &Event, names: &Names) -> Option<String> {
         Event::LegDone(leg) => leg_done(leg, names),
         Event::SweepDone(done) => sweep_done(done),
         Event::MassQuoteAck(ack) => match ack.rejected {
-            0 => format!("quoted    {} instruments", ack.accepted),
-            rejected => format!("quoted    {} instruments, {rejected} refused", ack.accepted),
+            0 => format!("quoted    instruments: {}", ack.accepted),
+            rejected => format!("quoted    instruments: {}, refused: {rejected}", ack.accepted),
         },
         Event::QuoteRejected(refused) => quote_refused(refused, names),
         Event::ProtectionTriggered(triggered) => protected(triggered),
@@ -133,6 +133,8 @@ fn open_order(status: &OrderStatus, names: &Names) -> String {
 
 fn request_done(done: &RequestDone) -> Option<String> {
     Some(match done.template_id {
+        // The switch that lets orders in again cancels none.
+        KillSwitch::TEMPLATE_ID if done.result == 0 => "done".to_owned(),
         KillSwitch::TEMPLATE_ID => format!("done      {} orders canceled", done.result),
         SetDeadMan::TEMPLATE_ID => "done      the dead-man timer is set".to_owned(),
         SetProtection::TEMPLATE_ID => "done      the protection is set".to_owned(),
