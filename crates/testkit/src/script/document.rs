@@ -104,17 +104,10 @@ pub fn run_page(path: &Path, runners: &[Runner<'_>]) -> Result<Vec<Run>, String>
     let mut problems = Vec::new();
     let blocks = blocks(&page);
     for block in &blocks {
-        match run_block(block, runners) {
-            Ok(run) => {
-                let difference = if bless { None } else { block.difference(&run) };
-                problems.extend(difference);
-                runs.push(run);
-            }
-            Err(problem) => {
-                problems.push(problem);
-                runs.push(Run { lines: block.lines.clone(), heard: Vec::new() });
-            }
-        }
+        let (run, problem) = run_block(block, runners);
+        let as_shown = if bless || problem.is_some() { None } else { block.difference(&run) };
+        problems.extend(problem.or(as_shown));
+        runs.push(run);
     }
     if bless {
         fs::write(path, with_answers(&page, &runs))
@@ -127,35 +120,46 @@ pub fn run_page(path: &Path, runners: &[Runner<'_>]) -> Result<Vec<Run>, String>
     Err(all.join("\n"))
 }
 
-/// Runs one block everywhere; engines that disagree are a problem by themselves.
-fn run_block(block: &Block, runners: &[Runner<'_>]) -> Result<Run, String> {
+/// Runs one block everywhere. Returns what the first runner said; that another says something else is a problem.
+fn run_block(block: &Block, runners: &[Runner<'_>]) -> (Run, Option<String>) {
     let mut first: Option<(&str, Run)> = None;
     for (name, runner) in runners {
         // An engine that stops is a problem of its block; the others still run.
         let run = catch_unwind(AssertUnwindSafe(|| runner(block)))
-            .unwrap_or_else(|_| Err(format!("line {}: the engine stopped in this block", block.line)))
-            .map_err(|problem| format!("{problem} ({name})"))?;
-        match &first {
-            None => first = Some((name, run)),
-            Some((_, one)) if one.heard == run.heard && one.lines == run.lines => {}
-            Some((other, one)) => return Err(disagreement(block, (other, one), (name, &run))),
+            .unwrap_or_else(|_| Err(format!("line {}: the engine stopped in this block", block.line)));
+        match (run, &first) {
+            (Err(problem), _) => {
+                let as_it_was = || Run { lines: block.lines.clone(), heard: Vec::new() };
+                let run = first.map_or_else(as_it_was, |(_, run)| run);
+                return (run, Some(format!("{problem} ({name})")));
+            }
+            (Ok(run), None) => first = Some((name, run)),
+            (Ok(run), Some((_, one))) if one.heard == run.heard && one.lines == run.lines => {}
+            (Ok(run), Some((other, one))) => {
+                let problem = disagreement(block, (other, one), (name, &run));
+                return (first.map(|(_, run)| run).unwrap_or_default(), Some(problem));
+            }
         }
     }
-    first.map(|(_, run)| run).ok_or_else(|| "nothing runs the page".to_owned())
+    let nobody = first.is_none().then(|| "nothing runs the page".to_owned());
+    (first.map(|(_, run)| run).unwrap_or_default(), nobody)
 }
 
+/// The first lines that differ, or, when they read alike, the first events.
 fn disagreement(block: &Block, (one_name, one): (&str, &Run), (other_name, other): (&str, &Run)) -> String {
     let as_page = Block { line: block.line, lines: one.lines.clone() };
-    let lines = as_page.difference(other).map_or(String::new(), |text| {
-        text.replace("the page says", &format!("{one_name} says"))
-            .replace("was said", &format!("{other_name} says"))
-    });
-    let at = one.heard.iter().zip(&other.heard).take_while(|(one, other)| one == other).count();
-    let (one, other) = (one.heard.get(at), other.heard.get(at));
-    format!(
-        "the engines disagree in the block at line {}: {lines}event {at}\n  {one_name}: {one:?}\n  {other_name}: {other:?}",
-        block.line
-    )
+    let how = as_page.difference(other).map_or_else(
+        || {
+            let at = one.heard.iter().zip(&other.heard).take_while(|(one, other)| one == other).count();
+            let (one, other) = (one.heard.get(at), other.heard.get(at));
+            format!("event {at}\n  {one_name}: {one:?}\n  {other_name}: {other:?}")
+        },
+        |lines| {
+            let lines = lines.replace("the page says", &format!("{one_name} says"));
+            lines.replace("was said", &format!("{other_name} says"))
+        },
+    );
+    format!("the engines disagree in the block at line {}: {how}", block.line)
 }
 
 /// The page with the blocks' contents replaced.

@@ -14,7 +14,7 @@ pub(super) fn public(event: &PublicEvent, scene: &Scene) -> String {
             let phase = phase(e.phase);
             format!("instrument {} is {}, {phase}", e.instrument, scene.name(e.instrument))
         }
-        PublicEvent::PhaseChanged(e) => format!("{} is {}", scene.name(e.instrument), phase(e.phase)),
+        PublicEvent::PhaseChanged(e) => format!("{} is {}", scene.name(e.instrument), in_phase(e.phase)),
         PublicEvent::YieldDefinition(e) => {
             let model = padded_text(&e.model_name);
             format!("yield of {} for {model}: {} ktok per accelerator-hour", e.class, e.yield_ktok.raw())
@@ -80,7 +80,21 @@ fn indication(e: &AuctionIndication, scene: &Scene) -> String {
     if e.volume == 0 {
         return format!("auction{on} would trade nothing");
     }
-    format!("auction{on} would trade {} at {}, surplus {:+}", e.volume, e.price, e.surplus)
+    format!("auction{on} would trade {} at {}, {}", e.volume, e.price, surplus(e.surplus))
+}
+
+fn surplus(lots: i64) -> String {
+    match lots {
+        0 => "nobody is left over".to_owned(),
+        1.. => format!("{lots} to buy are left over"),
+        ..0 => format!("{} to sell are left over", lots.unsigned_abs()),
+    }
+}
+
+/// The market is open, but *in* an auction.
+fn in_phase(raw: u8) -> String {
+    let preposition = if raw == Phase::Auction.raw() { "in " } else { "" };
+    format!("{preposition}{}", phase(raw))
 }
 
 fn phase(raw: u8) -> &'static str {
