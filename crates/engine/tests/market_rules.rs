@@ -1,10 +1,12 @@
 //! The rules of the market, as `docs/market-rules.md` says them: every example on the page is run.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use joulebook_engine::{Destination, Engine, Events};
-use joulebook_protocol::SequencedCommand;
-use joulebook_testkit::script::{Block, Exchange, Heard, Run, Runner, run_page};
+use joulebook_protocol::{CancelReason, Event, RejectReason, SequencedCommand, SessionMessage};
+use joulebook_testkit::script::{Block, Exchange, Heard, Run, Runner, blocks, run_page};
 use joulebook_types::{SeqNum, TimeNs};
 
 /// The engine that trades.
@@ -53,8 +55,8 @@ fn on_fast(block: &Block) -> Result<Run, String> {
 
 /// The page and its chapters.
 fn pages() -> Vec<PathBuf> {
-    let docs = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs");
-    let folder = std::fs::read_dir(docs.join("market-rules")).expect("the chapters");
+    let docs = root().join("docs");
+    let folder = fs::read_dir(docs.join("market-rules")).expect("the chapters");
     let mut pages: Vec<PathBuf> = folder.map(|entry| entry.expect("an entry").path()).collect();
     pages.sort();
     pages.insert(0, docs.join("market-rules.md"));
@@ -72,4 +74,84 @@ fn every_example_says_what_its_page_says() {
         }
     }
     assert!(problems.is_empty(), "\n{}", problems.join("\n"));
+}
+
+/// Codes that no example shows: the gateway and the session give them before the market sees a request, or they take
+/// more of the market than an example has room for. Code, file, test.
+const TESTED_ELSEWHERE: &[(RejectReason, &str, &str)] = &[
+    (RejectReason::Malformed, SESSION_LIMITS, "wrong_messages_are_answered_and_wrong_bytes_end_the_session"),
+    (RejectReason::Unexpected, SESSION_LIMITS, "wrong_messages_are_answered_and_wrong_bytes_end_the_session"),
+    (RejectReason::BadSignature, GATEWAY_SESSIONS, "refused_logons_say_why"),
+    (RejectReason::WrongEndpoint, GATEWAY_SESSIONS, "refused_logons_say_why"),
+    (RejectReason::SessionLimit, GATEWAY_SESSIONS, "streams_of_a_connection_are_limited"),
+    (RejectReason::Throttled, SESSION_LIMITS, "throttled_requests_are_told_how_long_to_wait"),
+    (RejectReason::ReadOnly, SESSION_LIMITS, "a_read_only_exchange_still_cancels"),
+    (
+        RejectReason::Busy,
+        "crates/engine/tests/rules/queries.rs",
+        "the_answers_of_one_batch_do_not_grow_without_bound",
+    ),
+];
+const SESSION_LIMITS: &str = "crates/session/tests/conversation/limits.rs";
+const GATEWAY_SESSIONS: &str = "crates/gateway/tests/wire/sessions.rs";
+
+#[test]
+fn every_reason_is_shown_or_tested() {
+    let pages = pages();
+    let heard: Vec<Heard> = pages.iter().flat_map(|page| heard_on(page)).collect();
+    let rejects: BTreeSet<u16> = heard.iter().filter_map(reject_reason).collect();
+    let cancels: BTreeSet<u8> = heard.iter().filter_map(cancel_reason).collect();
+    for (reason, file, test) in TESTED_ELSEWHERE {
+        assert!(!rejects.contains(&reason.raw()), "{reason} has an example now: take it off the list");
+        let source = fs::read_to_string(root().join(file)).expect("the tests are in the checkout");
+        let body = source.split(&format!("fn {test}()")).nth(1);
+        let body = body.and_then(|rest| rest.split("\n}\n").next()).unwrap_or_default();
+        assert!(body.contains(reason.name()), "{test} in {file} does not test {reason}");
+    }
+    let elsewhere = |reason: &RejectReason| TESTED_ELSEWHERE.iter().any(|(tested, ..)| tested == reason);
+    let missing: Vec<&RejectReason> = RejectReason::ALL
+        .iter()
+        .filter(|reason| !rejects.contains(&reason.raw()) && !elsewhere(reason))
+        .collect();
+    assert!(missing.is_empty(), "no example and no test shows {missing:?}");
+    let missing: Vec<&CancelReason> =
+        CancelReason::ALL.iter().filter(|reason| !cancels.contains(&reason.raw())).collect();
+    assert!(missing.is_empty(), "no example shows {missing:?}");
+}
+
+#[test]
+fn the_table_of_rejects_has_every_code() {
+    let page = fs::read_to_string(root().join("docs/market-rules/rejects.md")).expect("the page");
+    for reason in RejectReason::ALL {
+        let row = format!("| {} `{reason}` |", reason.raw());
+        assert!(page.contains(&row), "no row starts with {row}");
+    }
+}
+
+fn heard_on(page: &Path) -> Vec<Heard> {
+    let text = fs::read_to_string(page).expect("a page");
+    let runs = blocks(&text).into_iter().filter_map(|block| on_fast(&block).ok());
+    runs.flat_map(|run| run.heard).collect()
+}
+
+fn reject_reason(heard: &Heard) -> Option<u16> {
+    match heard {
+        Heard::Private(_, Event::RequestRejected(rejected)) => Some(rejected.reason),
+        Heard::Private(_, Event::QuoteRejected(rejected)) => Some(rejected.reason),
+        Heard::Session(_, SessionMessage::LogonRejected(rejected)) => Some(rejected.reason),
+        Heard::Private(..) | Heard::Session(..) | Heard::Public(_) => None,
+    }
+}
+
+fn cancel_reason(heard: &Heard) -> Option<u8> {
+    match heard {
+        Heard::Private(_, Event::OrderCanceled(canceled)) => Some(canceled.reason),
+        Heard::Private(_, Event::TokenOrderDone(done)) => Some(done.reason),
+        Heard::Private(_, Event::SweepDone(done)) => Some(done.reason),
+        Heard::Private(..) | Heard::Session(..) | Heard::Public(_) => None,
+    }
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
