@@ -1,8 +1,9 @@
-//! After warm-up, commands do not allocate: new orders, moves, cancels, trades across levels, token orders, rejects.
+//! After warm-up, commands do not allocate: new orders, moves, cancels, trades across levels, token orders, stops, linked
+//! orders, orders with a date, baskets, rejects.
 
 use joulebook_engine::{Engine, Events};
 use joulebook_protocol::messages::*;
-use joulebook_protocol::{Command, Origin, SequencedCommand};
+use joulebook_protocol::{Command, Message, Origin, SequencedCommand};
 use joulebook_testkit::{CountingAllocator, count_allocations};
 use joulebook_types::*;
 
@@ -18,11 +19,14 @@ struct Market {
     engine: Engine,
     events: Events,
     last_id: u64,
+    /// By template id: whether such an event came.
+    seen: [bool; 128],
 }
 
 impl Market {
     fn new() -> Self {
-        let mut market = Self { engine: Engine::new(), events: Events::new(), last_id: 0 };
+        let mut market =
+            Self { engine: Engine::new(), events: Events::new(), last_id: 0, seen: [false; 128] };
         let genesis = Genesis {
             accounts_max: 3,
             sessions_max: 3,
@@ -102,6 +106,9 @@ impl Market {
         self.engine.begin_batch(self.engine.last_seq().next(), TimeNs::ZERO, &mut self.events);
         self.engine.apply(&SequencedCommand { origin, command }, &mut self.events);
         self.engine.end_batch(&mut self.events);
+        for record in self.events.iter() {
+            self.seen[usize::from(record.template_id)] = true;
+        }
     }
 
     fn order(&mut self, account: u32, side: Side, ticks: i64, qty: u32, time_in_force: TimeInForce) {
@@ -116,6 +123,63 @@ impl Market {
             ..Default::default()
         };
         self.run(account, order.into());
+    }
+
+    /// Stops of both sides, some of which the prices of a round reach, a trailing one, and one that is linked. They have
+    /// a date.
+    fn orders_that_wait(&mut self, base: i64) {
+        let price = |ticks: i64| Price::new(ticks * 10_000);
+        let order = NewOrder {
+            instrument: InstrumentId::new(1),
+            qty: 1,
+            time_in_force: TimeInForce::Gtd.raw(),
+            expires: TimeNs::new(1),
+            ..Default::default()
+        };
+        for distance in [0, 1, 2, 900] {
+            for (account, side, away) in [(BUYER, Side::Buy, distance), (SELLER, Side::Sell, -distance)] {
+                let (client_order_id, trigger) = (self.next_id(), Trigger::Stop.raw());
+                let (limit, trigger_price) = (price(base + 2 * away), price(base + away));
+                let stop = NewOrder {
+                    client_order_id,
+                    price: limit,
+                    side: side.raw(),
+                    trigger,
+                    trigger_price,
+                    ..order
+                };
+                self.run(account, stop.into());
+            }
+        }
+        let (client_order_id, trigger) = (self.next_id(), Trigger::Trailing.raw());
+        let (limit, trail_distance) = (price(base - 300), price(200));
+        let side = Side::Sell.raw();
+        let trailing = NewOrder { client_order_id, price: limit, side, trigger, trail_distance, ..order };
+        self.run(SELLER, trailing.into());
+        let client_order_id = self.next_id();
+        self.next_id();
+        let oco = OcoOrder {
+            client_order_id,
+            price: price(base - 100),
+            trigger_price: price(base + 2),
+            stop_price: price(base + 50),
+            expires: TimeNs::new(2),
+            instrument: InstrumentId::new(1),
+            qty: 1,
+            side: Side::Buy.raw(),
+            time_in_force: TimeInForce::Gtd.raw(),
+            ..Default::default()
+        };
+        self.run(BUYER, oco.into());
+    }
+
+    fn basket(&mut self, ticks: i64) {
+        let client_order_id = self.next_id();
+        let mut basket = Basket { client_order_id, count: 1, ..Default::default() };
+        let price = Price::new(ticks * 10_000);
+        let instrument = InstrumentId::new(1);
+        basket.legs[0] = BasketLeg { price, instrument, qty: 2, side: Side::Buy.raw(), ..Default::default() };
+        self.run(BUYER, basket.into());
     }
 
     /// One round of everything, at prices that wander with the round; it leaves the book as it found it.
@@ -134,7 +198,9 @@ impl Market {
         let (target, slot) = named(2);
         let client_order_id = self.next_id();
         self.run(SELLER, CancelOrder { client_order_id, target, slot, ..Default::default() }.into());
+        self.orders_that_wait(base);
         self.order(BUYER, Side::Buy, base + 2, 5, TimeInForce::Ioc);
+        self.basket(base + 9);
         self.order(BUYER, Side::Buy, base + 9, 500, TimeInForce::Fok);
         self.order(SELLER, Side::Sell, 0, 1, TimeInForce::Ioc);
         let client_order_id = self.next_id();
@@ -173,5 +239,11 @@ fn commands_do_not_allocate_after_warm_up() {
     assert_eq!(allocations, 0);
     assert!(market.engine.totals().fees > trades_before, "the rounds trade");
     assert_eq!(market.engine.open_order_count(), 0);
+    for template_id in [OrderTriggered::TEMPLATE_ID, LegDone::TEMPLATE_ID, TokenOrderDone::TEMPLATE_ID] {
+        assert!(
+            market.seen[usize::from(template_id)],
+            "{template_id}: the rounds do not do what they should"
+        );
+    }
     market.engine.recount().unwrap();
 }
