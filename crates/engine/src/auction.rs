@@ -3,7 +3,7 @@
 use joulebook_book::Slot;
 use joulebook_protocol::CancelReason;
 use joulebook_protocol::messages::AuctionIndication;
-use joulebook_types::{Phase, Price, Side};
+use joulebook_types::{InstrumentId, Phase, Price, Side};
 
 use crate::auction_price::{CallBook, Cross, PricedLots};
 use crate::cancel::Requester;
@@ -188,6 +188,13 @@ impl Engine {
     fn set_indication_timer(&mut self, ix: InstrumentIx) {
         let due = self.time.saturating_add_ms(INDICATION_PERIOD_MS);
         self.instruments[ix].call.indication_timer = Some(self.timers.set(due, Timer::Indication(ix)));
+    }
+
+    /// What the instrument's call would trade if it ended now, all zeros for nothing; `None` while there is no call.
+    pub fn indication(&self, id: InstrumentId) -> Option<AuctionIndication> {
+        let ix = self.instruments.find(id).filter(|ix| self.instruments[*ix].phase == Phase::Auction)?;
+        let cross = self.find_cross(ix, &mut Vec::new());
+        Some(self.indication_fact(ix, cross.map_or(Indication::default(), Indication::from)))
     }
 
     /// The indication published last, while a call is on.
