@@ -2077,6 +2077,9 @@ jb_status jb_get_best(jb_engine *engine, uint32_t instrument, jb_best *best);
 /** The price of the last trade; JB_ERR_NOT_FOUND before the first. */
 jb_status jb_get_last_trade_price(jb_engine *engine, uint32_t instrument, int64_t *price);
 
+/** What a call auction would trade if it ended now; JB_ERR_NOT_FOUND while there is none. */
+jb_status jb_get_indication(jb_engine *engine, uint32_t instrument, jb_indication *indication);
+
 /** An account's credits. */
 jb_status jb_get_credits(jb_engine *engine, uint32_t account, jb_credits *credits);
 

@@ -208,7 +208,7 @@ impl Header {
 
     fn asserts(&mut self, c_name: &str, size: usize, fields: &[FieldInfo]) {
         self.format(format_args!("JB_STATIC_ASSERT({c_name}_size, sizeof({c_name}) == {size});"));
-        // With the size right and no padding, one place in the middle says that the others are right too.
+        // With the size right and no padding, the place of the last field says that the others are right too.
         if let Some(last) = fields.last().filter(|last| last.offset != 0) {
             let name = member(last.name);
             self.format(format_args!(

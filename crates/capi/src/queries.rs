@@ -1,11 +1,12 @@
 //! Answers to questions, as C structs.
 
 use joulebook_engine::{Level, OrderDetails, OrderPlace, SlotKey};
+use joulebook_protocol::messages::AuctionIndication;
 use joulebook_types::{AccountId, InstrumentId, OrderId, Side, Symbol};
 
 use crate::Status;
 use crate::exchange::Exchange;
-use crate::structs::{CBest, CCredits, CLevel, COrder, CPosition, CTotals};
+use crate::structs::{CBest, CCredits, CIndication, CLevel, COrder, CPosition, CTotals};
 
 /// It rests in a book.
 pub const RESTING: u8 = 1;
@@ -34,6 +35,14 @@ impl Exchange {
         let engine = self.engine();
         let stops = engine.pending_stops().filter_map(|stop| engine.order_details(stop.order.order_id));
         stops.map(c_order).filter(move |order| instrument == 0 || order.instrument == instrument)
+    }
+
+    /// What a call auction would trade if it ended now.
+    pub fn indication(&self, instrument: u32) -> Result<CIndication, Status> {
+        let id = InstrumentId::new(instrument);
+        let indication = self.engine().indication(id).ok_or(Status::NotFound)?;
+        let AuctionIndication { price, volume, surplus, .. } = indication;
+        Ok(CIndication { price: price.raw(), volume, surplus })
     }
 
     /// The price of the last trade.

@@ -1,4 +1,4 @@
-//! C programs against the library: one that tests what the header offers, and the one of the README.
+//! C programs against the library: one that calls every function and sends every command, and the one of the README.
 #![forbid(unsafe_code)]
 
 mod compiler;
@@ -30,6 +30,25 @@ fn a_c_program_uses_all_of_it() {
     let said = compiler.build_and_run(&sources(), folder.path(), Link::Shared);
     println!("{said}");
     assert!(said.ends_with(" 0 failed\n"), "{said}");
+}
+
+#[test]
+fn the_c_program_leaves_nothing_out() {
+    let text: String = sources().iter().map(|path| read(path)).collect();
+    for function in joulebook_capi::function_names() {
+        assert!(text.contains(&format!("{function}(")), "{function} is not called");
+    }
+    // Every command of clients has a function of its own; those of the exchange itself go by number.
+    let header = joulebook_capi::header();
+    for info in joulebook_protocol::TABLE.iter().filter(|info| (50..60).contains(&info.template_id)) {
+        let is_its_number = |line: &&str| {
+            line.contains("JB_MSG_")
+                && line.trim_end_matches(',').ends_with(&format!(" = {}", info.template_id))
+        };
+        let name =
+            header.lines().find(is_its_number).and_then(|line| line.split_whitespace().next()).unwrap();
+        assert!(text.contains(&format!("{name},")), "{name} is not sent");
+    }
 }
 
 /// The first block of `language` after `heading`.

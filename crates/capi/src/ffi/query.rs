@@ -9,7 +9,7 @@ use super::pointer::{Out, OutMany, Text};
 use crate::Status;
 use crate::declare::{CType, exports, message_type};
 use crate::exchange::Exchange;
-use crate::structs::{CBest, CCredits, CLevel, COrder, CPosition, CTotals};
+use crate::structs::{CBest, CCredits, CIndication, CLevel, COrder, CPosition, CTotals};
 
 impl CType for InstrumentDefinition {
     fn declare(inner: &str) -> String {
@@ -131,6 +131,15 @@ exports! {
     /// The price of the last trade; JB_ERR_NOT_FOUND before the first.
     fn jb_get_last_trade_price(engine: EngineRef<'_>, instrument: u32, price: Out<i64>) -> Status {
         answer(&engine, &price, |exchange| exchange.last_trade(instrument))
+    }
+
+    /// What a call auction would trade if it ended now; JB_ERR_NOT_FOUND while there is none.
+    fn jb_get_indication(
+        engine: EngineRef<'_>,
+        instrument: u32,
+        indication: Out<CIndication>,
+    ) -> Status {
+        answer(&engine, &indication, |exchange| exchange.indication(instrument))
     }
 
     /// An account's credits.

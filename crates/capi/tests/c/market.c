@@ -6,6 +6,8 @@
 
 static int checks;
 static int failures;
+/* By template id: whether any event of the kind came. */
+static unsigned char seen[256];
 
 void check(int passed, const char *what, const char *file, int line)
 {
@@ -37,6 +39,8 @@ void keep_event(void *user, const jb_event *event)
         printf("the log is full, or an event of %u bytes is too long\n", (unsigned)event->size);
         exit(2);
     }
+    seen[event->template_id & 255] = 1;
+    EQ(event->size, jb_message_size(event->template_id));
     entry = &m->log[m->count++];
     memset(entry, 0, sizeof *entry);
     memcpy(entry->data, event->data, event->size);
@@ -147,6 +151,18 @@ uint8_t phase_of(market *m)
     return phase;
 }
 
+static void every_event_was_seen(void)
+{
+    uint16_t id;
+    for (id = JB_MSG_ORDER_ACCEPTED; id <= JB_MSG_AUCTION_INDICATION; id++) {
+        if (jb_message_size(id) != 0 && !seen[id]) {
+            printf("no %s came\n", jb_message_name(id));
+            CHECK(seen[id]);
+        }
+    }
+    CHECK(seen[JB_MSG_LOGON_ACCEPTED] && seen[JB_MSG_LOGON_REJECTED] && seen[JB_MSG_TERMINATE]);
+}
+
 int main(void)
 {
     test_setup();
@@ -157,6 +173,9 @@ int main(void)
     test_makers();
     test_compute();
     test_sweeps();
+    test_phases();
+    test_calls();
+    every_event_was_seen();
     printf("%d checks, %d failed\n", checks, failures);
     return failures != 0;
 }

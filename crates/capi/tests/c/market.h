@@ -62,5 +62,7 @@ void test_sessions(void);
 void test_makers(void);
 void test_compute(void);
 void test_sweeps(void);
+void test_phases(void);
+void test_calls(void);
 
 #endif

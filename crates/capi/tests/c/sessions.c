@@ -45,6 +45,9 @@ static void numbers_are_used_once(void)
     EQ(events_of(m, JB_MSG_ORDER_STATUS), 2);
     EQ(events_of(m, JB_MSG_CREDIT_BALANCE), 1);
     EQ(((const jb_credit_balance *)last_event(m, JB_MSG_CREDIT_BALANCE))->held, EC(6));
+    OK(jb_send_account_query(m->engine, ALICE, &all, NULL));
+    EQ(events_of(m, JB_MSG_CAPACITY_BALANCE), 4);
+    EQ(((const jb_capacity_balance *)last_event(m, JB_MSG_CAPACITY_BALANCE))->registered, 100);
     end_market(m);
 }
 
@@ -90,6 +93,8 @@ static void sessions_come_and_go(void)
     EQ(events_of(m, JB_MSG_LOGON_ACCEPTED), 1);
     EQ(events_of(m, JB_MSG_ORDER_CANCELED), 1);
     EQ(((const jb_order_canceled *)last_event(m, JB_MSG_ORDER_CANCELED))->reason, JB_CANCEL_DISCONNECTED);
+    OK(jb_open_session(m->engine, BOB, 2, 2, 0, NULL));
+    EQ(((const jb_terminate *)last_event(m, JB_MSG_TERMINATE))->reason, JB_CLOSE_SUPERSEDED);
     memset(&closed, 0, sizeof closed);
     closed.reason = JB_CLOSE_LOGOUT;
     OK(jb_apply(m->engine, BOB, 2, JB_MSG_SESSION_CLOSED, &closed, sizeof closed, NULL));
