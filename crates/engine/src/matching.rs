@@ -159,6 +159,9 @@ impl Engine {
             Stop::Credits => self.cancel_remainder(taker, CancelReason::CreditsExhausted, out),
             Stop::NothingReached if taker.rests => {
                 self.rest(taker, out);
+                let instrument = &self.instruments[taker.instrument];
+                let may_be_crossed = instrument.phase != Phase::Open;
+                assert!(may_be_crossed || !instrument.book().is_crossed(), "an open book is not crossed");
             }
             Stop::NothingReached => self.cancel_remainder(taker, CancelReason::ImmediateRemainder, out),
             Stop::Velocity if taker.rests => {

@@ -1,5 +1,5 @@
-//! After warm-up, commands do not allocate: new orders, moves, cancels, trades across levels, token orders, stops, linked
-//! orders, orders with a date, baskets, rejects.
+//! After warm-up, commands do not allocate: new orders of every type, moves, cancels, trades across levels, token orders,
+//! stops, linked orders, orders with a date, baskets, batches, rejects.
 
 use joulebook_engine::{Engine, Events};
 use joulebook_protocol::messages::*;
@@ -112,6 +112,19 @@ impl Market {
     }
 
     fn order(&mut self, account: u32, side: Side, ticks: i64, qty: u32, time_in_force: TimeInForce) {
+        self.special(account, side, ticks, qty, time_in_force, NewOrder::default());
+    }
+
+    /// An order that is more than a plain limit order.
+    fn special(
+        &mut self,
+        account: u32,
+        side: Side,
+        ticks: i64,
+        qty: u32,
+        time_in_force: TimeInForce,
+        rest: NewOrder,
+    ) {
         let client_order_id = self.next_id();
         let order = NewOrder {
             client_order_id,
@@ -120,7 +133,7 @@ impl Market {
             qty,
             side: side.raw(),
             time_in_force: time_in_force.raw(),
-            ..Default::default()
+            ..rest
         };
         self.run(account, order.into());
     }
@@ -182,6 +195,46 @@ impl Market {
         self.run(BUYER, basket.into());
     }
 
+    /// Icebergs, orders without a price, minimum quantities, and its own group on the other side.
+    fn hidden_lots(&mut self, base: i64) {
+        let plain = NewOrder::default();
+        let iceberg = NewOrder { display_qty: 2, ..plain };
+        for level in 0..3 {
+            self.special(SELLER, Side::Sell, base + level, 9, TimeInForce::Gtc, iceberg);
+        }
+        self.order(BUYER, Side::Buy, base + 1, 15, TimeInForce::Fok);
+        let minimum = NewOrder { min_qty: 2, ..plain };
+        self.special(BUYER, Side::Buy, base + 2, 3, TimeInForce::Ioc, minimum);
+        let market = NewOrder { order_type: OrderType::Market.raw(), ..plain };
+        self.special(BUYER, Side::Buy, 0, 3, TimeInForce::Ioc, market);
+        let budget = MicroEc::from_ec(500);
+        let by_budget = NewOrder { order_type: OrderType::Budget.raw(), budget, ..plain };
+        self.special(BUYER, Side::Buy, 0, 0, TimeInForce::Ioc, by_budget);
+        for mode in SelfTradeMode::ALL {
+            let own = NewOrder { self_trade: mode.raw(), ..plain };
+            self.special(BUYER, Side::Sell, base - 20, 2, TimeInForce::Ioc, own);
+        }
+    }
+
+    fn batch(&mut self, base: i64) {
+        let client_order_id = self.next_id();
+        self.last_id += 2;
+        let new = BatchEntry {
+            kind: BatchEntry::NEW,
+            side: Side::Buy.raw(),
+            time_in_force: TimeInForce::Gtc.raw(),
+            instrument: InstrumentId::new(1),
+            qty: 4,
+            price: Price::new((base - 40) * 10_000),
+            ..Default::default()
+        };
+        let (kind, target, slot) = (BatchEntry::REDUCE, client_order_id, SlotHint::UNKNOWN);
+        let reduce = BatchEntry { kind, target, slot, qty: 1, ..Default::default() };
+        let mut entries = [BatchEntry::default(); OrderBatch::ENTRIES_MAX];
+        entries[..3].copy_from_slice(&[new, reduce, new]);
+        self.run(BUYER, OrderBatch { client_order_id, count: 3, entries, ..Default::default() }.into());
+    }
+
     /// One round of everything, at prices that wander with the round; it leaves the book as it found it.
     fn round(&mut self, round: i64) {
         let base = 2_700 + round * 37 % 400;
@@ -203,6 +256,8 @@ impl Market {
         self.basket(base + 9);
         self.order(BUYER, Side::Buy, base + 9, 500, TimeInForce::Fok);
         self.order(SELLER, Side::Sell, 0, 1, TimeInForce::Ioc);
+        self.hidden_lots(base);
+        self.batch(base);
         let client_order_id = self.next_id();
         let mut instruments = [InstrumentId::NONE; 16];
         instruments[0] = InstrumentId::new(1);
