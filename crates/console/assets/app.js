@@ -14,9 +14,14 @@
 //    "vendors": [{"name": "NVIDIA", "price_per_mtok": 1.7547, "price_per_ah": 27.0,
 //                 "share": 0.54, "mtok": 1203.5,       share of 1 and Mtok sold since the start
 //                 "share_10s": 0.61, "mtok_10s": 4.2}],   and in the last 10 s
-//    "instruments": [{"id": 1, "symbol": "H200S.DE.20261124T1400.H", "bid": 26.9, "ask": 27.0, "last": 27.0}],
-//    "book": {"id": 1, "bids": [[26.9, 12, 3]], "asks": [[27.0, 5, 1]]},   [price, lots, orders], best first
-//    "tape": [{"t": 1795440000000, "symbol": "…", "price": 27.0, "qty": 2, "side": "buy"}],   newest first, taker's side
+//    "instruments": [{"id": 1, "symbol": "H200S.DE.20261124T1400.H", "bid": 26.9, "ask": 27.0, "last": 27.0,
+//                     "phase": "auction",        "pending", "pre-open", "open", "halted" or "auction"
+//                     "auction": {"price": 27.0, "volume": 40, "surplus": -3}}],   what it would trade now; else null
+//    "book": {"id": 1, "phase": "open", "auction": null,
+//             "bids": [[26.9, 12, 3]], "asks": [[27.0, 5, 1]]},   [price, lots, orders], best first; while an instrument
+//                                                                 is halted or in an auction bids may stand above asks
+//    "tape": [{"t": 1795440000000, "symbol": "…", "price": 27.0, "qty": 2, "side": "buy"}],   newest first, taker's side,
+//                                                                                             or "auction"
 //    "latency_us": {"p50": 46.1, "p99": 118.0, "p999": 240.0},   null when nothing was answered
 //    "latency_note": "Order received to answer sent, last second.",   what these are
 //    "counters": {"commands": 1, "trades": 1, "rejects": 1,      since the start
@@ -73,6 +78,16 @@ const cell = (text, className) => element("td", { text, className });
 function breakable(symbol) {
   const parts = symbol.split(".").map((part, index, all) => (index + 1 < all.length ? `${part}.` : part));
   return parts.flatMap((part, index) => (index === 0 ? [part] : [document.createElement("wbr"), part]));
+}
+
+// What is worth saying of a phase: nothing, while an instrument is simply open.
+function phaseWords({ phase, auction }) {
+  if (phase === "open") return "";
+  if (!auction) return phase;
+  if (auction.volume === 0) return `${phase}, nothing would trade`;
+  const { price, volume, surplus } = auction;
+  const more = surplus === 0 ? "" : `, ${number(Math.abs(surplus))} more to ${surplus > 0 ? "buy" : "sell"}`;
+  return `${phase} at ${number(price, 2)}, ${number(volume)} lots${more}`;
 }
 
 const symbolCell = (symbol) => element("td", { className: "text", children: breakable(symbol) });
@@ -254,11 +269,12 @@ function showMarkets(instruments, chosen) {
   const body = byId("markets");
   while (body.childElementCount > instruments.length) body.lastElementChild.remove();
   while (body.childElementCount < instruments.length) {
-    const name = element("td", { className: "text", children: [element("button")] });
+    const name = element("td", { className: "text", children: [element("button"), element("span", { className: "phase" })] });
     name.firstElementChild.type = "button";
     body.append(row([name, cell(""), cell(""), cell("")]));
   }
-  instruments.forEach(({ id, symbol, bid, ask, last }, index) => {
+  instruments.forEach((instrument, index) => {
+    const { id, symbol, bid, ask, last } = instrument;
     const line = body.children[index];
     const button = line.firstElementChild.firstElementChild;
     if (button.dataset.symbol !== symbol) {
@@ -266,6 +282,8 @@ function showMarkets(instruments, chosen) {
       button.replaceChildren(...breakable(symbol));
     }
     line.dataset.id = String(id);
+    line.dataset.phase = instrument.phase;
+    line.firstElementChild.lastElementChild.textContent = phaseWords(instrument);
     line.setAttribute("aria-selected", String(id === chosen));
     [bid, ask, last].forEach((price, column) => {
       line.children[column + 1].textContent = number(price, 2);
@@ -280,8 +298,14 @@ function showBook(book) {
   const deepest = Math.max(1, total(asks), total(bids));
   byId("asks").replaceChildren(...ladderRows(asks, "ask", deepest).reverse());
   byId("bids").replaceChildren(...ladderRows(bids, "bid", deepest));
-  const gap = asks.length && bids.length ? asks[0][0] - bids[0][0] : null;
-  byId("spread").textContent = gap === null ? "one side is empty" : `spread ${number(gap, 2)} EC/AH`;
+  byId("spread").textContent = [phaseWords(book), spreadWords(bids, asks)].filter(Boolean).join(" · ");
+  byId("spread").parentElement.dataset.phase = book.phase;
+}
+
+function spreadWords(bids, asks) {
+  if (!asks.length || !bids.length) return "one side is empty";
+  const gap = asks[0][0] - bids[0][0];
+  return gap > 0 ? `spread ${number(gap, 2)} EC/AH` : `crossed by ${number(-gap, 2)} EC/AH`;
 }
 
 // The bar behind a level shows all lots up to it.

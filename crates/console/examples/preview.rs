@@ -11,17 +11,23 @@ use std::time::Duration;
 use joulebook_metrics::CommandOutcome;
 use joulebook_protocol::PublicEvent;
 use joulebook_protocol::messages::BookUpdate;
-use joulebook_types::{InstrumentId, OrderId, Price, Side};
-use support::{Bench, instrument, now, trade, yields};
+use joulebook_types::{InstrumentId, OrderId, Phase, Price, Side};
+use support::{Bench, auction_trade, indication, instrument, now, phase, trade, yields};
 
 const LEVELS: i64 = 8;
 const TICK: i64 = 10_000;
+/// These instruments are halted and in a call auction, where the sides overlap.
+const HALTED: usize = 1;
+const CALLED: usize = 3;
+const OVERLAP: i64 = 3 * TICK;
 
 /// One instrument's synthetic ladder around a middle price.
 struct Ladder {
     id: InstrumentId,
     middle: i64,
     shown: Option<i64>,
+    /// How far bids stand above asks.
+    overlap: i64,
 }
 
 fn main() {
@@ -41,10 +47,12 @@ fn main() {
         for hour in 14..16 {
             let id = InstrumentId::new(ladders.len() as u32 + 1);
             events.push(instrument(id, &format!("{class}.DE.20261124T{hour}00.H"), 8));
-            ladders.push(Ladder { id, middle, shown: None });
+            let overlap = if ladders.len() == CALLED { OVERLAP } else { 0 };
+            ladders.push(Ladder { id, middle, shown: None, overlap });
         }
         bench.feed(&events);
     }
+    bench.feed(&[phase(ladders[HALTED].id, Phase::Halted), phase(ladders[CALLED].id, Phase::Auction)]);
     run(&bench, &mut ladders);
 }
 
@@ -63,10 +71,17 @@ fn run(bench: &Bench, ladders: &mut [Ladder]) {
             ladder.move_to((ladder.middle + drift * TICK - cut).max(TICK * 100) / TICK * TICK, &mut events);
         }
         for shift in [4, 12, 20] {
-            let ladder = &ladders[(noise >> (30 + shift)) as usize % ladders.len()];
+            let index = (noise >> (30 + shift)) as usize % ladders.len();
+            let (ladder, qty) = (&ladders[index], (noise >> shift) as u32 % 6 + 1);
             let price = Price::new(ladder.middle + TICK).to_string();
-            events.push(trade(ladder.id, Side::Buy, &price, (noise >> shift) as u32 % 6 + 1));
+            events.push(match index {
+                HALTED => continue,
+                CALLED => auction_trade(ladder.id, &price, qty),
+                _ => trade(ladder.id, Side::Buy, &price, qty),
+            });
         }
+        let (called, surplus) = (&ladders[CALLED], (noise >> 40) as i64 % 9 - 4);
+        events.push(indication(called.id, &Price::new(called.middle).to_string(), 24, surplus));
         (0..200).for_each(|sample| gateway.ack.record(40_000 + (noise >> 40) % 30_000 + sample * sample * 4));
         (0..200).for_each(|_| gateway.answered(CommandOutcome::Accepted));
         if step % 7 == 0 {
@@ -86,8 +101,8 @@ impl Ladder {
             let Some(around) = old else { continue };
             for depth in 1..=LEVELS {
                 let qty = if action == BookUpdate::ADDED { (depth * 7 + around / TICK) % 40 + 2 } else { 0 };
-                for (side, price) in [(Side::Buy, around - depth * TICK), (Side::Sell, around + depth * TICK)]
-                {
+                let bid = around - depth * TICK + self.overlap;
+                for (side, price) in [(Side::Buy, bid), (Side::Sell, around + depth * TICK)] {
                     events.push(PublicEvent::from(BookUpdate {
                         time: now(),
                         order_id: OrderId::new(1),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use joulebook_metrics::{CommandOutcome, ServerMetrics};
+use joulebook_protocol::messages::AuctionIndication;
 use joulebook_types::{InstrumentId, Price, Side, TimeNs};
 use serde::Serialize;
 
@@ -72,6 +73,19 @@ struct InstrumentRow {
     bid: Option<f64>,
     ask: Option<f64>,
     last: Option<f64>,
+    phase: &'static str,
+    auction: Option<AuctionRow>,
+}
+
+/// What a call auction would trade now.
+#[derive(Serialize)]
+struct AuctionRow {
+    /// `None` when nothing would trade.
+    price: Option<f64>,
+    /// Lots.
+    volume: u64,
+    /// Lots that would find nobody: positive to buy, negative to sell.
+    surplus: i64,
 }
 
 #[derive(Serialize)]
@@ -102,6 +116,7 @@ pub(crate) struct BookRows {
     id: u32,
     symbol: Arc<str>,
     phase: &'static str,
+    auction: Option<AuctionRow>,
     bids: Vec<LevelRow>,
     asks: Vec<LevelRow>,
 }
@@ -115,10 +130,13 @@ pub(crate) struct InstrumentDetail {
     area: String,
     vendor: &'static str,
     phase: &'static str,
+    auction: Option<AuctionRow>,
     bid: Option<f64>,
     ask: Option<f64>,
     last: Option<f64>,
     tick: f64,
+    /// The lowest and the highest price allowed.
+    band: (f64, f64),
     accelerators_per_lot: u16,
     window_minutes: u16,
     /// Milliseconds since 1970.
@@ -183,8 +201,18 @@ impl TapeRow {
             symbol: Arc::clone(&trade.symbol),
             price: ec(trade.price),
             qty: trade.qty,
-            side: trade.aggressor.name(),
+            side: trade.aggressor.map_or("auction", Side::name),
         }
+    }
+}
+
+impl AuctionRow {
+    fn of(listing: &Listing) -> Option<Self> {
+        listing.indication.map(|AuctionIndication { price, volume, surplus, .. }| Self {
+            price: (volume != 0).then(|| ec(price)),
+            volume,
+            surplus,
+        })
     }
 }
 
@@ -196,6 +224,8 @@ impl InstrumentRow {
             bid: listing.bid().map(ec),
             ask: listing.ask().map(ec),
             last: listing.last.map(ec),
+            phase: listing.phase.name(),
+            auction: AuctionRow::of(listing),
         }
     }
 }
@@ -210,6 +240,7 @@ impl BookRows {
             id: id.raw(),
             symbol: Arc::clone(&listing.symbol),
             phase: listing.phase.name(),
+            auction: AuctionRow::of(listing),
             bids: rows(Side::Buy),
             asks: rows(Side::Sell),
         }
@@ -227,10 +258,12 @@ impl InstrumentDetail {
             area: definition.area.to_string(),
             vendor: listing.vendor.name(),
             phase: listing.phase.name(),
+            auction: AuctionRow::of(listing),
             bid: price(listing.bid()),
             ask: price(listing.ask()),
             last: price(listing.last),
             tick: ec(definition.tick),
+            band: (ec(definition.band_low), ec(definition.band_high)),
             accelerators_per_lot: definition.accelerators_per_lot,
             window_minutes: definition.window_minutes,
             gate_ms: millis(definition.gate),

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use joulebook_feed::{L2Book, Level, YieldTable};
 use joulebook_protocol::PublicEvent;
-use joulebook_protocol::messages::{BookUpdate, InstrumentDefinition, PhaseChanged, Trade, YieldDefinition};
+use joulebook_protocol::messages::{
+    AuctionIndication, BandsChanged, BookUpdate, InstrumentDefinition, PhaseChanged, Trade, YieldDefinition,
+};
 use joulebook_types::{
     InstrumentId, LotSize, ModelId, Phase, Price, Qty, Side, Symbol, TimeNs, TokenPrice, Window, Yield,
 };
@@ -37,7 +39,10 @@ pub(crate) struct Listing {
     pub(crate) symbol: Arc<str>,
     pub(crate) vendor: Vendor,
     pub(crate) phase: Phase,
+    /// Crossed at times while the phase is halted or auction.
     pub(crate) book: L2Book,
+    /// What the present call auction would trade now.
+    pub(crate) indication: Option<AuctionIndication>,
     pub(crate) last: Option<Price>,
     lot: LotSize,
 }
@@ -55,7 +60,8 @@ pub(crate) struct TapeTrade {
     pub(crate) symbol: Arc<str>,
     pub(crate) price: Price,
     pub(crate) qty: u32,
-    pub(crate) aggressor: Side,
+    /// The side that took; nobody did in an auction.
+    pub(crate) aggressor: Option<Side>,
 }
 
 /// The ask that is a vendor's best offer.
@@ -74,7 +80,8 @@ impl Market {
             PublicEvent::YieldDefinition(definition) => self.set_yield(definition),
             // Who trades here is nobody's business on this page.
             PublicEvent::AccountDefinition(_) => {}
-            PublicEvent::BandsChanged(_) | PublicEvent::AuctionIndication(_) => {}
+            PublicEvent::BandsChanged(bands) => self.change_bands(bands),
+            PublicEvent::AuctionIndication(indication) => self.indicate(indication),
             PublicEvent::BookUpdate(update) => self.update_book(update),
             PublicEvent::Trade(trade) => self.trade(trade),
         }
@@ -99,9 +106,23 @@ impl Market {
         }
         let (book, last) = (L2Book::default(), known.and_then(|known| known.last));
         let vendor = Vendor::of(definition.class);
-        let listing =
-            Listing { definition: *definition, symbol: symbol.into(), vendor, phase, book, last, lot };
+        let (definition, symbol, indication) = (*definition, symbol.into(), None);
+        let listing = Listing { definition, symbol, vendor, phase, book, indication, last, lot };
         self.listings.insert(definition.instrument, listing);
+    }
+
+    fn change_bands(&mut self, bands: &BandsChanged) {
+        self.see_time(bands.time);
+        if let Some(listing) = self.listings.get_mut(&bands.instrument) {
+            (listing.definition.band_low, listing.definition.band_high) = (bands.band_low, bands.band_high);
+        }
+    }
+
+    fn indicate(&mut self, indication: &AuctionIndication) {
+        self.see_time(indication.time);
+        if let Some(listing) = self.listings.get_mut(&indication.instrument) {
+            listing.indication = Some(*indication);
+        }
     }
 
     fn change_phase(&mut self, change: &PhaseChanged) {
@@ -112,6 +133,8 @@ impl Market {
             self.listings.remove(&change.instrument);
         } else if let Some(listing) = self.listings.get_mut(&change.instrument) {
             listing.phase = phase;
+            // An auction says its first one at once.
+            listing.indication = None;
         }
     }
 
@@ -143,7 +166,7 @@ impl Market {
     fn trade(&mut self, trade: &Trade) {
         self.see_time(trade.time);
         self.trades += 1;
-        let Some(aggressor) = Side::from_raw(trade.aggressor) else { return };
+        let aggressor = Side::from_raw(trade.aggressor);
         let Some(listing) = self.listings.get_mut(&trade.instrument) else { return };
         listing.last = Some(trade.price);
         let symbol = Arc::clone(&listing.symbol);
@@ -200,9 +223,10 @@ impl Market {
         self.listings.get(&id)
     }
 
-    /// What a client sees that has not chosen.
-    pub(crate) fn first_open(&self) -> Option<InstrumentId> {
-        self.listings().find(|(_, listing)| listing.is_open()).map(|(id, _)| id)
+    /// What a client sees that has not chosen: the first that is open, or one that is halted or in an auction instead.
+    pub(crate) fn first_shown(&self) -> Option<InstrumentId> {
+        let open = self.listings().find(|(_, listing)| listing.is_open());
+        open.or_else(|| self.listings().find(|(_, listing)| listing.is_listed())).map(|(id, _)| id)
     }
 
     pub(crate) fn reference(&self) -> Option<&ReferenceModel> {

@@ -135,7 +135,7 @@ impl ConsoleState {
         lock(&self.history).add(crate::frame::millis(now), best);
     }
 
-    /// What a WebSocket client gets: at most [`OVERVIEW_AGE_MAX`] old, with its own book. `None` means the first open one.
+    /// What a WebSocket client gets: at most [`OVERVIEW_AGE_MAX`] old, with its own book. `None` means the first one that is open.
     pub(crate) fn pushed_frame(&self, book: Option<InstrumentId>) -> String {
         let shared = lock(&self.overview).clone();
         let overview = match shared {
@@ -166,7 +166,7 @@ impl ConsoleState {
     fn with_book(&self, overview: &str, book: Option<InstrumentId>) -> String {
         let rows = {
             let market = lock(&self.market);
-            book.or_else(|| market.first_open()).and_then(|id| {
+            book.or_else(|| market.first_shown()).and_then(|id| {
                 let listing = market.listing(id)?;
                 Some(BookRows::of(id, listing, FRAME_LEVELS_MAX))
             })

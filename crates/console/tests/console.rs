@@ -144,15 +144,60 @@ fn the_state_has_the_shape_that_the_page_reads() {
     let engine = json!({"scenario": "demo: NVIDIA vs Google price war", "seed": 42, "ack_mode": "durable",
         "wiring": "inline", "committed": 48_110});
     assert_eq!(state["engine"], engine);
-    let first =
-        json!({"id": 1, "symbol": "H200S.DE.20261124T1400.H", "bid": 12.9, "ask": 13.0, "last": null});
+    let first = json!({"id": 1, "symbol": "H200S.DE.20261124T1400.H", "bid": 12.9, "ask": 13.0, "last": null,
+        "phase": "open", "auction": null});
     assert_eq!(state["instruments"][0], first);
-    let book = json!({"id": 1, "symbol": "H200S.DE.20261124T1400.H", "phase": "open", "bids": [[12.9, 7, 1]],
-        "asks": [[13.0, 12, 1], [13.5, 4, 1]]});
+    let book = json!({"id": 1, "symbol": "H200S.DE.20261124T1400.H", "phase": "open", "auction": null,
+        "bids": [[12.9, 7, 1]], "asks": [[13.0, 12, 1], [13.5, 4, 1]]});
     assert_eq!(state["book"], book);
     let counters = json!({"commands": 2, "trades": 0, "rejects": 1, "connections": 3, "sessions": 2, "resting_orders": 5});
     assert_eq!(state["counters"], counters);
     assert_eq!(state["latency_us"], Value::Null);
+    bench.console.stop();
+}
+
+#[test]
+fn halts_and_auctions_are_shown_with_their_crossed_books() {
+    let bench = Bench::start();
+    bench.feed(&support::price_war());
+    bench.feed(&[support::phase(H200, Phase::Halted), support::rest(H200, Side::Buy, "13.20", 5)]);
+    let state = bench.json("/api/state");
+    let row = &state["instruments"][0];
+    assert_eq!((&row["phase"], &row["bid"], &row["ask"]), (&json!("halted"), &json!(13.2), &json!(13.0)));
+    assert_eq!(state["book"]["id"], 2, "who has not chosen sees an open one");
+    assert!(close(&vendor(&state, "NVIDIA")["price_per_ah"], 45.0), "nobody can buy where it is halted");
+
+    // The call: nothing would trade, then 5 lots would, and 7 sellers more would find nobody.
+    let call = [support::phase(H200, Phase::Auction), support::indication(H200, "0.00", 0, 0)];
+    bench.feed(&call);
+    let none = json!({"price": null, "volume": 0, "surplus": 0});
+    assert_eq!(bench.json("/api/book/1")["auction"], none);
+    bench.feed(&[support::indication(H200, "13.00", 5, -7)]);
+    let book = bench.json("/api/book/1");
+    assert_eq!(book["auction"], json!({"price": 13.0, "volume": 5, "surplus": -7}));
+    assert_eq!((&book["phase"], &book["bids"][0][0]), (&json!("auction"), &json!(13.2)));
+    assert_eq!(bench.json("/api/instruments")["instruments"][0]["auction"]["volume"], 5);
+
+    let uncross = [
+        support::auction_trade(H200, "13.00", 5),
+        support::remove(H200, Side::Buy, "13.20"),
+        support::phase(H200, Phase::Open),
+    ];
+    bench.feed(&uncross);
+    let state = bench.json("/api/state");
+    assert_eq!((&state["tape"][0]["side"], &state["tape"][0]["qty"]), (&json!("auction"), &json!(5)));
+    assert_eq!(state["counters"]["trades"], 1);
+    let row = &state["instruments"][0];
+    assert_eq!((&row["phase"], &row["auction"], &row["last"]), (&json!("open"), &json!(null), &json!(13.0)));
+    assert!(vendor(&state, "NVIDIA")["mtok"].as_f64().unwrap() > 0.0, "what an auction sells is sold");
+
+    let halts = [H200, B200, TPU].map(|instrument| support::phase(instrument, Phase::Halted));
+    bench.feed(&halts);
+    assert_eq!(
+        bench.json("/api/state")["book"]["id"],
+        1,
+        "with none open, one that is halted is better than none"
+    );
     bench.console.stop();
 }
 

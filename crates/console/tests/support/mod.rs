@@ -8,7 +8,9 @@ use std::time::{Duration, SystemTime};
 use joulebook_console::{AckMode, Console, ConsoleState, RunInfo, Wiring};
 use joulebook_metrics::ServerMetrics;
 use joulebook_protocol::PublicEvent;
-use joulebook_protocol::messages::{BookUpdate, InstrumentDefinition, PhaseChanged, Trade, YieldDefinition};
+use joulebook_protocol::messages::{
+    AuctionIndication, BookUpdate, InstrumentDefinition, PhaseChanged, Trade, YieldDefinition,
+};
 use joulebook_types::{InstrumentId, ModelId, OrderId, Phase, Price, Side, Symbol, TimeNs, TradeId, Yield};
 use serde_json::Value;
 
@@ -133,6 +135,17 @@ pub fn trade(instrument: InstrumentId, aggressor: Side, price: &str, qty: u32) -
         aggressor: aggressor.raw(),
         ..Trade::default()
     })
+}
+
+/// Two orders that met in an auction.
+pub fn auction_trade(instrument: InstrumentId, price: &str, qty: u32) -> PublicEvent {
+    let (time, trade_id, price) = (now(), TradeId::new(1), price.parse().unwrap());
+    PublicEvent::from(Trade { time, trade_id, price, instrument, qty, ..Trade::default() })
+}
+
+pub fn indication(instrument: InstrumentId, price: &str, volume: u64, surplus: i64) -> PublicEvent {
+    let (time, price) = (now(), price.parse().unwrap());
+    PublicEvent::from(AuctionIndication { time, price, volume, surplus, instrument, reserved: 0 })
 }
 
 pub fn phase(instrument: InstrumentId, phase: Phase) -> PublicEvent {
