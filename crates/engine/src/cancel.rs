@@ -93,10 +93,6 @@ impl Engine {
             let scope = Rejection::field(RejectReason::InvalidChoice, offset_of!(MassCancel, scope));
             return Err(scope.met(0, cancel.scope));
         }
-        if cancel.side != 0 && Side::from_raw(cancel.side).is_none() {
-            let side = Rejection::field(RejectReason::InvalidChoice, offset_of!(MassCancel, side));
-            return Err(side.met(0, cancel.side));
-        }
         if !named {
             return Ok(own);
         }
@@ -104,6 +100,10 @@ impl Engine {
     }
 
     fn mass_cancel_filter(&self, cancel: &MassCancel) -> Result<CancelFilter, Rejection> {
+        if cancel.side != 0 && Side::from_raw(cancel.side).is_none() {
+            let side = Rejection::field(RejectReason::InvalidChoice, offset_of!(MassCancel, side));
+            return Err(side.met(0, cancel.side));
+        }
         let instrument = match cancel.instrument.is_none() {
             true => None,
             false => Some(self.find_instrument(cancel.instrument, offset_of!(MassCancel, instrument))?),

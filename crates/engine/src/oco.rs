@@ -92,8 +92,9 @@ impl Engine {
         let stop_holds_more = self.hold_of(&stop) > self.hold_of(&limit);
         self.check_hold(if stop_holds_more { &stop } else { &limit }, None, qty_offset)?;
         self.check_open_order_cap(limit.account, 2)?;
-        let value = self.value(&limit) + self.value(&stop);
-        self.check_open_value_cap(limit.account, value.raw().into(), qty_offset)?;
+        // Each fits a balance; their sum need not.
+        let value = i128::from(self.value(&limit).raw()) + i128::from(self.value(&stop).raw());
+        self.check_open_value_cap(limit.account, value, qty_offset)?;
         if limit.side == Side::Sell {
             return Ok(());
         }

@@ -29,35 +29,22 @@ impl Engine {
     ) -> Result<Done, Rejection> {
         let account = self.sessions[session].account;
         let SetProtection { class, credits_max, lots_max, window_ms, fills_max, .. } = *set;
-        if window_ms == 0 {
+        let removes = window_ms == 0;
+        if !removes {
+            check_limits(set)?;
+        }
+        check_class(class, offset_of!(SetProtection, class))?;
+        if removes {
             self.protections.remove(account, class);
-        } else {
-            self.check_protection(account, set)?;
-            let limits = ProtectionLimits { window_ms, fills_max, lots_max, credits_max };
-            self.protections.set(account, class, limits);
+            return Ok(self.request_done(session, set, 0, out));
         }
+        if !self.protections.has_room(account, class) {
+            let count = Rejection::field(RejectReason::InvalidCount, offset_of!(SetProtection, class));
+            return Err(count.met(CLASSES_MAX, CLASSES_MAX + 1));
+        }
+        let limits = ProtectionLimits { window_ms, fills_max, lots_max, credits_max };
+        self.protections.set(account, class, limits);
         Ok(self.request_done(session, set, 0, out))
-    }
-
-    fn check_protection(&self, account: AccountIx, set: &SetProtection) -> Result<(), Rejection> {
-        let invalid = |offset| Rejection::field(RejectReason::InvalidProtection, offset);
-        if set.window_ms > WINDOW_MS_MAX {
-            let window = invalid(offset_of!(SetProtection, window_ms));
-            return Err(window.met(WINDOW_MS_MAX, set.window_ms));
-        }
-        if !(1..=FILLS_MAX).contains(&set.fills_max) {
-            let limit = if set.fills_max == 0 { 1 } else { FILLS_MAX };
-            return Err(invalid(offset_of!(SetProtection, fills_max)).met(limit, set.fills_max));
-        }
-        if set.credits_max < MicroEc::ZERO {
-            return Err(invalid(offset_of!(SetProtection, credits_max)).met(0, set.credits_max.raw()));
-        }
-        let class = |reason| Rejection::field(reason, offset_of!(SetProtection, class));
-        set.class.validate().map_err(|_| class(RejectReason::InvalidCode))?;
-        if !self.protections.has_room(account, set.class) {
-            return Err(class(RejectReason::InvalidCount).met(CLASSES_MAX, CLASSES_MAX + 1));
-        }
-        Ok(())
     }
 
     pub(crate) fn reset_protection(
@@ -66,6 +53,7 @@ impl Engine {
         reset: &ResetProtection,
         out: &mut Events,
     ) -> Result<Done, Rejection> {
+        check_class(reset.class, offset_of!(ResetProtection, class))?;
         let was_frozen = self.protections.reset(self.sessions[session].account, reset.class);
         Ok(self.request_done(session, reset, u64::from(was_frozen), out))
     }
@@ -135,4 +123,25 @@ impl Engine {
         }
         self.pulled_quotes = pulled;
     }
+}
+
+/// The limits of a protection that is not being removed.
+fn check_limits(set: &SetProtection) -> Result<(), Rejection> {
+    let invalid = |offset| Rejection::field(RejectReason::InvalidProtection, offset);
+    if set.window_ms > WINDOW_MS_MAX {
+        let window = invalid(offset_of!(SetProtection, window_ms));
+        return Err(window.met(WINDOW_MS_MAX, set.window_ms));
+    }
+    if !(1..=FILLS_MAX).contains(&set.fills_max) {
+        let limit = if set.fills_max == 0 { 1 } else { FILLS_MAX };
+        return Err(invalid(offset_of!(SetProtection, fills_max)).met(limit, set.fills_max));
+    }
+    if set.credits_max < MicroEc::ZERO {
+        return Err(invalid(offset_of!(SetProtection, credits_max)).met(0, set.credits_max.raw()));
+    }
+    Ok(())
+}
+
+fn check_class(class: ClassCode, offset: usize) -> Result<(), Rejection> {
+    class.validate().map_err(|_| Rejection::field(RejectReason::InvalidCode, offset))
 }

@@ -138,6 +138,22 @@ fn a_disabled_class_is_checked_with_its_instrument() {
 }
 
 #[test]
+fn canceling_and_reducing_work_while_entry_is_off() {
+    let mut market = market();
+    market.send(OPERATOR, account(BUYER));
+    market.send(OPERATOR, enable(account(BUYER)));
+    market.send(BUYER, buy(5, "20.00"));
+    market.send(OPERATOR, KillSwitch { action: KillSwitch::KILL, ..session(BUYER, 2) });
+    market.send(BUYER, replace(5, 9, "20.00"));
+    assert_eq!(market.send_from(BUYER, 2, replace(5, 10, "20.00")), ["20: rejected EntryDisabled"]);
+    assert_eq!(market.last_reject(), (RejectReason::EntryDisabled, WHOLE, 2, 0));
+    let said = market.send_from(BUYER, 2, reduce(5, 2));
+    assert!(said.iter().any(|line| line.starts_with("20: replaced 5 7@20.00 leaves 7 kept")), "{said:?}");
+    let said = market.send_from(BUYER, 2, cancel(5));
+    assert!(said.contains(&"20: canceled 7 of 5 Requested".to_owned()), "{said:?}");
+}
+
+#[test]
 fn a_trader_may_not_undo_what_an_operator_did() {
     let mut market = market();
     for switch in [account(BUYER), session(BUYER, 1)] {

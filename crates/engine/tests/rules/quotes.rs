@@ -196,6 +196,18 @@ fn every_session_has_a_quote_of_its_own() {
 }
 
 #[test]
+fn a_quote_is_an_order_that_may_be_canceled_and_reduced_but_not_replaced() {
+    let mut market = market();
+    market.send(DEALER, one((5, "20.00"), (6, "21.00")));
+    market.send(DEALER, replace(1, 4, "20.00"));
+    assert_eq!(market.last_reject(), (RejectReason::NotReplaceable, WHOLE, 0, 0));
+    assert_eq!(market.send(DEALER, reduce(1, 2)), ["31: replaced 1 3@20.00 leaves 3 kept"]);
+    assert_eq!(market.send(DEALER, cancel(2)), ["31: canceled 6 of 2 Requested"]);
+    let said = market.send_all(DEALER, one((3, "20.00"), (6, "21.00")));
+    assert_eq!(said, ["* added 3 leaves 6, sell 21.00: 6 in 1", ACCEPTED], "the ask is new, the bid stands");
+}
+
+#[test]
 fn self_trade_takes_the_mode_of_the_request() {
     let cases: &[(u8, &[&str])] = &[
         (0, &["31: canceled 5 of 2 SelfTrade"]),

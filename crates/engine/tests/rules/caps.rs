@@ -1,0 +1,239 @@
+//! Caps on what an account may have open.
+
+use core::mem::offset_of;
+
+use joulebook_protocol::RejectReason::{self, *};
+use joulebook_protocol::messages::{NewOrder, ReplaceOrder, SetLimits};
+use joulebook_types::{AccountId, MicroEc};
+
+use crate::market::*;
+
+const QUARTER: &str = "H200S.DE.20261124T1415.Q";
+const WHOLE: usize = u16::MAX as usize;
+
+/// Instrument 1 is an hour, instrument 2 its second quarter.
+fn market() -> Market {
+    let mut market = Market::trading();
+    market.list(QUARTER);
+    market
+}
+
+fn limits(account: u32) -> SetLimits {
+    SetLimits { account: AccountId::new(account), ..Default::default() }
+}
+
+/// An order refused by a cap: reason, field, limit and value.
+fn refused(market: &mut Market, account: u32, order: NewOrder) -> (RejectReason, usize, i64, i64) {
+    let before = market.engine.open_order_count();
+    let said = market.send(account, order);
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert_eq!(market.engine.open_order_count(), before);
+    market.last_reject()
+}
+
+fn value(lots: i64, ec: i64) -> i64 {
+    MicroEc::from_ec(lots * 8 * ec).raw()
+}
+
+const QTY: usize = offset_of!(NewOrder, qty);
+
+#[test]
+fn open_orders_count_while_they_are_open() {
+    let mut market = market();
+    assert_eq!(market.send(OPERATOR, SetLimits { open_orders_max: 2, ..limits(BUYER) }), ["1: done 20"]);
+    market.log_on(BUYER, 2);
+    market.send(BUYER, buy(1, "20.00"));
+    market.send_from(BUYER, 2, buy(1, "20.00"));
+    assert_eq!(refused(&mut market, BUYER, buy(1, "20.00")), (OpenOrderCap, WHOLE, 2, 3));
+    assert_eq!(market.send(BUYER_2, buy(1, "20.00")).len(), 1, "other accounts have no cap");
+    let said = market.send(BUYER, ioc(buy(1, "20.00")));
+    assert_eq!(said[1], "20: canceled 1 of 4 ImmediateRemainder", "it never rests");
+    market.send(BUYER, replace(1, 2, "20.00"));
+    market.send(SELLER, sell(1, "20.00"));
+    market.send(BUYER, buy(1, "20.00"));
+    assert_eq!(market.engine.open_order_count(), 3, "a fill makes room");
+    market.send(OPERATOR, limits(BUYER));
+    assert_eq!(market.send(BUYER, buy(1, "20.00")).len(), 1, "zero is no cap");
+}
+
+#[test]
+fn one_order_may_be_worth_so_much() {
+    let mut market = market();
+    market.send(OPERATOR, SetLimits { order_value_max: MicroEc::new(value(3, 20)), ..limits(BUYER) });
+    market.send(OPERATOR, SetLimits { order_value_max: MicroEc::new(value(3, 20)), ..limits(SELLER) });
+    assert_eq!(market.send(BUYER, buy(3, "20.00")).len(), 1, "the cap itself is allowed");
+    let more = value(3, 20) + 240_000;
+    assert_eq!(refused(&mut market, BUYER, buy(3, "20.01")), (OrderValueCap, QTY, value(3, 20), more));
+    assert_eq!(
+        refused(&mut market, BUYER, ioc(buy(4, "20.00"))),
+        (OrderValueCap, QTY, value(3, 20), value(4, 20))
+    );
+    assert_eq!(
+        refused(&mut market, SELLER, sell(4, "20.00")),
+        (OrderValueCap, QTY, value(3, 20), value(4, 20))
+    );
+}
+
+#[test]
+fn all_open_orders_may_be_worth_so_much() {
+    let mut market = market();
+    market.send(SELLER, sell(5, "30.00"));
+    market.send(OPERATOR, SetLimits { open_value_max: MicroEc::new(value(10, 20)), ..limits(SELLER) });
+    assert_eq!(
+        refused(&mut market, SELLER, sell(3, "20.00")),
+        (OpenValueCap, QTY, value(10, 20), value(5, 30) + value(3, 20)),
+        "what was open when the cap was set counts"
+    );
+    assert_eq!(market.send(SELLER, ioc(sell(3, "20.00"))).len(), 2, "an order that never rests does not");
+    // A fill, at whatever price, takes the order's own price off.
+    market.send(BUYER, buy(1, "31.00"));
+    assert_eq!(market.send(SELLER, sell(4, "20.00")).len(), 1);
+    assert_eq!(refused(&mut market, SELLER, sell(1, "1.00")).3, value(10, 20) + value(1, 1));
+    market.send(SELLER, cancel(1));
+    assert_eq!(market.send(SELLER, sell(1, "100.00")).len(), 1, "a cancel takes all of it off");
+}
+
+#[test]
+fn a_window_may_hold_so_many_accelerators() {
+    let mut market = market();
+    market.send(BUYER, on(2, buy(1, "20.00")));
+    market.send(SELLER, sell(2, "21.00"));
+    market.send(BUYER, buy(1, "21.00"));
+    // The buyer has 8 accelerators in all four quarters, and a bid for 8 more in the second.
+    market.send(OPERATOR, SetLimits { window_accelerators_max: 31, ..limits(BUYER) });
+    assert_eq!(refused(&mut market, BUYER, buy(2, "20.00")), (WindowCap, QTY, 31, 32), "the second quarter");
+    assert_eq!(
+        refused(&mut market, BUYER, ioc(buy(3, "20.00"))),
+        (WindowCap, QTY, 31, 32),
+        "the first quarter"
+    );
+    assert_eq!(market.send(BUYER, buy(1, "20.00")).len(), 1);
+    assert_eq!(refused(&mut market, BUYER, on(2, buy(1, "20.00"))), (WindowCap, QTY, 31, 32));
+    assert_eq!(market.send(BUYER, sell(1, "30.00")).len(), 1, "sells are not capped");
+    assert_eq!(refused(&mut market, BUYER, on(2, buy(1, "20.00"))).3, 32, "what is offered is still there");
+    market.send(SELLER_2, buy(1, "20.00"));
+    market.send(BUYER_2, buy(1, "31.00"));
+    market.send(BUYER_2, buy(1, "31.00"));
+    assert_eq!(market.send(BUYER, on(2, buy(1, "20.00"))).len(), 1, "what was sold is not");
+}
+
+#[test]
+fn a_seller_is_not_capped_by_what_it_registered() {
+    let mut market = market();
+    market.deposit(SELLER, 100_000);
+    market.send(SELLER, sell(2, "21.00"));
+    market.send(BUYER, buy(2, "21.00"));
+    market.send(OPERATOR, SetLimits { window_accelerators_max: 8, ..limits(SELLER) });
+    assert_eq!(
+        market.send(SELLER, buy(3, "20.00")).len(),
+        1,
+        "two lots were sold, so three are one more than none"
+    );
+    assert_eq!(refused(&mut market, SELLER, buy(1, "20.00")), (WindowCap, QTY, 8, 16));
+}
+
+#[test]
+fn bids_that_were_open_before_the_cap_count_and_one_that_is_taken_away_forgets_them() {
+    let mut market = market();
+    market.send(BUYER, buy(3, "20.00"));
+    let cap = SetLimits { window_accelerators_max: 24, ..limits(BUYER) };
+    for _ in 0..2 {
+        market.send(OPERATOR, cap);
+        assert_eq!(refused(&mut market, BUYER, buy(1, "20.00")), (WindowCap, QTY, 24, 32));
+        market.send(OPERATOR, limits(BUYER));
+        let said = market.send(BUYER, buy(1, "19.00"));
+        assert_eq!(said.len(), 1);
+        let id = market.engine.open_orders().map(|order| order.order_id.raw()).max().unwrap();
+        market.send(BUYER, cancel(id));
+    }
+}
+
+#[test]
+fn a_replace_gives_back_its_old_part_and_is_checked_for_what_grows() {
+    let qty = offset_of!(ReplaceOrder, qty);
+    let mut market = market();
+    market.send(BUYER, buy(10, "20.00"));
+    let capped = SetLimits {
+        order_value_max: MicroEc::new(value(5, 20)),
+        open_value_max: MicroEc::new(value(6, 20)),
+        window_accelerators_max: 40,
+        open_orders_max: 1,
+        ..limits(BUYER)
+    };
+    market.send(OPERATOR, capped);
+    let said = market.send(BUYER, replace(1, 10, "19.00"));
+    assert_eq!(said, ["20: replaced 1 10@19.00 leaves 10 back"], "less than before, if more than the cap");
+    market.send(BUYER, replace(1, 10, "19.01"));
+    assert_eq!(market.last_reject(), (OrderValueCap, qty, value(5, 20), 10 * 8 * 19_010_000));
+    market.send(BUYER, replace(1, 11, "1.00"));
+    assert_eq!(market.last_reject(), (WindowCap, qty, 40, 88), "worth less, but more lots");
+    market.send(BUYER, replace(1, 4, "19.00"));
+    assert_eq!(market.send(BUYER, replace(1, 5, "20.00")).len(), 1);
+    let said = market.send(SELLER, sell(2, "20.00"));
+    assert_eq!(said.len(), 3, "{said:?}");
+    market.send(BUYER, replace(1, 8, "20.00"));
+    assert_eq!(
+        market.last_reject(),
+        (OrderValueCap, qty, value(5, 20), value(6, 20)),
+        "of what would be open"
+    );
+    market.send(OPERATOR, SetLimits { order_value_max: MicroEc::ZERO, ..capped });
+    market.send(BUYER, replace(1, 9, "20.00"));
+    assert_eq!(market.last_reject(), (OpenValueCap, qty, value(6, 20), value(7, 20)));
+    market.send(BUYER, replace(1, 8, "20.00"));
+    assert_eq!(market.last_reject(), (WindowCap, qty, 40, 64), "two lots are bought, six would be wanted");
+}
+
+#[test]
+fn caps_are_checked_by_the_numbers_of_their_codes_and_after_all_other_rules() {
+    let mut market = market();
+    let all = SetLimits {
+        open_orders_max: 1,
+        order_value_max: MicroEc::new(1),
+        open_value_max: MicroEc::new(1),
+        window_accelerators_max: 1,
+        ..limits(BUYER)
+    };
+    market.send(BUYER, buy(1, "20.00"));
+    let steps = [
+        (all, OpenOrderCap),
+        (SetLimits { open_orders_max: 0, ..all }, OrderValueCap),
+        (SetLimits { open_orders_max: 0, order_value_max: MicroEc::ZERO, ..all }, OpenValueCap),
+        (SetLimits { window_accelerators_max: 1, ..limits(BUYER) }, WindowCap),
+    ];
+    for (set, reason) in steps {
+        market.send(OPERATOR, set);
+        assert_eq!(refused(&mut market, BUYER, buy(1, "20.00")).0, reason);
+    }
+    market.send(OPERATOR, all);
+    assert_eq!(refused(&mut market, BUYER, fok(buy(1, "20.00"))).0, FokNotFillable);
+    assert_eq!(refused(&mut market, BUYER, buy(10_000, "900.00")).0, InsufficientCredits);
+}
+
+#[test]
+fn limits_name_an_account_and_are_not_negative() {
+    let mut market = market();
+    let (account, order) = (offset_of!(SetLimits, account), offset_of!(SetLimits, order_value_max));
+    let open = offset_of!(SetLimits, open_value_max);
+    let minus = MicroEc::new(-5);
+    let cases = [
+        ("nobody", OPERATOR, limits(999), (UnknownAccount, account, 0, 0)),
+        (
+            "order value",
+            OPERATOR,
+            SetLimits { order_value_max: minus, ..limits(BUYER) },
+            (AmountNotPositive, order, 0, -5),
+        ),
+        (
+            "open value",
+            OPERATOR,
+            SetLimits { open_value_max: minus, ..limits(BUYER) },
+            (AmountNotPositive, open, 0, -5),
+        ),
+        ("a trader", BUYER, limits(BUYER), (NotAuthorised, WHOLE, 0, 0)),
+    ];
+    for (name, sender, set, expected) in cases {
+        market.send(sender, set);
+        assert_eq!(market.last_reject(), expected, "{name}");
+    }
+}
