@@ -1,5 +1,5 @@
 //! After warm-up, commands do not allocate: new orders of every type, moves, cancels, trades across levels, token orders,
-//! stops, linked orders, orders with a date, baskets, batches, rejects.
+//! stops, linked orders, orders with a date, baskets, batches, quotes and their protection, rejects.
 
 use joulebook_engine::{Engine, Events};
 use joulebook_protocol::messages::*;
@@ -235,6 +235,33 @@ impl Market {
         self.run(BUYER, OrderBatch { client_order_id, count: 3, entries, ..Default::default() }.into());
     }
 
+    /// Quotes that are placed, moved and hit, until their protection pulls them.
+    fn quotes(&mut self, base: i64) {
+        let class = "H200S".parse().unwrap();
+        let client_order_id = self.next_id();
+        self.run(SELLER, ResetProtection { client_order_id, class }.into());
+        let client_order_id = self.next_id();
+        let (window_ms, fills_max) = (1_000, 2);
+        let protection = SetProtection { client_order_id, class, window_ms, fills_max, ..Default::default() };
+        self.run(SELLER, protection.into());
+        for (bid_qty, ask_qty) in [(0, 5), (0, 4), (0, 9)] {
+            let client_order_id = self.next_id();
+            let mut quote = MassQuote { client_order_id, count: 1, ..Default::default() };
+            quote.pairs[0] = QuotePair {
+                bid: Price::new((base - 20) * 10_000),
+                ask: Price::new((base - 1) * 10_000),
+                instrument: InstrumentId::new(1),
+                bid_qty,
+                ask_qty,
+                reserved: 0,
+            };
+            self.run(SELLER, quote.into());
+        }
+        for _ in 0..2 {
+            self.order(BUYER, Side::Buy, base - 1, 2, TimeInForce::Ioc);
+        }
+    }
+
     /// One round of everything, at prices that wander with the round; it leaves the book as it found it.
     fn round(&mut self, round: i64) {
         let base = 2_700 + round * 37 % 400;
@@ -272,6 +299,7 @@ impl Market {
             ..Default::default()
         };
         self.run(BUYER, tokens.into());
+        self.quotes(base);
         for account in [SELLER, BUYER] {
             let (client_order_id, scope) = (self.next_id(), MassCancel::SCOPE_SESSION);
             self.run(account, MassCancel { client_order_id, scope, ..Default::default() }.into());
@@ -294,7 +322,13 @@ fn commands_do_not_allocate_after_warm_up() {
     assert_eq!(allocations, 0);
     assert!(market.engine.totals().fees > trades_before, "the rounds trade");
     assert_eq!(market.engine.open_order_count(), 0);
-    for template_id in [OrderTriggered::TEMPLATE_ID, LegDone::TEMPLATE_ID, TokenOrderDone::TEMPLATE_ID] {
+    let expected = [
+        OrderTriggered::TEMPLATE_ID,
+        LegDone::TEMPLATE_ID,
+        TokenOrderDone::TEMPLATE_ID,
+        ProtectionTriggered::TEMPLATE_ID,
+    ];
+    for template_id in expected {
         assert!(
             market.seen[usize::from(template_id)],
             "{template_id}: the rounds do not do what they should"

@@ -1,6 +1,9 @@
 //! Random commands against everything that must always hold: public events rebuild the engine's books in a slow book,
 //! all figures recount, the same stream gives the same hashes, and nothing panics.
 
+#[path = "random_commands/maker_steps.rs"]
+mod maker_steps;
+
 use std::collections::BTreeMap;
 
 use joulebook_book::reference::{ReferenceBook, ReferenceOrder};
@@ -8,6 +11,7 @@ use joulebook_engine::{Destination, Engine, Events, LevelTotal, OpenOrder};
 use joulebook_protocol::messages::*;
 use joulebook_protocol::{Command, Event, Frame, Origin, PublicEvent, SequencedCommand, SessionMessage};
 use joulebook_types::*;
+use maker_steps::{MakerStep, maker_step};
 use proptest::prelude::*;
 
 /// 2026-11-24T14:00Z, in minutes.
@@ -24,6 +28,7 @@ enum Step {
     Cancel { back: u64, by_request: bool, slot: u32 },
     Replace { back: u64, ticks: i64, lots: u32 },
     MassCancel { scope: u8, instrument: u32 },
+    Maker(MakerStep),
     Token { ktok: u64, limit: i64, flags: u8, time_in_force: u8, count: u8, first: u32, self_trade: u8 },
     Query { back: u64 },
     Register { accelerators: u32 },
@@ -87,6 +92,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..30u64, prop::bool::weighted(0.3), 0..20u32).prop_map(|(back, by_request, slot)| Step::Cancel { back, by_request, slot }),
         7 => (0..30u64, ticks, lots).prop_map(|(back, ticks, lots)| Step::Replace { back, ticks, lots }),
         1 => (0..3u8, instrument).prop_map(|(scope, instrument)| Step::MassCancel { scope, instrument }),
+        12 => maker_step().prop_map(Step::Maker),
         4 => token.prop_map(|(ktok, limit, flags, time_in_force, count, first, self_trade)| Step::Token {
             ktok, limit, flags, time_in_force, count, first, self_trade,
         }),
@@ -206,6 +212,11 @@ impl Script {
                 let instrument = InstrumentId::new(instrument);
                 own(MassCancel { client_order_id, instrument, scope, ..Default::default() }.into())
             }
+            Step::Maker(ref step) if step.is_the_operators() => {
+                let client_order_id = self.next_id(OPERATOR, 1);
+                vec![(OPERATOR, 1, step.command(client_order_id, account, session))]
+            }
+            Step::Maker(ref step) => own(step.command(client_order_id, account, session)),
             Step::Token { ktok, limit, flags, time_in_force, count, first, self_trade } => {
                 let instruments = core::array::from_fn(|index| InstrumentId::new(first + index as u32));
                 own(TokenOrder {
