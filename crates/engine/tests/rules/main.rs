@@ -38,6 +38,7 @@ mod self_trade;
 mod sessions;
 mod set_phase;
 mod stops;
+mod stops_in_phases;
 mod sweeps;
 mod token_orders;
 mod trailing;
