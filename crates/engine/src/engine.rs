@@ -3,7 +3,7 @@
 use joulebook_book::Slot;
 use joulebook_ledger::Ledger;
 use joulebook_protocol::messages::{Genesis, LegDone};
-use joulebook_protocol::{Command, Origin, RejectReason, SequencedCommand};
+use joulebook_protocol::{Command, Origin, SequencedCommand};
 use joulebook_types::{OrderId, SeqNum, TimeNs, TradeId};
 
 use crate::Events;
@@ -21,8 +21,7 @@ use crate::outcomes::OutcomeBudget;
 use crate::policy::{Policy, policy};
 use crate::protection::Protections;
 use crate::random::Random;
-use crate::request::{Done, Rejection};
-use crate::sessions::{SessionIx, Sessions};
+use crate::sessions::Sessions;
 use crate::stop_book::Stops;
 use crate::timers::Timers;
 use crate::token_walk::TokenWalk;
@@ -239,11 +238,6 @@ impl Engine {
             Policy::Gateway | Policy::Anyone => !from_system && self.started,
             Policy::AnyOf(_) => self.started && (!from_system || matches!(command, Command::OpenAccount(_))),
         }
-    }
-
-    /// Of commands whose rules are still to come.
-    fn not_built<M>(&mut self, _: SessionIx, _: &M, _: &mut Events) -> Result<Done, Rejection> {
-        Err(Rejection::whole(RejectReason::Unexpected))
     }
 
     pub(crate) fn ignore(&mut self) {

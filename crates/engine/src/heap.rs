@@ -122,7 +122,7 @@ mod tests {
             let key = (next(&mut state) % 50, round);
             heap.push(&mut places, key, round);
             sorted.insert((key, round));
-            if next(&mut state) % 3 > 0 {
+            if !next(&mut state).is_multiple_of(3) {
                 let index = next(&mut state) as usize % sorted.len();
                 let (key, entry) = *sorted.iter().nth(index).unwrap();
                 assert_eq!(heap.remove(&mut places, entry), key);

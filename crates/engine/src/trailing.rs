@@ -23,7 +23,7 @@ pub(crate) struct Trail {
 const BASIS_POINTS: i128 = 10_000;
 
 impl Distance {
-    fn from_peak(self, peak: Price) -> i64 {
+    fn of_peak(self, peak: Price) -> i64 {
         match self {
             Self::Price(distance) => distance.raw(),
             Self::BasisPoints(bps) => {
@@ -38,7 +38,7 @@ impl Trail {
     /// What it waits for now; `None` before its activation. Zero or less is a price that never prints.
     pub(crate) fn trigger_price(&self, side: Side) -> Option<Price> {
         let peak = self.peak?;
-        let distance = self.distance.from_peak(peak);
+        let distance = self.distance.of_peak(peak);
         Some(Price::new(match side {
             Side::Buy => peak.raw().saturating_add(distance),
             Side::Sell => peak.raw().saturating_sub(distance),
@@ -80,6 +80,9 @@ pub(crate) fn is_reached(side: Side, trigger_price: Price, print: Price) -> bool
 mod tests {
     use super::*;
 
+    /// A name, the stop, the prints that it sees, and what is noted.
+    type Case = (&'static str, Side, Distance, i64, &'static [i64], &'static str);
+
     /// Feeds prints and notes the trigger price after each, or that it triggered.
     fn follow(side: Side, distance: Distance, activation: i64, prints: &[i64]) -> String {
         let activation_price = Price::new(activation);
@@ -103,7 +106,7 @@ mod tests {
         use Distance::{BasisPoints, Price as By};
         use Side::{Buy, Sell};
         let five = By(Price::new(5));
-        let cases: &[(&str, Side, Distance, i64, &[i64], &str)] = &[
+        let cases: &[Case] = &[
             (
                 "a sell order rises with the market",
                 Sell,
