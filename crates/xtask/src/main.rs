@@ -25,7 +25,7 @@ Commands:
              --rotate           one, which changes from commit to commit
              --table [NAME...]  write who caught them into docs/internals/testing.md
              --list             say what there is
-  golden   Write the files that are generated from the message table: schema, byte tables, vectors
+  golden   Write the files that are generated from the message table: schema, byte tables, vectors, C header
   tidy     The project's own rules: edges between crates, pure crates, leftovers, links, stale mutants
   help     This text
 ";
