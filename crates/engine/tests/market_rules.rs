@@ -53,13 +53,14 @@ fn on_fast(block: &Block) -> Result<Run, String> {
     block.run(Fast::new())
 }
 
-/// The page and its chapters.
+/// The page, its chapters, and what is too small for them.
 fn pages() -> Vec<PathBuf> {
     let docs = root().join("docs");
     let folder = fs::read_dir(docs.join("market-rules")).expect("the chapters");
     let mut pages: Vec<PathBuf> = folder.map(|entry| entry.expect("an entry").path()).collect();
     pages.sort();
     pages.insert(0, docs.join("market-rules.md"));
+    pages.push(root().join("crates/engine/tests/corner_cases.md"));
     pages
 }
 
@@ -120,9 +121,13 @@ fn every_reason_is_shown_or_tested() {
 }
 
 #[test]
-fn the_table_of_rejects_has_every_code() {
+fn the_tables_of_reasons_have_every_code() {
     let page = fs::read_to_string(root().join("docs/market-rules/rejects.md")).expect("the page");
     for reason in RejectReason::ALL {
+        let row = format!("| {} `{reason}` |", reason.raw());
+        assert!(page.contains(&row), "no row starts with {row}");
+    }
+    for reason in CancelReason::ALL {
         let row = format!("| {} `{reason}` |", reason.raw());
         assert!(page.contains(&row), "no row starts with {row}");
     }
