@@ -71,7 +71,9 @@ impl Engine {
     /// Leaves a phase, with what time would still have done in it, for another.
     pub(crate) fn enter_phase(&mut self, ix: InstrumentIx, phase: Phase, out: &mut Events) {
         self.cancel_phase_timers(ix);
-        self.instruments[ix].phase = phase;
+        let instrument = &mut self.instruments[ix];
+        assert!(phase != Phase::Open || !instrument.book().is_crossed(), "only an uncrossed book opens");
+        instrument.phase = phase;
         let changed =
             PhaseChanged { time: self.time, instrument: ix.id(), phase: phase.raw(), ..Default::default() };
         self.publish(changed, out);

@@ -1,6 +1,6 @@
 //! Call auctions: what gathers, what is said meanwhile, and how the book uncrosses.
 
-use joulebook_protocol::messages::{ListInstrument, NewOrder, Seed, SetBands, SetPhase};
+use joulebook_protocol::messages::*;
 use joulebook_types::*;
 
 use crate::market::*;
@@ -129,7 +129,7 @@ fn the_random_end_is_the_seed_s() {
 fn draws_go_on_until_the_next_seed() {
     let mut market = market();
     market.system(Seed { seed: 3 });
-    let mut end_of = |market: &mut Market| {
+    let end_of = |market: &mut Market| {
         market.send(OPERATOR, set_phase(Phase::Halted));
         market.send(OPERATOR, timed(500, 400));
         market.engine.next_deadline().unwrap()
@@ -350,4 +350,65 @@ fn a_call_is_part_of_the_state() {
     let mut state = joulebook_engine::Events::new();
     market.engine.publish_state(&mut state);
     assert!(state.iter().any(|record| record.template_id == 87), "the indication is published");
+}
+
+#[test]
+fn quotes_trade_in_a_call_and_are_protected_after_it() {
+    let mut market = Market::new();
+    market.fund();
+    market.list_with(ListInstrument { reference_price: price("100"), ..list_instrument(HOUR) });
+    let class = symbol(HOUR).class;
+    market.send(MAKER, SetProtection { class, window_ms: 1_000, fills_max: 1, ..Default::default() });
+    let mut quote = MassQuote { count: 1, ..Default::default() };
+    let instrument = InstrumentId::new(1);
+    quote.pairs[0] = QuotePair { bid: price("100"), instrument, bid_qty: 9, ..Default::default() };
+    market.send(MAKER, quote);
+    market.send(OPERATOR, set_phase(Phase::Auction));
+    assert_eq!(
+        market.send(MAKER, quote),
+        ["30: quote 0 rejected NotOpen", "30: quoted 0: 0 accepted 1 rejected"]
+    );
+    market.send(SELLER, sell(2, "100.00"));
+    market.send(SELLER_2, sell(3, "100.00"));
+    let said = uncross(&mut market);
+    assert_eq!(said[0], "* trade 1 2@100.00 auction");
+    assert_eq!(said[5], "* trade 2 3@100.00 auction", "the second fill comes before the protection");
+    assert_eq!(
+        said[10..],
+        [
+            "* phase 1 open",
+            "30: protected H200S: 2 fills 5 lots 4000.00 credits, pulled 1",
+            "30: canceled 4 of 1 Protected",
+            "* removed 1 leaves 0, buy 100.00: 0 in 0",
+        ]
+    );
+}
+
+#[test]
+fn a_link_ends_with_a_fill_in_the_call() {
+    let mut market = market();
+    let oco = OcoOrder {
+        price: price("100"),
+        trigger_price: price("110"),
+        stop_price: price("110"),
+        instrument: InstrumentId::new(1),
+        qty: 5,
+        side: Side::Buy.raw(),
+        time_in_force: TimeInForce::Gtc.raw(),
+        ..Default::default()
+    };
+    market.send(BUYER, oco);
+    market.send(SELLER, sell(2, "100.00"));
+    assert_eq!(
+        uncross(&mut market),
+        [
+            "* trade 1 2@100.00 auction",
+            "20: filled 1 2@100.00 leaves 3 auction fee 0.00",
+            "10: filled 3 2@100.00 leaves 0 auction fee 0.00",
+            "* filled 1 leaves 3, buy 100.00: 3 in 1",
+            "* filled 3 leaves 0, sell 100.00: 0 in 0",
+            "20: canceled 5 of 2 LinkedOrder",
+            "* phase 1 open",
+        ]
+    );
 }

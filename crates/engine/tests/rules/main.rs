@@ -37,6 +37,7 @@ mod replace;
 mod self_trade;
 mod sessions;
 mod set_phase;
+mod shards;
 mod stops;
 mod stops_in_phases;
 mod sweeps;
