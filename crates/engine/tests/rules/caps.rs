@@ -3,10 +3,13 @@
 use core::mem::offset_of;
 
 use joulebook_protocol::RejectReason::{self, *};
-use joulebook_protocol::messages::{NewOrder, ReplaceOrder, SetLimits};
-use joulebook_types::{AccountId, MicroEc};
+use joulebook_protocol::messages::{NewOrder, OcoOrder, ReplaceOrder, SetLimits, TokenOrder};
+use joulebook_types::{
+    AccountId, InstrumentId, KiloTokens, MicroEc, ModelId, OrderType, Phase, Price, Side, TimeInForce,
+};
 
 use crate::market::*;
+use crate::stops::{market_stop, stop};
 
 const QUARTER: &str = "H200S.DE.20261124T1415.Q";
 const WHOLE: usize = u16::MAX as usize;
@@ -236,4 +239,124 @@ fn limits_name_an_account_and_are_not_negative() {
         market.send(sender, set);
         assert_eq!(market.last_reject(), expected, "{name}");
     }
+}
+
+/// Buys one lot of an hour at 20 EC from the seller, so that the next trade has a last print.
+fn print(market: &mut Market) {
+    market.send(SELLER, sell(1, "20.00"));
+    market.send(BUYER_2, buy(1, "20.00"));
+}
+
+#[test]
+fn orders_without_a_price_are_worth_the_edge_of_the_band() {
+    let mut market = market();
+    print(&mut market);
+    let cap = SetLimits { order_value_max: MicroEc::new(value(2, 1_000)), ..limits(BUYER) };
+    market.send(OPERATOR, cap);
+    let too_dear = (OrderValueCap, QTY, value(2, 1_000), value(3, 1_000));
+    assert_eq!(refused(&mut market, BUYER, ioc(market_order(Side::Buy, 3))), too_dear);
+    assert_eq!(market.send(BUYER, ioc(market_order(Side::Buy, 2)))[0], "20: accepted 3 buy 2@0.00");
+    assert_eq!(refused(&mut market, BUYER, market_stop(Side::Buy, 3, "30.00")), too_dear);
+    market.send(OPERATOR, SetLimits { order_value_max: MicroEc::new(value(2, 1)), ..limits(SELLER) });
+    assert_eq!(refused(&mut market, SELLER, ioc(market_order(Side::Sell, 3))).3, value(3, 1));
+}
+
+#[test]
+fn a_budget_order_is_worth_its_budget_and_a_token_order_what_its_tokens_may_cost() {
+    let mut market = market();
+    market.send(OPERATOR, SetLimits { order_value_max: MicroEc::from_ec(100), ..limits(BUYER) });
+    let by_budget = |ec: i64| NewOrder {
+        order_type: OrderType::Budget.raw(),
+        budget: MicroEc::from_ec(ec),
+        ..ioc(NewOrder { price: Price::ZERO, ..buy(0, "1") })
+    };
+    let budget = offset_of!(NewOrder, budget);
+    let limit = MicroEc::from_ec(100).raw();
+    assert_eq!(
+        refused(&mut market, BUYER, by_budget(101)),
+        (OrderValueCap, budget, limit, limit + 1_000_000)
+    );
+    assert!(market.send(BUYER, by_budget(100))[0].starts_with("20: accepted"));
+    // 50,000 ktok at 2 EC per million tokens are 100 EC; one ktok more is 0.002 EC more.
+    let tokens = |ktok| TokenOrder {
+        quantity: KiloTokens::new(ktok),
+        limit: "2".parse().unwrap(),
+        model: ModelId::new(1),
+        time_in_force: TimeInForce::Ioc.raw(),
+        count: 1,
+        instruments: core::array::from_fn(|index| InstrumentId::new(u32::from(index == 0))),
+        ..Default::default()
+    };
+    market.send(BUYER, tokens(50_001));
+    let quantity = offset_of!(TokenOrder, quantity);
+    assert_eq!(market.last_reject(), (OrderValueCap, quantity, limit, limit + 2_000));
+    market.send(BUYER, tokens(50_000));
+    assert_eq!(market.last_reject().0, NoYield, "the cap itself is allowed");
+}
+
+#[test]
+fn waiting_and_linked_orders_count_each() {
+    let mut market = market();
+    print(&mut market);
+    let capped = SetLimits {
+        open_orders_max: 2,
+        open_value_max: MicroEc::new(value(100, 20)),
+        window_accelerators_max: 48,
+        ..limits(BUYER)
+    };
+    market.send(OPERATOR, capped);
+    assert_eq!(market.send(BUYER, stop(buy(1, "30.00"), "29.00")).len(), 1);
+    let legs = |qty| OcoOrder {
+        price: price("19.00"),
+        trigger_price: price("25.00"),
+        stop_price: price("26.00"),
+        instrument: InstrumentId::new(1),
+        qty,
+        side: Side::Buy.raw(),
+        time_in_force: TimeInForce::Gtc.raw(),
+        ..Default::default()
+    };
+    market.send(BUYER, legs(1));
+    assert_eq!(market.last_reject(), (OpenOrderCap, WHOLE, 2, 3), "it takes two places");
+    let qty = offset_of!(OcoOrder, qty);
+    market.send(OPERATOR, SetLimits { open_orders_max: 0, ..capped });
+    market.send(BUYER, legs(3));
+    assert_eq!(market.last_reject(), (WindowCap, qty, 48, 8 + 2 * 24), "both legs want them");
+    market.send(OPERATOR, SetLimits { open_value_max: MicroEc::new(value(3, 30)), ..limits(BUYER) });
+    market.send(BUYER, legs(2));
+    let would_be = value(1, 30) + value(2, 19) + value(2, 26);
+    assert_eq!(
+        market.last_reject(),
+        (OpenValueCap, qty, value(3, 30), would_be),
+        "both legs are worth something"
+    );
+    assert_eq!(market.send(BUYER, legs(1)).len(), 2);
+    // One leg's fill ends the other: their values go, and what was bought stays in the window.
+    market.send(OPERATOR, SetLimits { window_accelerators_max: 32, ..limits(BUYER) });
+    market.send(SELLER, sell(1, "19.00"));
+    assert_eq!(market.send(BUYER, buy(2, "18.00")).len(), 1, "one bought, one waits, two are wanted");
+    assert_eq!(refused(&mut market, BUYER, buy(1, "18.00")), (WindowCap, QTY, 32, 40));
+}
+
+#[test]
+fn market_orders_that_wait_in_a_call_count_at_the_band() {
+    let mut market = market();
+    market.send(OPERATOR, set_phase(Phase::Auction));
+    let capped = SetLimits {
+        open_value_max: MicroEc::new(value(3, 1_000)),
+        open_orders_max: 2,
+        window_accelerators_max: 16,
+        ..limits(BUYER)
+    };
+    market.send(OPERATOR, capped);
+    assert_eq!(market.send(BUYER, market_order(Side::Buy, 2)).len(), 1);
+    assert_eq!(refused(&mut market, BUYER, market_order(Side::Buy, 2)).3, value(4, 1_000));
+    assert_eq!(refused(&mut market, BUYER, market_order(Side::Buy, 1)), (WindowCap, QTY, 16, 24));
+    market.send(BUYER, cancel(1));
+    assert_eq!(market.send(BUYER, market_order(Side::Buy, 1)).len(), 1);
+    // The uncross fills or ends it, and nothing is open any more.
+    market.send(SELLER, sell(5, "20.00"));
+    market.send(OPERATOR, set_phase(Phase::Open));
+    assert_eq!(refused(&mut market, BUYER, buy(2, "10.00")), (WindowCap, QTY, 16, 24), "it bought one");
+    assert_eq!(market.send(BUYER, buy(1, "10.00")).len(), 1);
 }

@@ -2,11 +2,14 @@
 
 use core::mem::offset_of;
 
-use joulebook_protocol::RejectReason;
-use joulebook_protocol::messages::KillSwitch;
-use joulebook_types::{AccountId, ClassCode, SessionId};
+use joulebook_protocol::messages::{
+    Basket, BatchEntry, BlockSweep, KillSwitch, MassQuote, OcoOrder, OrderBatch, TokenOrder,
+};
+use joulebook_protocol::{Command, RejectReason};
+use joulebook_types::{AccountId, ClassCode, InstrumentId, OrderId, SessionId};
 
 use crate::market::*;
+use crate::stops::stop;
 
 const OTHER_CLASS: &str = "B200.DE.20261124T1400.H";
 const WHOLE: usize = u16::MAX as usize;
@@ -205,4 +208,59 @@ fn an_account_that_is_ignored_may_be_anything() {
     let mut market = market();
     let switch = KillSwitch { account: AccountId::new(999), ..exchange() };
     assert_eq!(market.send(OPERATOR, switch).last().unwrap(), "1: done 4");
+}
+
+#[test]
+fn disabled_entry_refuses_everything_that_could_trade() {
+    let mut market = market();
+    market.send(OPERATOR, account(BUYER));
+    market.send(OPERATOR, account(MAKER));
+    let commands: [(&str, u32, Command); 8] = [
+        ("order", BUYER, buy(1, "20.00").into()),
+        ("stop", BUYER, stop(buy(1, "20.00"), "21.00").into()),
+        ("linked orders", BUYER, OcoOrder { side: 1, time_in_force: 1, ..Default::default() }.into()),
+        ("replace", BUYER, replace(1, 5, "20.00").into()),
+        ("token order", BUYER, TokenOrder { time_in_force: 2, ..Default::default() }.into()),
+        ("basket", BUYER, Basket::default().into()),
+        ("sweep", BUYER, BlockSweep { side: 1, ..Default::default() }.into()),
+        ("quotes", MAKER, MassQuote::default().into()),
+    ];
+    for (name, sender, command) in commands {
+        market.send(sender, command);
+        assert_eq!(market.last_reject(), (RejectReason::EntryDisabled, WHOLE, 1, 0), "{name}");
+    }
+    let mut batch = OrderBatch { count: 2, ..Default::default() };
+    let entry = BatchEntry { side: 1, time_in_force: 1, qty: 1, price: price("20.00"), ..Default::default() };
+    batch.entries[0] = BatchEntry { kind: BatchEntry::NEW, instrument: InstrumentId::new(1), ..entry };
+    batch.entries[1] = BatchEntry { kind: BatchEntry::CANCEL, order_id: OrderId::new(1), ..entry };
+    let said = market.send(BUYER, batch);
+    assert_eq!(said, ["20: rejected EntryDisabled", "20: rejected UnknownOrder"], "each entry by itself");
+}
+
+#[test]
+fn stops_and_linked_orders_are_killed() {
+    let mut market = Market::trading();
+    market.send(BUYER, stop(buy(1, "30.00"), "29.00"));
+    let legs = OcoOrder {
+        price: price("26.00"),
+        trigger_price: price("28.00"),
+        stop_price: price("28.50"),
+        instrument: InstrumentId::new(1),
+        qty: 1,
+        side: 1,
+        time_in_force: 1,
+        ..Default::default()
+    };
+    market.send(BUYER, legs);
+    let said = market.send(BUYER, account(0));
+    assert_eq!(
+        said,
+        [
+            "20: canceled 1 of 1 Killed",
+            "20: canceled 1 of 2 Killed",
+            "20: canceled 1 of 3 LinkedOrder",
+            "20: done 2",
+        ]
+    );
+    assert_eq!(market.credits(BUYER).1, 0);
 }

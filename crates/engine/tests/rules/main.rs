@@ -32,6 +32,7 @@ mod protection;
 mod published;
 mod queries;
 mod quotes;
+mod quotes_in_phases;
 mod rejects;
 mod replace;
 mod self_trade;

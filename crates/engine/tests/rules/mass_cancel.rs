@@ -3,10 +3,11 @@
 use core::mem::offset_of;
 
 use joulebook_protocol::RejectReason;
-use joulebook_protocol::messages::MassCancel;
-use joulebook_types::{AccountId, InstrumentId, Side};
+use joulebook_protocol::messages::{MassCancel, NewOrder, OcoOrder};
+use joulebook_types::{AccountId, InstrumentId, OrderType, Phase, Price, Side, TimeInForce};
 
 use crate::market::*;
+use crate::stops::{market_stop, stop};
 
 const QUARTER: &str = "H200S.DE.20261124T1415.Q";
 
@@ -133,4 +134,59 @@ fn choices_are_checked_in_order() {
         market.send(sender, command);
         assert_eq!(market.last_reject(), refused, "{name}");
     }
+}
+
+#[test]
+fn orders_that_wait_are_canceled_too_and_market_orders_have_no_price() {
+    let mut market = Market::trading();
+    market.send(SELLER, sell(1, "27.00"));
+    market.send(BUYER_2, buy(1, "27.00"));
+    market.send(BUYER, stop(buy(1, "30.00"), "29.00"));
+    market.send(BUYER, market_stop(Side::Buy, 1, "29.00"));
+    market.send(BUYER, buy(1, "26.00"));
+    let from = MassCancel { scope: 1, price_low: price("0.01"), ..Default::default() };
+    let said = market.send(BUYER, from);
+    assert_eq!(
+        said,
+        ["20: canceled 1 of 3 MassCanceled", "20: canceled 1 of 5 MassCanceled", "20: mass canceled 2"],
+        "a market-type stop holds at the band, but that is no price of its own"
+    );
+    let said = market.send(BUYER, mass_cancel(1, 0, 0));
+    assert_eq!(said, ["20: canceled 1 of 4 MassCanceled", "20: mass canceled 1"]);
+
+    market.send(OPERATOR, set_phase(Phase::Auction));
+    market.send(BUYER, NewOrder { order_type: OrderType::Market.raw(), price: Price::ZERO, ..buy(2, "1") });
+    assert_eq!(market.send(BUYER, from), ["20: mass canceled 0"]);
+    let said = market.send(BUYER, mass_cancel(1, 0, 0));
+    assert_eq!(said, ["20: canceled 2 of 6 MassCanceled", "20: mass canceled 1"]);
+}
+
+#[test]
+fn the_other_leg_goes_along_and_does_not_count() {
+    let mut market = Market::trading();
+    let legs = OcoOrder {
+        price: price("26.00"),
+        trigger_price: price("28.00"),
+        stop_price: price("28.50"),
+        instrument: InstrumentId::new(1),
+        qty: 1,
+        side: Side::Buy.raw(),
+        time_in_force: TimeInForce::Gtc.raw(),
+        ..Default::default()
+    };
+    market.send(BUYER, legs);
+    market.send(BUYER, buy(1, "25.00"));
+    let said = market.send(BUYER, mass_cancel(1, 0, 0));
+    assert_eq!(
+        said,
+        [
+            "20: canceled 1 of 1 MassCanceled",
+            "20: canceled 1 of 2 LinkedOrder",
+            "20: canceled 1 of 3 MassCanceled",
+            "20: mass canceled 2",
+        ]
+    );
+    market.send(BUYER, legs);
+    let said = market.send(BUYER, MassCancel { price_low: price("28.00"), ..mass_cancel(1, 0, 0) });
+    assert_eq!(said[..2], ["20: canceled 1 of 5 MassCanceled", "20: canceled 1 of 4 LinkedOrder"]);
 }
