@@ -16,9 +16,10 @@ const USAGE: &str = "\
 Usage: cargo xtask <COMMAND>
 
 Commands:
-  test     Everything that must pass: fmt, tidy, clippy, build, test, mutant, loom
+  test     Everything that must pass: fmt, tidy, clippy, build, test, reference, mutant, loom
              --only STEP   run one step (the test step builds the binary when JOULEBOOK_BIN is not set)
-             --fast        leave out the release build, the end-to-end tests, the mutant and loom
+             --fast        leave out the release build, the end-to-end tests, the reference engine, the mutant and loom
+             --long        100 million commands against the reference engine instead of 5 million
            JOULEBOOK_DATA names the folder with recorded data; tests that need it are skipped without
   mutants  Plant defects in a copy of the checkout; each must be caught by the tests that it names
              NAME...            only these

@@ -17,7 +17,13 @@ pub struct Plan {
     steps: Vec<Step>,
     /// With the package of end-to-end tests; without, nothing needs the release binary.
     end_to_end: bool,
+    /// Commands that the fast engine runs against the slow one.
+    reference_commands: u32,
 }
+
+/// What every change runs against the slow engine, and what a release does.
+const REFERENCE_COMMANDS: u32 = 5_000_000;
+const REFERENCE_COMMANDS_LONG: u32 = 100_000_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
@@ -26,20 +32,29 @@ enum Step {
     Clippy,
     Build,
     Test,
+    Reference,
     Mutant,
     Loom,
 }
 
 impl Plan {
     pub fn parse(options: &[&str]) -> Result<Self, String> {
+        let all = |steps: &[Step]| Self {
+            steps: steps.to_vec(),
+            end_to_end: true,
+            reference_commands: REFERENCE_COMMANDS,
+        };
         match options {
-            [] => Ok(Self { steps: Step::ALL.to_vec(), end_to_end: true }),
-            ["--fast"] => Ok(Self { steps: Step::FAST.to_vec(), end_to_end: false }),
+            [rest @ .., "--long"] => {
+                Ok(Self { reference_commands: REFERENCE_COMMANDS_LONG, ..Self::parse(rest)? })
+            }
+            [] => Ok(all(&Step::ALL)),
+            ["--fast"] => Ok(Self { end_to_end: false, ..all(&Step::FAST) }),
             ["--only", name] => match Step::ALL.into_iter().find(|step| step.name() == *name) {
                 Some(Step::Test) if env::var_os(BINARY_VARIABLE).is_none() => {
-                    Ok(Self { steps: vec![Step::Build, Step::Test], end_to_end: true })
+                    Ok(all(&[Step::Build, Step::Test]))
                 }
-                Some(step) => Ok(Self { steps: vec![step], end_to_end: true }),
+                Some(step) => Ok(all(&[step])),
                 None => Err(format!("no step is called {name}; there are {}", step_names())),
             },
             other => Err(format!("cannot read `{}`; `cargo xtask help` lists the options", other.join(" "))),
@@ -49,7 +64,13 @@ impl Plan {
 
 /// Runs the steps in order and stops at the first that fails. The last line counts the tests.
 pub fn run(root: &Path, plan: &Plan) -> Result<(), String> {
-    let mut run = Run { root, end_to_end: plan.end_to_end, binary: None, counts: TestCounts::default() };
+    let mut run = Run {
+        root,
+        end_to_end: plan.end_to_end,
+        reference_commands: plan.reference_commands,
+        binary: None,
+        counts: TestCounts::default(),
+    };
     let mut durations: Vec<(Step, Duration)> = Vec::new();
     let mut outcome = Ok(());
     for step in &plan.steps {
@@ -73,7 +94,8 @@ pub fn run(root: &Path, plan: &Plan) -> Result<(), String> {
 
 /// Writes the files that are generated from the message table and, for the header, from the functions of the C interface.
 pub fn golden(root: &Path) -> Result<(), String> {
-    let run = Run { root, end_to_end: false, binary: None, counts: TestCounts::default() };
+    let (binary, counts) = (None, TestCounts::default());
+    let run = Run { root, end_to_end: false, reference_commands: 0, binary, counts };
     for package in ["joulebook-protocol", "joulebook-capi"] {
         let example = ["run", "--quiet", "--locked", "--package", package, "--example", "golden"];
         run.succeed(run.cargo(&example))?;
@@ -85,13 +107,22 @@ pub fn golden(root: &Path) -> Result<(), String> {
 struct Run<'a> {
     root: &'a Path,
     end_to_end: bool,
+    reference_commands: u32,
     binary: Option<PathBuf>,
     counts: TestCounts,
 }
 
 impl Step {
-    const ALL: [Step; 7] =
-        [Step::Fmt, Step::Tidy, Step::Clippy, Step::Build, Step::Test, Step::Mutant, Step::Loom];
+    const ALL: [Step; 8] = [
+        Step::Fmt,
+        Step::Tidy,
+        Step::Clippy,
+        Step::Build,
+        Step::Test,
+        Step::Reference,
+        Step::Mutant,
+        Step::Loom,
+    ];
     const FAST: [Step; 4] = [Step::Fmt, Step::Tidy, Step::Clippy, Step::Test];
 
     fn name(self) -> &'static str {
@@ -101,6 +132,7 @@ impl Step {
             Self::Clippy => "clippy",
             Self::Build => "build",
             Self::Test => "test",
+            Self::Reference => "reference",
             Self::Mutant => "mutant",
             Self::Loom => "loom",
         }
@@ -113,6 +145,7 @@ impl Step {
             Self::Clippy => "lints, warnings are errors",
             Self::Build => "the release binary that the end-to-end tests run",
             Self::Test => "unit, table, property and end-to-end tests",
+            Self::Reference => "random commands through the fast engine and the slow one",
             Self::Mutant => "one planted defect, which its tests must catch",
             Self::Loom => "every interleaving of the rings",
         }
@@ -142,6 +175,7 @@ impl Run<'_> {
             ])),
             Step::Build => self.build(),
             Step::Test => self.test(),
+            Step::Reference => self.reference(),
             Step::Mutant => mutants::run(
                 self.root,
                 &mutants::Plan::Run { chosen: mutants::Chosen::OfThisCommit, table: false },
@@ -175,6 +209,14 @@ impl Run<'_> {
         if let Some(folder) = absolute_variable(DATA_VARIABLE)? {
             command.env(DATA_VARIABLE, folder);
         }
+        self.count_tests(command)
+    }
+
+    /// In release, because millions of commands would take a debug build an hour.
+    fn reference(&mut self) -> Result<(), String> {
+        let mut command = self.cargo(&["test", "--release", "--locked", "--package", "joulebook-engine"]);
+        command.args(["--test", "against_reference", "--", "--nocapture"]);
+        command.env("JOULEBOOK_COMMANDS", self.reference_commands.to_string());
         self.count_tests(command)
     }
 
@@ -246,12 +288,12 @@ fn executable_of(message: &str) -> Option<PathBuf> {
 }
 
 fn print_durations(durations: &[(Step, Duration)]) {
-    println!("\n{:<8}{:>9}", "step", "seconds");
+    println!("\n{:<10}{:>9}", "step", "seconds");
     for (step, took) in durations {
-        println!("{:<8}{:>9.1}", step.name(), took.as_secs_f64());
+        println!("{:<10}{:>9.1}", step.name(), took.as_secs_f64());
     }
     let total: Duration = durations.iter().map(|(_, took)| *took).sum();
-    println!("{:<8}{:>9.1}\n", "total", total.as_secs_f64());
+    println!("{:<10}{:>9.1}\n", "total", total.as_secs_f64());
 }
 
 #[cfg(test)]
@@ -261,7 +303,10 @@ mod tests {
     #[test]
     fn options_choose_the_steps() {
         let all = Plan::parse(&[]).expect("no options");
-        assert_eq!(all, Plan { steps: Step::ALL.to_vec(), end_to_end: true });
+        assert_eq!(all.steps, Step::ALL);
+        assert!(all.end_to_end && all.reference_commands == REFERENCE_COMMANDS);
+        let long = Plan::parse(&["--only", "reference", "--long"]).expect("long");
+        assert_eq!((long.steps, long.reference_commands), (vec![Step::Reference], REFERENCE_COMMANDS_LONG));
         let fast = Plan::parse(&["--fast"]).expect("fast");
         assert!(!fast.end_to_end && !fast.steps.contains(&Step::Build) && !fast.steps.contains(&Step::Loom));
         let only = Plan::parse(&["--only", "clippy"]).expect("only");
@@ -272,7 +317,8 @@ mod tests {
     fn a_wrong_option_lists_what_there_is() {
         let error = Plan::parse(&["--only", "miri"]).expect_err("no such step");
         assert!(
-            error.contains("miri") && error.contains("fmt, tidy, clippy, build, test, mutant, loom"),
+            error.contains("miri")
+                && error.contains("fmt, tidy, clippy, build, test, reference, mutant, loom"),
             "{error}"
         );
         assert!(Plan::parse(&["--quick"]).expect_err("no such option").contains("--quick"));
