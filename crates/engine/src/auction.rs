@@ -82,10 +82,9 @@ impl Engine {
     /// Takes the timers of a phase back that ends.
     pub(crate) fn cancel_phase_timers(&mut self, ix: InstrumentIx) {
         let instrument = &mut self.instruments[ix];
-        for key in [instrument.phase_timer.take(), instrument.call.indication_timer.take()] {
-            if let Some(key) = key {
-                self.timers.cancel(key);
-            }
+        let keys = [instrument.phase_timer.take(), instrument.call.indication_timer.take()];
+        for key in keys.into_iter().flatten() {
+            self.timers.cancel(key);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use core::mem::offset_of;
 
-use joulebook_protocol::RejectReason::{self, GateClosed, InvalidBand, PriceOutsideBand, UnknownInstrument};
+use joulebook_protocol::RejectReason::{GateClosed, InvalidBand, PriceOutsideBand, UnknownInstrument};
 use joulebook_protocol::messages::{ListInstrument, MassCancel, NewOrder, SetBands};
 use joulebook_types::*;
 
@@ -34,7 +34,7 @@ fn bands_are_checked_like_a_listing_s() {
     let (low, high) = (offset_of!(SetBands, band_low), offset_of!(SetBands, band_high));
     let moves = offset_of!(SetBands, velocity_move);
     let window = offset_of!(SetBands, velocity_window_ms);
-    let cases: &[(&str, SetBands, (RejectReason, usize, i64, i64))] = &[
+    let cases: &[(&str, SetBands, Refused)] = &[
         (
             "unknown",
             SetBands { instrument: InstrumentId::new(7), band_low: price("0"), ..bands() },

@@ -36,6 +36,9 @@ pub const GENESIS: Genesis = Genesis {
 pub const HOUR: &str = "H200S.DE.20261124T1400.H";
 pub const HOURS_BEFORE: u32 = 2;
 
+/// Reason, field offset, limit and value of a refusal.
+pub type Refused = (RejectReason, usize, i64, i64);
+
 pub struct Market {
     pub engine: Engine,
     pub events: Events,
@@ -197,7 +200,7 @@ impl Market {
     }
 
     /// Reason, field offset, limit and value of the last command's refusal.
-    pub fn last_reject(&self) -> (RejectReason, usize, i64, i64) {
+    pub fn last_reject(&self) -> Refused {
         let Some(Event::RequestRejected(event)) = self.private_events().pop() else {
             panic!("it was not refused")
         };

@@ -82,7 +82,8 @@ fn what_is_left_of_the_quote_that_was_hit_is_pulled_too() {
 #[test]
 fn each_limit_counts_within_its_window() {
     // Milliseconds before each purchase of some lots at 21 EC, each worth 168 EC.
-    let cases: &[(&str, SetProtection, &[(u32, u32)], bool)] = &[
+    type Case = (&'static str, SetProtection, &'static [(u32, u32)], bool);
+    let cases: &[Case] = &[
         ("two fills", protection(1_000, 2, 0, 0), &[(0, 1), (999, 1)], true),
         ("the first has passed", protection(1_000, 2, 0, 0), &[(0, 1), (1_000, 1)], false),
         ("one lot fewer", protection(1_000, 9, 4, 0), &[(0, 1), (0, 2)], false),

@@ -289,7 +289,7 @@ fn the_lowest_code_of_both_sides_is_the_answer() {
     use RejectReason::*;
     let (bid, ask) = (offset_of!(QuotePair, bid), offset_of!(QuotePair, ask));
     let (bid_qty, ask_qty) = (offset_of!(QuotePair, bid_qty), offset_of!(QuotePair, ask_qty));
-    let cases: &[(&str, MassQuote, (RejectReason, usize, i64, i64))] = &[
+    let cases: &[(&str, MassQuote, Refused)] = &[
         ("crossed", one((1, "21.00"), (1, "20.00")), (QuoteCrossed, bid, 20_000_000, 21_000_000)),
         ("locked", one((1, "20.00"), (1, "20.00")), (QuoteCrossed, bid, 20_000_000, 20_000_000)),
         ("crossed first", one((10_001, "21"), (1, "20.00")), (QuoteCrossed, bid, 20_000_000, 21_000_000)),

@@ -66,7 +66,7 @@ fn what_does_not_make_sense_is_refused() {
     let named = |instrument| SetPhase { instrument: InstrumentId::new(instrument), ..set_phase(Phase::Open) };
     let timed = |duration_ms, random_ms| SetPhase { duration_ms, random_ms, ..named(9) };
     let (of_phase, of_duration) = (offset_of!(SetPhase, phase), offset_of!(SetPhase, duration_ms));
-    let cases: &[(&str, SetPhase, (RejectReason, usize, i64, i64))] = &[
+    let cases: &[(&str, SetPhase, Refused)] = &[
         ("no phase", phase(0), (InvalidChoice, of_phase, 0, 0)),
         ("pending", phase(1), (InvalidChoice, of_phase, 0, 1)),
         ("closed", phase(6), (InvalidChoice, of_phase, 0, 6)),
