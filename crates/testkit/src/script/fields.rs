@@ -67,20 +67,24 @@ impl Unit {
 
 /// Most codes speak in the unit of their field; some of more than the field, or of none.
 fn unit(reason: RejectReason, field: Option<&Found>) -> Unit {
-    match reason {
-        RejectReason::InsufficientCredits
-        | RejectReason::PostOnlyWouldTrade
-        | RejectReason::QuoteCrossed
-        | RejectReason::OrderValueCap
-        | RejectReason::OpenValueCap
-        | RejectReason::AveragePriceNotMet => Unit::Money,
-        RejectReason::ExpiryPassed
-        | RejectReason::GateClosed
-        | RejectReason::InvalidGate
-        | RejectReason::SlotStillTrading => Unit::Time,
-        RejectReason::NotOpen | RejectReason::InvalidTransition => Unit::Phase,
-        _ if field.is_some_and(|field| matches!(field.primitive, Primitive::I64)) => Unit::Money,
-        _ => Unit::Plain,
+    use RejectReason::*;
+    let of_money = matches!(
+        reason,
+        InsufficientCredits
+            | PostOnlyWouldTrade
+            | QuoteCrossed
+            | OrderValueCap
+            | OpenValueCap
+            | AveragePriceNotMet
+    );
+    if of_money || field.is_some_and(|field| field.primitive == Primitive::I64) {
+        Unit::Money
+    } else if matches!(reason, ExpiryPassed | GateClosed | InvalidGate | SlotStillTrading) {
+        Unit::Time
+    } else if matches!(reason, NotOpen | InvalidTransition) {
+        Unit::Phase
+    } else {
+        Unit::Plain
     }
 }
 
