@@ -161,7 +161,8 @@ impl Engine {
             self.tell(taker.session, *report, out);
         }
         self.leg_reports = reports;
-        done.average_price = average_price(i128::from((done.bought + done.sold).raw()), minutes);
+        done.average_price =
+            average_price(i128::from(done.bought.raw()) + i128::from(done.sold.raw()), minutes);
         self.tell(taker.session, done, out);
     }
 

@@ -3,7 +3,7 @@
 use core::mem::offset_of;
 
 use joulebook_protocol::Event;
-use joulebook_protocol::messages::{CancelOrder, MassCancel, NewOrder, OcoOrder};
+use joulebook_protocol::messages::{CancelOrder, ListInstrument, MassCancel, NewOrder, OcoOrder};
 use joulebook_types::{ClientOrderId, InstrumentId, Price, Side, SlotHint, TimeInForce, TimeNs};
 
 use crate::market::*;
@@ -324,4 +324,15 @@ fn a_limit_leg_that_shrinks_leaves_the_larger_hold() {
     assert_eq!(market.credits(MAKER).1, held, "the stop still needs five lots");
     market.send(MAKER, cancel(2));
     assert_eq!(market.credits(MAKER).1, 0);
+}
+
+#[test]
+fn two_legs_together_may_be_worth_more_than_a_balance() {
+    let mut market = Market::new();
+    let most = Price::new(i64::MAX / 10_000 * 10_000);
+    let list = ListInstrument { band_high: most, accelerators_per_lot: 1, ..list_instrument(HOUR) };
+    market.list_with(list);
+    market.register(SELLER, HOUR, 1);
+    let huge = OcoOrder { price: most, stop_price: most, ..oco(Side::Sell, 1, "1", "1", "1") };
+    assert_eq!(market.send(SELLER, huge).len(), 2);
 }
