@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use joulebook_protocol::messages::RequestRefused;
-use joulebook_protocol::{Command, Event, Frame, Message};
+use joulebook_protocol::{Event, Frame, Message};
 use joulebook_sys::monotonic_ns;
 use joulebook_types::ClientOrderId;
 
@@ -14,9 +14,20 @@ use crate::wire::Wire;
 
 /// What a workload makes of its plan, and what it must remember of the answers to do so.
 pub(crate) trait Flow {
-    /// The command for `planned`, numbered `id`. The operation differs from the planned one when that is not possible,
-    /// as a cancel before any order is acknowledged.
-    fn command(&mut self, planned: &Planned, id: ClientOrderId) -> (Operation, Command);
+    /// Appends the frame of the request for `planned`, numbered `id`. The operation differs from the planned one when that
+    /// is not possible, as a cancel before any order is acknowledged. A `Command` has room for the longest request of
+    /// all, which costs several times as much to hand around as the frame costs to write.
+    fn write(&mut self, planned: &Planned, id: ClientOrderId, out: &mut Vec<u8>) -> Operation;
+
+    /// The same, as a command to look at.
+    #[cfg(test)]
+    fn command(&mut self, planned: &Planned, id: ClientOrderId) -> (Operation, joulebook_protocol::Command) {
+        let mut bytes = Vec::new();
+        let operation = self.write(planned, id, &mut bytes);
+        let (frame, rest) = Frame::split(&bytes).unwrap().unwrap();
+        assert_eq!(rest, b"", "one frame");
+        (operation, joulebook_protocol::Command::decode(&frame).unwrap())
+    }
 
     fn on_event(&mut self, session: usize, event: &Event);
 
@@ -179,9 +190,8 @@ impl<'a, F: Flow> HotClient<'a, F> {
         if !unanswered.insert(pending) {
             return false;
         }
-        let (operation, command) = self.flow.command(planned, id);
+        let operation = self.flow.write(planned, id, self.wire.queue_frame(session));
         unanswered.slots[id.raw() as usize % UNANSWERED_MAX].operation = operation;
-        self.wire.queue(session, &command);
         self.recorder.sent(&Pending { operation, ..pending });
         true
     }

@@ -7,7 +7,7 @@
 
 use joulebook_agents::Random;
 use joulebook_protocol::messages::{CancelOrder, NewOrder, ReplaceOrder};
-use joulebook_protocol::{Command, Event};
+use joulebook_protocol::{Event, encode};
 use joulebook_types::{ClientOrderId, InstrumentId, OrderId, Price, Side, SlotHint, TimeInForce};
 
 use crate::hot::Flow;
@@ -125,14 +125,14 @@ impl Mix {
         Self { books, sessions: (0..sessions).map(|_| Resting::default()).collect(), fallbacks: 0 }
     }
 
-    fn new_order(&self, planned: &Planned, id: ClientOrderId, time_in_force: TimeInForce) -> Command {
+    fn new_order(&self, planned: &Planned, id: ClientOrderId, time_in_force: TimeInForce) -> NewOrder {
         let side = side_of(usize::from(planned.session));
         let price = match time_in_force {
             // Through the whole depth: it trades while anything rests on the other side.
             TimeInForce::Ioc | TimeInForce::Fok => price_at(side.opposite(), DEPTH_TICKS as i64),
             TimeInForce::Gtc | TimeInForce::Gtd => resting_price(side, planned.draw),
         };
-        let order = NewOrder {
+        NewOrder {
             client_order_id: id,
             price,
             instrument: self.books[usize::from(planned.book) % self.books.len()],
@@ -140,34 +140,39 @@ impl Mix {
             side: side.raw(),
             time_in_force: time_in_force.raw(),
             ..NewOrder::default()
-        };
-        order.into()
+        }
     }
 }
 
 impl Flow for Mix {
-    fn command(&mut self, planned: &Planned, id: ClientOrderId) -> (Operation, Command) {
+    fn write(&mut self, planned: &Planned, id: ClientOrderId, out: &mut Vec<u8>) -> Operation {
         let side = side_of(usize::from(planned.session));
         let session = &mut self.sessions[usize::from(planned.session)];
         match planned.operation {
             Operation::New | Operation::Token => {}
-            Operation::Ioc => return (Operation::Ioc, self.new_order(planned, id, TimeInForce::Ioc)),
+            Operation::Ioc => {
+                encode(&self.new_order(planned, id, TimeInForce::Ioc), out);
+                return Operation::Ioc;
+            }
             Operation::Cancel => {
                 if let Some(order) = session.pick(planned.draw).map(|at| session.remove_at(at)) {
                     let (order_id, slot) = (order.order_id, order.slot);
                     let cancel = CancelOrder { client_order_id: id, order_id, slot, ..Default::default() };
-                    return (Operation::Cancel, cancel.into());
+                    encode(&cancel, out);
+                    return Operation::Cancel;
                 }
                 self.fallbacks += 1;
             }
             Operation::Move => {
                 if let Some(at) = session.pick(planned.draw) {
-                    return (Operation::Move, session.orders[at].moved(side, planned.draw, id).into());
+                    encode(&session.orders[at].moved(side, planned.draw, id), out);
+                    return Operation::Move;
                 }
                 self.fallbacks += 1;
             }
         }
-        (Operation::New, self.new_order(planned, id, TimeInForce::Gtc))
+        encode(&self.new_order(planned, id, TimeInForce::Gtc), out);
+        Operation::New
     }
 
     fn on_event(&mut self, session: usize, event: &Event) {
@@ -275,6 +280,7 @@ fn price_at(side: Side, ticks: i64) -> Price {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use joulebook_protocol::Command;
     use joulebook_protocol::messages::{OrderAccepted, OrderFilled};
 
     const SHAPE: MixShape = MixShape { sessions: 4, books: 2, resting: 1_000 };

@@ -9,7 +9,7 @@
 use joulebook_agents::price_war::PriceWar;
 use joulebook_agents::{Ask, Random, Reprice, ceil_to_tick, floor_to_tick};
 use joulebook_protocol::messages::{NewOrder, ReplaceOrder, TokenOrder};
-use joulebook_protocol::{Command, Event};
+use joulebook_protocol::{Event, encode};
 use joulebook_types::{ClientOrderId, InstrumentId, KiloTokens, OrderId, Price, Side, SlotHint, TimeInForce};
 
 use crate::hot::Flow;
@@ -133,7 +133,7 @@ impl War {
         }
     }
 
-    fn sell(&mut self, seller: usize, window: usize, id: ClientOrderId) -> (Operation, Command) {
+    fn sell(&mut self, seller: usize, window: usize, id: ClientOrderId, out: &mut Vec<u8>) -> Operation {
         let qty = self.scenario.display_lots;
         let present = self.asks[seller][window];
         if present.entered_by.is_none() {
@@ -149,7 +149,8 @@ impl War {
                 time_in_force: TimeInForce::Gtc.raw(),
                 ..NewOrder::default()
             };
-            return (Operation::New, order.into());
+            encode(&order, out);
+            return Operation::New;
         }
         let price = self.next_price(seller, window);
         self.asks[seller][window].price = price;
@@ -160,10 +161,11 @@ impl War {
         };
         let replace =
             ReplaceOrder { client_order_id: id, order_id, target, price, slot, qty, ..Default::default() };
-        (Operation::Move, replace.into())
+        encode(&replace, out);
+        Operation::Move
     }
 
-    fn buy(&self, window: usize, draw: u64, id: ClientOrderId) -> Command {
+    fn buy(&self, window: usize, draw: u64, id: ClientOrderId) -> TokenOrder {
         let scenario = &self.scenario;
         let mtok = Random::from_seed(draw).log_uniform(scenario.mtok_min, scenario.mtok_max);
         let mut order = TokenOrder {
@@ -177,7 +179,7 @@ impl War {
             ..TokenOrder::default()
         };
         order.instruments[..2].copy_from_slice(&self.instruments[window]);
-        order.into()
+        order
     }
 
     /// The seller's ask that the request `id` entered.
@@ -187,12 +189,15 @@ impl War {
 }
 
 impl Flow for War {
-    fn command(&mut self, planned: &Planned, id: ClientOrderId) -> (Operation, Command) {
+    fn write(&mut self, planned: &Planned, id: ClientOrderId, out: &mut Vec<u8>) -> Operation {
         let window = usize::from(planned.book);
         match planned.operation {
-            Operation::Token => (Operation::Token, self.buy(window, planned.draw, id)),
+            Operation::Token => {
+                encode(&self.buy(window, planned.draw, id), out);
+                Operation::Token
+            }
             Operation::New | Operation::Ioc | Operation::Cancel | Operation::Move => {
-                self.sell(usize::from(planned.session), window, id)
+                self.sell(usize::from(planned.session), window, id, out)
             }
         }
     }
@@ -236,6 +241,7 @@ impl Flow for War {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use joulebook_protocol::Command;
     use joulebook_protocol::messages::{OrderAccepted, OrderFilled};
     use joulebook_types::TokenPrice;
 

@@ -182,6 +182,13 @@ impl Wire {
         session.next_id = session.next_id.next();
     }
 
+    /// Where the caller appends the frame of one command that carries [`next_id`](Self::next_id), which is used up.
+    #[inline]
+    pub(crate) fn queue_frame(&mut self, session: usize) -> &mut Vec<u8> {
+        self.sessions[session].next_id = self.sessions[session].next_id.next();
+        self.out(session)
+    }
+
     /// Queues a question, which uses up no client order id.
     pub fn queue_question(&mut self, session: usize, command: &Command) {
         command.encode(self.out(session));
