@@ -147,7 +147,7 @@ impl ControlCommand {
             Self::Phase(args) => {
                 let set = args.request(instrument)?;
                 let phase = Phase::from_raw(set.phase).map_or("?", Phase::name);
-                (set.into(), format!("{{result}} instruments went to phase {phase}"))
+                (set.into(), format!("instruments that are now in phase {phase}: {{result}}"))
             }
             Self::Bands(args) => {
                 let done = format!("{} trades from {} to {} EC/AH", args.symbol, args.low, args.high);
