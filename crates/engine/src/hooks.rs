@@ -1,6 +1,4 @@
-//! Where other rules join in: what happens around a trade, around the end of an order, and between steps.
-//!
-//! Each function moves to the file of its rule when that is built.
+//! Where rules meet: what a fill, the end of an order and the end of a step cause beyond themselves, and in which order.
 
 use joulebook_book::{Order, Slot};
 use joulebook_types::MicroEc;
