@@ -14,8 +14,8 @@ use joulebook_engine::Engine;
 use joulebook_gateway::{CoreLink, Gateway, GatewayConfig, GatewayError, GatewayLimits, ListenerConfig};
 use joulebook_journal::{CommandLog, JournalReader, LocalConfig, LocalJournal, MemoryLog, Term};
 use joulebook_metrics::ServerMetrics;
+use joulebook_protocol::ALPN;
 use joulebook_protocol::pipe::{CommandSlot, EventFrame};
-use joulebook_protocol::{ALPN, Command, messages};
 use joulebook_quic::tls::server_config;
 use joulebook_quic::transport::{TransportProfile, transport_config};
 use joulebook_quic::{DriverConfig, QuicError, ResetKey};
@@ -28,7 +28,7 @@ use joulebook_types::{SeqNum, TimeNs};
 use crate::clock::ExchangeClock;
 use crate::config::{AckMode, Config, Wiring};
 use crate::control::{Control, Health};
-use crate::genesis::genesis;
+use crate::genesis::first_commands;
 use crate::identity::{self, IdentityError, TlsIdentity};
 use crate::metered::Metered;
 use crate::observer::MetricsObserver;
@@ -341,13 +341,7 @@ fn make_core(
     (ingress, egress): (Consumer<CommandSlot>, Vec<Egress>),
 ) -> Result<ExchangeCore, StartError> {
     let Recovered { engine, log, .. } = recovered;
-    let mut first = if engine.is_started() {
-        vec![Command::Restarted(messages::Restarted::default())]
-    } else {
-        genesis(dir, &config.engine)?
-    };
-    // Nobody can tell from old journals when the auctions of this run will end.
-    first.push(Command::Seed(messages::Seed { seed: identity::random_u64()? }));
+    let first = first_commands(&engine, dir, &config.engine)?;
     let observer = MetricsObserver::new(metrics.core());
     let mut core = Core::new(engine, log, Term::new(1), clock, observer, vec![ingress], egress);
     core.submit_system(&first);
