@@ -10,6 +10,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("protocol", &[]),
     ("book", &[]),
     ("ledger", &[]),
+    // The slow engine that tests compare it with shares nothing with it but the messages.
+    ("reference", &["protocol"]),
     ("engine", &["protocol", "book", "ledger"]),
     ("session", &["protocol"]),
     ("feed", &["protocol"]),
@@ -67,6 +69,7 @@ pub const PURE: &[&str] = &[
     "protocol",
     "book",
     "ledger",
+    "reference",
     "engine",
     "session",
     "feed",
