@@ -30,9 +30,9 @@ struct Tally {
     fills: u32,
 }
 
-/// Of rejections of one request the one with the lowest code, among equals the first.
+/// Of rejections of one request the one whose rule comes first, among equals the first.
 pub(crate) fn lowest(rejections: impl IntoIterator<Item = Option<Rejection>>) -> Option<Rejection> {
-    rejections.into_iter().flatten().min_by_key(|rejection| rejection.reason)
+    rejections.into_iter().flatten().min_by_key(Rejection::precedence)
 }
 
 impl Engine {

@@ -99,6 +99,14 @@ impl Rejection {
         }
     }
 
+    /// Where its rule stands among all. That is the order of codes, but for the kill switch of a class: it is looked at
+    /// with the instrument, right after a name that no instrument has.
+    pub(crate) fn precedence(&self) -> (RejectReason, bool) {
+        let of_class =
+            self.reason == RejectReason::EntryDisabled && self.limit == i64::from(KillSwitch::SCOPE_CLASS);
+        if of_class { (RejectReason::UnknownInstrument, true) } else { (self.reason, false) }
+    }
+
     pub(crate) const fn of_order(self, order_id: OrderId) -> Self {
         Self { order_id, ..self }
     }
