@@ -41,12 +41,10 @@ impl Party {
 
     /// `carol`, or `carol/2` for her second session.
     pub(super) fn parse(word: &str) -> Parsed<Self> {
-        let (name, session) = match word.split_once('/') {
-            Some((name, session)) => {
-                (name, session.parse().map_err(|_| format!("'{word}' names no session such as carol/2"))?)
-            }
-            None => (word, 1),
-        };
+        let (name, session) = word.split_once('/').unwrap_or((word, "1"));
+        let session = session.parse().ok().filter(|session| (1..100).contains(session));
+        let session =
+            session.ok_or_else(|| format!("'{word}' names no session from 1 to 99, such as carol/2"))?;
         Ok(Self::new(account(name)?, session))
     }
 

@@ -202,6 +202,8 @@ fn mistakes_are_named() {
         ("carol buys 5 at 27.00 with colour=1", "NewOrder has no field 'colour'"),
         ("carol buys 5 at 27.00 with side=256", "'256' does not fit the field 'side'"),
         ("carol buys 5 at 27.00 with side", "'side' is not FIELD=VALUE"),
+        ("carol/0 cancels #3", "'carol/0' names no session"),
+        ("carol/100 cancels #3", "'carol/100' names no session"),
         ("wait 5", "expected 'ms', 's' or 'min' at the end"),
         ("carol buys 5 at 27.00 until 25:00", "'25:00' is not a time"),
         ("operator lists H200S.DE.1410.H", "a window starts on a multiple of its own length"),
@@ -210,6 +212,19 @@ fn mistakes_are_named() {
     for (line, want) in cases {
         let error = parse(line, &scene()).expect_err(line);
         assert!(error.contains(want), "{line}: {error}");
+    }
+}
+
+#[test]
+fn a_line_that_ends_too_early_is_a_mistake_and_no_panic() {
+    for info in TABLE {
+        let Some(empty) = empty_command(info.template_id) else { continue };
+        let line = line_of(&empty);
+        for end in (0..line.len()).filter(|end| line.is_char_boundary(*end)) {
+            if let Err(error) = parse(&line[..end], &scene()) {
+                assert!(!error.is_empty(), "{line}");
+            }
+        }
     }
 }
 
