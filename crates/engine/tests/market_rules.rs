@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use joulebook_engine::{Destination, Engine, Events};
 use joulebook_protocol::{CancelReason, Event, RejectReason, SequencedCommand, SessionMessage};
+use joulebook_reference::{Reference, Said};
 use joulebook_testkit::script::{Block, Exchange, Heard, Run, Runner, blocks, run_page};
 use joulebook_types::{SeqNum, TimeNs};
 
@@ -49,8 +50,39 @@ impl Exchange for Fast {
     }
 }
 
+/// The slow engine that was written from the rules alone.
+struct Slow(Reference);
+
+impl Exchange for Slow {
+    fn begin_batch(&mut self, first_seq: SeqNum, time: TimeNs) {
+        self.0.begin_batch(first_seq, time);
+    }
+
+    fn apply(&mut self, command: &SequencedCommand) {
+        self.0.apply(command);
+    }
+
+    fn end_batch(&mut self) {
+        self.0.end_batch();
+    }
+
+    fn take_events(&mut self) -> Vec<Heard> {
+        let said = self.0.take_events().into_iter();
+        said.map(|said| match said {
+            Said::To { connection, event, .. } => Heard::Private(connection, event),
+            Said::Session { connection, message } => Heard::Session(connection, message),
+            Said::Public(event) => Heard::Public(event),
+        })
+        .collect()
+    }
+}
+
 fn on_fast(block: &Block) -> Result<Run, String> {
     block.run(Fast::new())
+}
+
+fn on_slow(block: &Block) -> Result<Run, String> {
+    block.run(Slow(Reference::new()))
 }
 
 /// The page, its chapters, and what is too small for them.
@@ -66,7 +98,7 @@ fn pages() -> Vec<PathBuf> {
 
 #[test]
 fn every_example_says_what_its_page_says() {
-    let runners: [Runner<'_>; 1] = [("engine", &on_fast)];
+    let runners: [Runner<'_>; 2] = [("reference", &on_slow), ("engine", &on_fast)];
     let mut problems = Vec::new();
     for page in pages() {
         match run_page(&page, &runners) {
@@ -135,7 +167,7 @@ fn the_tables_of_reasons_have_every_code() {
 
 fn heard_on(page: &Path) -> Vec<Heard> {
     let text = fs::read_to_string(page).expect("a page");
-    let runs = blocks(&text).into_iter().filter_map(|block| on_fast(&block).ok());
+    let runs = blocks(&text).into_iter().filter_map(|block| on_slow(&block).ok());
     runs.flat_map(|run| run.heard).collect()
 }
 
