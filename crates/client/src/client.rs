@@ -11,6 +11,7 @@ use joulebook_session::{ClientConfig as SessionConfig, ClientSession, RequestErr
 use joulebook_types::{ClientOrderId, SessionId};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::dial::Dialer;
 use crate::error::Repeat;
@@ -309,8 +310,20 @@ impl Client {
         &self,
         request: Result<Sent, Rejection>,
     ) -> Result<(ClientOrderId, Event), Rejection> {
-        let Sent { id, answer } = request?;
-        match tokio::time::timeout(self.answer_timeout, answer).await {
+        self.answer_by(self.answer_deadline(), request?).await
+    }
+
+    pub(crate) fn answer_deadline(&self) -> Instant {
+        Instant::now() + self.answer_timeout
+    }
+
+    pub(crate) async fn answer_by(
+        &self,
+        deadline: Instant,
+        request: Sent,
+    ) -> Result<(ClientOrderId, Event), Rejection> {
+        let Sent { id, answer } = request;
+        match tokio::time::timeout_at(deadline, answer).await {
             Ok(Ok(Ok(event))) => Ok((id, event)),
             Ok(Ok(Err(refused))) => Err(Rejection::Refused(refused)),
             Ok(Err(_ended)) => Err(Rejection::SessionOver(self.line.end())),

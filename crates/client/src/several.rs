@@ -35,6 +35,7 @@ impl Client {
     ) -> impl Future<Output = Result<Vec<EntryOutcome>, Rejection>> + '_ {
         let requests = self.send_batch(|id| OrderBatch { client_order_id: id, ..batch }.into());
         async move {
+            let deadline = self.answer_deadline();
             let mut outcomes: Vec<EntryOutcome> = Vec::new();
             for request in requests? {
                 // The gateway refuses a batch whole, by the number of its first entry.
@@ -43,7 +44,7 @@ impl Client {
                     outcomes.push(Err(Rejection::Refused(*refused)));
                     continue;
                 }
-                let answer = self.answer(Ok(request)).await;
+                let answer = self.answer_by(deadline, request).await;
                 outcomes.push(answer.and_then(|(id, event)| entry_outcome(id, event)));
             }
             Ok(outcomes)
