@@ -37,8 +37,8 @@ impl Engine {
         out: &mut Events,
     ) -> Result<Done, Rejection> {
         let self_trade = self.check_basket(legs, session, basket)?;
-        let new = (basket.client_order_id, self_trade);
-        let mut taker = self.sweeping_taker(session, new, legs[0].instrument, legs[0].side);
+        let (id, first) = (basket.client_order_id, &legs[0]);
+        let mut taker = self.sweeping_taker(session, id, self_trade, first.instrument, first.side);
         self.fill_legs(&mut taker, legs, out);
         Ok(Done { order_id: taker.order_id, slot: SlotHint::UNKNOWN })
     }

@@ -45,8 +45,8 @@ impl Engine {
         let self_trade = self_trade_mode_of_whole(sweep.self_trade, offset_of!(BlockSweep, self_trade))?;
         self.check_entry(session)?;
         self.check_sweep(legs, session, sweep, (side, self_trade))?;
-        let new = (sweep.client_order_id, self_trade);
-        let mut taker = self.sweeping_taker(session, new, legs[0].instrument, side);
+        let id = sweep.client_order_id;
+        let mut taker = self.sweeping_taker(session, id, self_trade, legs[0].instrument, side);
         self.fill_legs(&mut taker, legs, out);
         Ok(Done { order_id: taker.order_id, slot: SlotHint::UNKNOWN })
     }

@@ -36,8 +36,8 @@ impl Engine {
     ) -> Result<Done, Rejection> {
         let account = self.sessions[session].account;
         self.check_order_value(account, order.budget, offset_of!(NewOrder, budget))?;
-        let new = (order.client_order_id, choices.self_trade);
-        let mut taker = self.sweeping_taker(session, new, ix, Side::Buy);
+        let (id, self_trade) = (order.client_order_id, choices.self_trade);
+        let mut taker = self.sweeping_taker(session, id, self_trade, ix, Side::Buy);
         self.tell(session, accepted(order, &taker), out);
         let mut bought = Bought::default();
         let reason = self.spend(&mut taker, order.budget, &mut bought, out);

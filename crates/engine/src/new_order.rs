@@ -5,7 +5,7 @@ use core::mem::offset_of;
 use joulebook_book::Order;
 use joulebook_protocol::RejectReason;
 use joulebook_protocol::messages::{NewOrder, OrderAccepted};
-use joulebook_types::{OrderType, Phase, SelfTradeMode, Side, TimeInForce};
+use joulebook_types::{ClientOrderId, OrderType, Phase, Price, SelfTradeMode, Side, TimeInForce};
 
 use crate::dry_walk::DryOrder;
 use crate::holds::Promise;
@@ -18,6 +18,13 @@ use crate::sessions::SessionIx;
 use crate::stop_book::StopTrigger;
 use crate::stop_checks::check_trigger;
 use crate::{Engine, Events};
+
+/// A new order that met the rules up to its instrument's phase.
+struct Entered {
+    choices: Choices,
+    trigger: Option<StopTrigger>,
+    ix: InstrumentIx,
+}
 
 /// A new order that met every rule.
 #[derive(Clone, Copy, Debug)]
@@ -38,11 +45,12 @@ impl Engine {
         out: &mut Events,
     ) -> Result<Done, Rejection> {
         let of_instrument = |rejection: Rejection| rejection.of_instrument(order.instrument);
-        let (choices, ix) = self.check_entered(session, order).map_err(of_instrument)?;
-        if choices.order_type == OrderType::Budget {
-            return self.budget_order(session, ix, &choices, order, out).map_err(of_instrument);
+        let entered = self.check_entered(session, order).map_err(of_instrument)?;
+        if entered.choices.order_type == OrderType::Budget {
+            let bought = self.budget_order(session, entered.ix, &entered.choices, order, out);
+            return bought.map_err(of_instrument);
         }
-        let valid = self.check_lots(session, ix, &choices, order).map_err(of_instrument)?;
+        let valid = self.check_lots(session, &entered, order).map_err(of_instrument)?;
         let mut taker = self.new_taker(session, order, &valid);
         if taker.holds() {
             self.hold(&valid.promise);
@@ -68,19 +76,15 @@ impl Engine {
         session: SessionIx,
         order: &NewOrder,
     ) -> Result<Valid, Rejection> {
-        let (choices, ix) = self.check_entered(session, order)?;
-        self.check_lots(session, ix, &choices, order)
+        let entered = self.check_entered(session, order)?;
+        self.check_lots(session, &entered, order)
     }
 
     /// The checks that all orders have in common, up to the instrument and its phase.
-    fn check_entered(
-        &self,
-        session: SessionIx,
-        order: &NewOrder,
-    ) -> Result<(Choices, InstrumentIx), Rejection> {
+    fn check_entered(&self, session: SessionIx, order: &NewOrder) -> Result<Entered, Rejection> {
         let choices = Choices::of(order)?;
         self.check_entry(session)?;
-        check_trigger(order, choices.trigger)?;
+        let trigger = check_trigger(order, choices.trigger)?;
         if choices.time_in_force == TimeInForce::Gtd {
             self.check_expires(order.expires, offset_of!(NewOrder, expires))?;
         }
@@ -89,34 +93,22 @@ impl Engine {
         self.check_class_entry(ix)?;
         let phase = self.instruments[ix].phase;
         self.check_phase(ix, choices.is_taken_in(phase, order))?;
-        Ok((choices, ix))
+        Ok(Entered { choices, trigger, ix })
     }
 
     /// The checks of an order for a number of lots, from there on.
     fn check_lots(
         &mut self,
         session: SessionIx,
-        ix: InstrumentIx,
-        choices: &Choices,
+        entered: &Entered,
         order: &NewOrder,
     ) -> Result<Valid, Rejection> {
         let qty_offset = offset_of!(NewOrder, qty);
-        let instrument = &self.instruments[ix];
-        let phase = instrument.phase;
-        check_qty(order.qty, qty_offset)?;
-        instrument.check_qty_max(order.qty, qty_offset)?;
-        let trigger = check_trigger(order, choices.trigger)?;
+        let Entered { ref choices, trigger, ix } = *entered;
         let (side, waits) = (choices.side, trigger.is_some());
-        let limit = match choices.order_type {
-            OrderType::Limit => {
-                instrument.check_price(order.price, offset_of!(NewOrder, price))?;
-                if phase == Phase::Open && !waits {
-                    self.check_dynamic_band(ix, side, order.price, offset_of!(NewOrder, price))?;
-                }
-                order.price
-            }
-            OrderType::Market | OrderType::Budget => instrument.band_edge(side),
-        };
+        check_qty(order.qty, qty_offset)?;
+        self.instruments[ix].check_qty_max(order.qty, qty_offset)?;
+        let limit = self.check_limit(entered, order)?;
         let account = self.sessions[session].account;
         let promise = Promise { account, instrument: ix, side, limit, lots: order.qty };
         self.check_notional(&promise, order.qty, qty_offset)?;
@@ -131,13 +123,31 @@ impl Engine {
                 Funding::Hold
             }
         };
-        let must_not_trade = choices.post_only || phase == Phase::PreOpen && choices.is_plain_limit();
+        let pre_open = self.instruments[ix].phase == Phase::PreOpen;
+        let must_not_trade = choices.post_only || pre_open && choices.is_plain_limit();
         if must_not_trade {
             self.check_post_only(ix, side, limit)?;
         }
         self.check_fillable(&promise, funding, choices, order)?;
         self.check_caps(&promise, None, u32::from(opens), qty_offset)?;
         Ok(Valid { promise, funding, post_only: choices.post_only, terms, trigger })
+    }
+
+    /// The worst price at which the order trades: its own, or the band's far edge.
+    fn check_limit(&self, entered: &Entered, order: &NewOrder) -> Result<Price, Rejection> {
+        let Entered { ref choices, trigger, ix } = *entered;
+        let instrument = &self.instruments[ix];
+        let offset = offset_of!(NewOrder, price);
+        match choices.order_type {
+            OrderType::Limit => {
+                instrument.check_price(order.price, offset)?;
+                if instrument.phase == Phase::Open && trigger.is_none() {
+                    self.check_dynamic_band(ix, choices.side, order.price, offset)?;
+                }
+                Ok(order.price)
+            }
+            OrderType::Market | OrderType::Budget => Ok(instrument.band_edge(choices.side)),
+        }
     }
 
     /// Fill-or-kill and minimum quantity are decided before any effect.
@@ -209,7 +219,8 @@ impl Engine {
     pub(crate) fn sweeping_taker(
         &mut self,
         session: SessionIx,
-        new: (joulebook_types::ClientOrderId, SelfTradeMode),
+        client_order_id: ClientOrderId,
+        self_trade: SelfTradeMode,
         ix: InstrumentIx,
         side: Side,
     ) -> Taker {
@@ -218,7 +229,7 @@ impl Engine {
             order_id: self.next_order_id(),
             slot: None,
             session,
-            client_order_id: new.0,
+            client_order_id,
             account,
             trade_group: self.accounts.trade_group(account),
             instrument: ix,
@@ -228,7 +239,7 @@ impl Engine {
             leaves: 0,
             funding: Funding::FreeCredits,
             order_type: OrderType::Budget,
-            self_trade: new.1,
+            self_trade,
             rests: false,
         }
     }

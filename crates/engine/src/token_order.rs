@@ -209,8 +209,8 @@ impl Engine {
     fn token_taker(&mut self, session: SessionIx, order: &TokenOrder) -> Taker {
         let ix = self.instruments.find(order.instruments[0]).expect("checked before");
         // The plan has looked at everything that the order may meet.
-        let new = (order.client_order_id, SelfTradeMode::CancelAggressor);
-        self.sweeping_taker(session, new, ix, Side::Buy)
+        let self_trade = SelfTradeMode::CancelAggressor;
+        self.sweeping_taker(session, order.client_order_id, self_trade, ix, Side::Buy)
     }
 }
 
