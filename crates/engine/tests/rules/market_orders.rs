@@ -1,7 +1,7 @@
 //! Orders without a price of their own: market orders and market orders by budget. Minimum quantities.
 
 use joulebook_protocol::RejectReason;
-use joulebook_protocol::messages::NewOrder;
+use joulebook_protocol::messages::{ListInstrument, NewOrder, SetBands};
 use joulebook_types::{MicroEc, OrderType, Phase, Price, SelfTradeMode, Side, TimeInForce};
 
 use crate::market::*;
@@ -64,7 +64,7 @@ fn a_market_order_takes_what_there_is_and_never_rests() {
 fn a_market_buy_is_paid_from_free_credits_trade_by_trade() {
     let mut market = Market::new();
     let list = list_instrument(HOUR);
-    market.list_with(joulebook_protocol::messages::ListInstrument { taker_fee_ppm: 10_000, ..list });
+    market.list_with(ListInstrument { taker_fee_ppm: 10_000, ..list });
     market.register(SELLER, HOUR, 800);
     market.deposit(BUYER, 700);
     market.send(SELLER, sell(2, "27.00"));
@@ -103,7 +103,7 @@ fn all_or_nothing_at_market_counts_what_the_credits_pay_for() {
         let said = market.send(BUYER, fok(at_market(Side::Buy, 3)));
         assert_eq!(said.len(), if filled { 5 } else { 1 }, "{credits}: {said:?}");
         if !filled {
-            assert_eq!(market.last_reject(), (RejectReason::FokNotFillable, 65_535, 2, 3));
+            assert_eq!(market.last_reject(), (RejectReason::FokNotFillable, WHOLE, 2, 3));
         }
     }
 }
@@ -160,7 +160,7 @@ fn a_budget_pays_the_fee_too_and_never_more_than_the_free_credits() {
     for (name, credits, budget, done) in cases {
         let mut market = Market::new();
         let list = list_instrument(HOUR);
-        market.list_with(joulebook_protocol::messages::ListInstrument { taker_fee_ppm: 10_000, ..list });
+        market.list_with(ListInstrument { taker_fee_ppm: 10_000, ..list });
         market.register(SELLER, HOUR, 800);
         market.deposit(BUYER, credits);
         market.send(SELLER, sell(1, "27.00"));
@@ -173,7 +173,7 @@ fn a_budget_pays_the_fee_too_and_never_more_than_the_free_credits() {
 #[test]
 fn a_budget_buys_at_most_the_lots_of_one_order() {
     let mut market = Market::new();
-    market.list_with(joulebook_protocol::messages::ListInstrument { qty_max: 4, ..list_instrument(HOUR) });
+    market.list_with(ListInstrument { qty_max: 4, ..list_instrument(HOUR) });
     market.fund();
     for seller in [SELLER, SELLER_2] {
         market.send(seller, sell(3, "27.00"));
@@ -211,14 +211,48 @@ fn a_budget_that_meets_its_own_group_does_as_its_mode_says() {
 fn phases_take_the_orders_that_suit_them() {
     let mut market = Market::new();
     let opens = market.engine.time().saturating_add_ms(60_000);
-    market.list_with(joulebook_protocol::messages::ListInstrument { opens, ..list_instrument(HOUR) });
+    market.list_with(ListInstrument { opens, ..list_instrument(HOUR) });
     market.fund();
     for order in [buy(1, "27.00"), at_market(Side::Buy, 1), spend("500"), at_least(1, buy(1, "27.00"))] {
         assert_eq!(market.send(BUYER, order), ["20: rejected NotOpen"], "pending");
         let (open, pending) = (i64::from(Phase::Open.raw()), i64::from(Phase::Pending.raw()));
-        assert_eq!(market.last_reject(), (RejectReason::NotOpen, 65_535, open, pending));
+        assert_eq!(market.last_reject(), (RejectReason::NotOpen, WHOLE, open, pending));
     }
     market.advance_minutes(1);
     let resting = NewOrder { time_in_force: TimeInForce::Gtc.raw(), ..at_market(Side::Buy, 1) };
     assert_eq!(market.send(BUYER, resting), ["20: rejected NotOpen"], "it waits for an uncross");
 }
+
+/// Asks of a lot each; after that the bands are set, with 100 EC as what they refer to.
+fn banded(asks: &[&str], bands: SetBands) -> Market {
+    let mut market = Market::new();
+    let reference_price = price("100");
+    market.list_with(ListInstrument { reference_price, ..list_instrument(HOUR) });
+    market.fund();
+    for at in asks {
+        market.send(SELLER, sell(1, at));
+    }
+    assert_eq!(market.send(OPERATOR, bands), ["1: done 0"]);
+    market
+}
+
+#[test]
+fn nothing_beyond_a_band_counts() {
+    let ten_percent = SetBands { dynamic_bps: 1_000, ..bands() };
+    let five_ec =
+        SetBands { velocity_move: price("10"), velocity_window_ms: 1_000, auction_ms: 1_000, ..bands() };
+    for bands in [ten_percent, five_ec] {
+        let mut market = banded(&["109.00", "110.00", "110.01"], bands);
+        assert_eq!(market.send(BUYER, fok(at_market(Side::Buy, 3))), ["20: rejected FokNotFillable"]);
+        assert_eq!(market.last_reject(), (RejectReason::FokNotFillable, WHOLE, 2, 3));
+        assert_eq!(
+            market.send(BUYER, at_least(3, at_market(Side::Buy, 3))),
+            ["20: rejected MinQtyNotFillable"]
+        );
+        let said = market.send(BUYER, spend("5000"));
+        assert!(said.last().unwrap().ends_with("in 2 PriceBand"), "{said:?}");
+        assert_eq!(market.resting(1, Side::Sell), ["1 at 110.01 in 1"]);
+    }
+}
+
+const WHOLE: usize = u16::MAX as usize;

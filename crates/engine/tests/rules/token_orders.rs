@@ -1,7 +1,7 @@
 //! Buying tokens across books.
 
 use joulebook_protocol::messages::{
-    DepositCredits, ListInstrument, MintCredits, NewOrder, SetLimits, SetYield, TokenOrder,
+    DepositCredits, ListInstrument, MintCredits, NewOrder, SetBands, SetLimits, SetYield, TokenOrder,
 };
 use joulebook_types::{
     AccountId, InstrumentId, KiloTokens, MicroEc, ModelId, Side, TimeInForce, TokenPrice, Yield,
@@ -366,4 +366,25 @@ fn the_value_of_a_token_order_is_its_limit_times_its_quantity() {
         let said = market.send(BUYER, tokens(2 * H200_LOT, "1.80", &[1]));
         assert_eq!(said[0] != "20: rejected OrderValueCap", accepted, "{cap}: {said:?}");
     }
+}
+
+#[test]
+fn a_book_whose_next_ask_is_beyond_a_band_is_left() {
+    let mut market = market();
+    market.send(SELLER, sell(1, "27.00"));
+    market.send(BUYER, ioc(buy(1, "27.00")));
+    market.send(SELLER, sell(1, "27.50"));
+    market.send(SELLER, sell(1, "28.00"));
+    market.send(SELLER, on(3, sell(1, "17.00")));
+    // Two percent of 27.00 are 0.54: the ask at 28.00 is too far from the last trade.
+    market.send(OPERATOR, SetBands { dynamic_bps: 200, ..bands() });
+    let order = tokens(3 * H200_LOT, "1.90", &[1, 3]);
+    assert_eq!(market.send(BUYER, fill_or_kill(order)), ["20: rejected FokNotFillable"]);
+    let said = market.send(BUYER, order);
+    let taken: Vec<&str> =
+        said.iter().filter(|line| line.contains("taker")).map(|line| &line[13..20]).collect();
+    assert_eq!(taken, ["1@27.50", "1@17.00"], "{said:?}");
+    assert!(said.last().unwrap().ends_with("in 2 ImmediateRemainder"), "{said:?}");
+    let said = market.send(BUYER, tokens(H200_LOT, "1.90", &[1]));
+    assert_eq!(said.len(), 2 + 1, "now it is within two percent of 27.50: {said:?}");
 }
