@@ -3,6 +3,8 @@
 mod common;
 #[path = "common/exchange.rs"]
 mod exchange;
+#[path = "trading/several.rs"]
+mod several;
 
 use std::time::Duration;
 

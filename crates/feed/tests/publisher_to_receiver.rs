@@ -253,8 +253,8 @@ fn an_auction_reaches_those_who_follow_it_and_those_who_join() {
     };
     for (id, receiver) in ids.iter().zip(&mut receivers) {
         let changes = streams.deliver(*id, receiver);
-        let told = changes.iter().filter(|change| matches!(change, FeedChange::Indication(_)));
-        assert_eq!(told.last(), Some(&FeedChange::Indication(want)), "{changes:?}");
+        let told = changes.iter().rfind(|change| matches!(change, FeedChange::Indication(_)));
+        assert_eq!(told, Some(&FeedChange::Indication(want)), "{changes:?}");
         let market = receiver.market(instrument(1)).unwrap();
         assert_eq!((market.phase(), market.indication, market.seq), (Some(Phase::Auction), Some(want), 4));
     }

@@ -111,7 +111,7 @@ fn cases() -> Vec<Case> {
             vec![message!(OrderStatus { order_id: order_id })],
         ),
         (
-            message!(AccountQuery { client_order_id: client_order_id }),
+            AccountQuery { client_order_id }.into(),
             vec![
                 message!(OrderStatus { order_id: order_id }),
                 message!(CreditBalance { free: joulebook_types::MicroEc::ZERO }),

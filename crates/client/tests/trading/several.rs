@@ -1,11 +1,6 @@
 //! Requests that stand for several orders, and what the operator does: through the client, over real QUIC, by the real
 //! engine.
 
-mod common;
-#[path = "common/exchange.rs"]
-mod exchange;
-
-use exchange::{ALICE, BOB, BOOK, Exchange};
 use joulebook_client::{Client, Events, Notice, Rejection};
 use joulebook_protocol::messages::{
     Basket, BasketLeg, BatchEntry, BlockSweep, KillSwitch, MassQuote, NewOrder, OcoOrder, OrderBatch,
@@ -13,6 +8,8 @@ use joulebook_protocol::messages::{
 };
 use joulebook_protocol::{Event, RejectReason};
 use joulebook_types::{ClientOrderId, OrderType, Price, Side, TimeInForce};
+
+use crate::exchange::{ALICE, BOB, BOOK, Exchange};
 
 fn entry(kind: u8, side: Side, price: i64, qty: u32) -> BatchEntry {
     BatchEntry {
