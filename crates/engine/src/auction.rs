@@ -1,9 +1,10 @@
 //! Call auctions: when they begin and end, and what they would trade meanwhile.
 
 use joulebook_book::Slot;
+use joulebook_ledger::AccountIx;
 use joulebook_protocol::CancelReason;
 use joulebook_protocol::messages::AuctionIndication;
-use joulebook_types::{InstrumentId, Phase, Price, Side};
+use joulebook_types::{InstrumentId, MicroEc, Phase, Price, Side};
 
 use crate::auction_price::{CallBook, Cross, PricedLots};
 use crate::cancel::Requester;
@@ -40,6 +41,8 @@ pub(crate) struct CallMemory {
     pub(crate) levels: Vec<PricedLots>,
     pub(crate) buys: Vec<CallOrder>,
     pub(crate) sells: Vec<CallOrder>,
+    /// What buyers without a hold pay in a walk.
+    pub(crate) spent: Vec<(AccountIx, MicroEc)>,
 }
 
 /// What would trade if the call ended now.

@@ -1,11 +1,12 @@
 //! The end of a call: the book uncrosses at one price.
 //!
-//! Market orders go first, then the better price, then the older order. Orders of one group are kept apart before
-//! anything trades, so that the price is one at which all that is paired may trade.
+//! Market orders go first, then the better price, then the older order. Orders of one group are kept apart, and buyers
+//! that cannot pay cut, before anything trades: so all that is paired trades, and the book that opens is not crossed.
 
 use joulebook_book::Slot;
+use joulebook_ledger::AccountIx;
 use joulebook_protocol::CancelReason;
-use joulebook_types::{OrderId, Phase, Price, SelfTradeMode, Side};
+use joulebook_types::{MicroEc, OrderId, Phase, Price, SelfTradeMode, Side};
 
 use crate::auction::CallMemory;
 use crate::auction_price::Cross;
@@ -33,73 +34,72 @@ impl Engine {
     /// Trades what can trade at the auction price, ends the market orders that are left, and opens the instrument.
     pub(crate) fn uncross(&mut self, ix: InstrumentIx, out: &mut Events) {
         let mut memory = core::mem::take(&mut self.call_memory);
-        let cross = self.keep_groups_apart(ix, &mut memory, out);
-        let traded = cross.filter(|cross| self.trade_lines(ix, cross.price, &mut memory, out));
+        let cross = self.find_pairs(ix, &mut memory, out);
+        if let Some(cross) = cross {
+            self.trade_lines(cross.price, &mut memory, out);
+        }
         self.call_memory = memory;
         self.cancel_call_orders(ix, CancelReason::AuctionEnded, out);
         self.enter_phase(ix, Phase::Open, out);
         self.protect_after_uncross(out);
-        if let Some(cross) = traded {
+        if let Some(cross) = cross {
             self.note_auction_print(ix, cross.price);
         }
     }
 
-    /// Finds the price at which no pair is of one group. Each round that meets one takes lots out, so there is an end.
-    fn keep_groups_apart(
-        &mut self,
-        ix: InstrumentIx,
-        memory: &mut CallMemory,
-        out: &mut Events,
-    ) -> Option<Cross> {
+    /// Finds the price at which no pair is of one group and every buyer can pay, and lines everybody up for it. Each
+    /// round that meets such a pair takes lots out, so there is an end.
+    fn find_pairs(&mut self, ix: InstrumentIx, memory: &mut CallMemory, out: &mut Events) -> Option<Cross> {
         loop {
             let cross = self.find_cross(ix, &mut memory.levels)?;
             self.line_up(ix, cross.price, memory);
-            let CallMemory { buys, sells, .. } = memory;
-            let mut resolved = false;
-            while let Some(pair) = next_pair(buys, sells) {
-                if self.is_one_group(pair) {
-                    self.resolve(pair, buys, sells, out);
-                    resolved = true;
-                } else {
-                    take_pair(buys, sells, pair.buy.unpaired.min(pair.sell.unpaired));
-                }
-            }
-            if !resolved {
+            if self.pair_off(ix, cross.price, memory, out) {
                 self.line_up(ix, cross.price, memory);
                 return Some(cross);
             }
         }
     }
 
-    /// Trades the lines pair by pair. Returns whether anything traded: buyers without a limit may not be able to pay.
-    fn trade_lines(
+    /// Walks the lines without trading. Returns whether every pair can trade; those that cannot lose lots at once.
+    fn pair_off(
         &mut self,
         ix: InstrumentIx,
         price: Price,
         memory: &mut CallMemory,
         out: &mut Events,
     ) -> bool {
-        let CallMemory { buys, sells, .. } = memory;
-        let mut traded = false;
+        let CallMemory { buys, sells, spent, .. } = memory;
+        spent.clear();
+        let mut all_can_trade = true;
         while let Some(pair) = next_pair(buys, sells) {
-            // Who could not pay made room for somebody who was not met before.
+            let lots = pair.buy.unpaired.min(pair.sell.unpaired);
             if self.is_one_group(pair) {
                 self.resolve(pair, buys, sells, out);
+                all_can_trade = false;
                 continue;
             }
-            let wanted = pair.buy.unpaired.min(pair.sell.unpaired);
-            let lots = self.payable_in_call(ix, pair.buy.slot, price, wanted);
-            if lots == 0 {
-                let reason = CancelReason::CreditsExhausted;
-                self.cancel_open_order(pair.buy.slot, reason, Requester::NOBODY, out);
-                leave_line(buys, pair.buy.unpaired);
+            let payable = self.payable_in_call(ix, pair.buy.slot, price, lots, spent);
+            if payable == lots {
+                take_pair(buys, sells, lots);
                 continue;
             }
+            let unpaid = pair.buy.unpaired - payable;
+            self.take_off(pair.buy.slot, unpaid, CancelReason::CreditsExhausted, out);
+            leave_line(buys, unpaid);
+            all_can_trade = false;
+        }
+        all_can_trade
+    }
+
+    /// Trades the lines pair by pair: the same pairs that were found before.
+    fn trade_lines(&mut self, price: Price, memory: &mut CallMemory, out: &mut Events) {
+        let CallMemory { buys, sells, .. } = memory;
+        while let Some(pair) = next_pair(buys, sells) {
+            assert!(!self.is_one_group(pair), "groups were kept apart before");
+            let lots = pair.buy.unpaired.min(pair.sell.unpaired);
             take_pair(buys, sells, lots);
             self.trade_in_call(price, pair.buy.slot, pair.sell.slot, lots, out);
-            traded = true;
         }
-        traded
     }
 
     /// Lists who may trade at the price, the first of each side last: lines are taken from their ends.
@@ -128,15 +128,33 @@ impl Engine {
         group(pair.buy) == group(pair.sell)
     }
 
-    /// How many lots a buyer can pay for: what it holds covers all of it, unless it holds nothing.
-    fn payable_in_call(&self, ix: InstrumentIx, buy: Slot, price: Price, lots: u32) -> u32 {
+    /// How many lots a buyer can pay for: what it holds covers all of it, unless it holds nothing. Then it is what its
+    /// account's free credits pay for, less what they pay for already in this walk; notes it if that is all of them.
+    fn payable_in_call(
+        &self,
+        ix: InstrumentIx,
+        buy: Slot,
+        price: Price,
+        lots: u32,
+        spent: &mut Vec<(AccountIx, MicroEc)>,
+    ) -> u32 {
         match self.orders.terms(buy).place {
-            Place::Book | Place::Stop => lots,
-            Place::Call => {
-                let account = self.promise_at(buy).account;
-                self.instruments[ix].affordable(price, lots, self.ledger.credits(account).free)
-            }
+            Place::Book | Place::Stop => return lots,
+            Place::Call => {}
         }
+        let account = self.promise_at(buy).account;
+        let place = spent.iter().position(|(payer, _)| *payer == account).unwrap_or_else(|| {
+            spent.push((account, MicroEc::ZERO));
+            spent.len() - 1
+        });
+        let spent = &mut spent[place].1;
+        let free = (self.ledger.credits(account).free - *spent).max(MicroEc::ZERO);
+        let instrument = &self.instruments[ix];
+        let payable = instrument.affordable(price, lots, free);
+        if payable == lots {
+            *spent += instrument.taker_cost(price, lots).expect("what is affordable fits a balance");
+        }
+        payable
     }
 
     /// Two orders of one group met: the younger one's mode says who gives way.
@@ -162,18 +180,18 @@ impl Engine {
                 (lots, lots)
             }
         };
-        self.take_off(older, older_lots, out);
-        self.take_off(younger, younger_lots, out);
+        self.take_off(older, older_lots, CancelReason::SelfTrade, out);
+        self.take_off(younger, younger_lots, CancelReason::SelfTrade, out);
         let (buy_lots, sell_lots) =
             if buy_is_older { (older_lots, younger_lots) } else { (younger_lots, older_lots) };
         leave_line(buys, buy_lots);
         leave_line(sells, sell_lots);
     }
 
-    /// Takes lots off an order that met its own group; all of them end it.
-    fn take_off(&mut self, slot: Slot, lots: u32, out: &mut Events) {
+    /// Takes lots off an order that cannot trade them; all of them end it.
+    fn take_off(&mut self, slot: Slot, lots: u32, reason: CancelReason, out: &mut Events) {
         if lots == self.orders.slab[slot].total_leaves() {
-            self.cancel_open_order(slot, CancelReason::SelfTrade, Requester::NOBODY, out);
+            self.cancel_open_order(slot, reason, Requester::NOBODY, out);
         } else if lots > 0 {
             self.shrink_in_place(slot, lots, Requester::NOBODY, out);
         }

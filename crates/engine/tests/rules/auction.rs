@@ -212,11 +212,11 @@ fn a_buyer_without_a_limit_pays_from_what_is_free() {
     assert_eq!(
         uncross(&mut market),
         [
+            "11: replaced 1 2@0.00 leaves 2 kept",
             "* trade 1 2@100.00 auction",
-            "11: filled 1 2@100.00 leaves 3 auction fee 0.00",
+            "11: filled 1 2@100.00 leaves 0 auction fee 0.00",
             "10: filled 3 2@100.00 leaves 4 auction fee 0.00",
             "* filled 3 leaves 4, sell 100.00: 4 in 1",
-            "11: canceled 3 of 1 CreditsExhausted",
             "* trade 2 1@100.00 auction",
             "20: filled 2 1@100.00 leaves 0 auction fee 0.00",
             "10: filled 3 1@100.00 leaves 3 auction fee 0.00",
@@ -238,6 +238,34 @@ fn a_buyer_who_cannot_pay_for_a_lot_trades_nothing() {
 
 fn stop_at(at: &str) -> NewOrder {
     NewOrder { trigger: 1, trigger_price: price(at), ..buy(1, at) }
+}
+
+#[test]
+fn a_buyer_who_cannot_pay_does_not_move_the_price() {
+    let mut market = market();
+    market.send(SELLER_2, market_order(Side::Buy, 9));
+    market.send(BUYER, buy(1, "110.00"));
+    market.send(BUYER_2, buy(3, "95.00"));
+    market.send(SELLER, sell(3, "90.00"));
+    // With nine lots more to buy the price would be 110, and 95 and 90 would be left standing against each other.
+    let said = uncross(&mut market);
+    assert_eq!(said[0], "11: canceled 9 of 1 CreditsExhausted");
+    assert_eq!(said[1], "* trade 1 1@95.00 auction", "{said:?}");
+    assert_eq!(said[6], "* trade 2 2@95.00 auction", "{said:?}");
+}
+
+#[test]
+fn two_market_orders_of_a_buyer_share_what_is_free() {
+    let mut market = market();
+    market.deposit(SELLER_2, 2_500);
+    market.send(SELLER_2, market_order(Side::Buy, 2));
+    market.send(SELLER_2, market_order(Side::Buy, 2));
+    market.send(SELLER, sell(6, "100.00"));
+    let said = uncross(&mut market);
+    assert_eq!(said[0], "11: replaced 2 1@0.00 leaves 1 kept");
+    assert_eq!(said[1], "* trade 1 2@100.00 auction");
+    assert_eq!(said[5], "* trade 2 1@100.00 auction");
+    assert_eq!(market.credits(SELLER_2).0, 100_000_000);
 }
 
 #[test]
