@@ -2,7 +2,7 @@
 
 use core::mem::offset_of;
 
-use joulebook_protocol::RejectReason::{self, *};
+use joulebook_protocol::RejectReason::*;
 use joulebook_protocol::messages::{NewOrder, OcoOrder, ReplaceOrder, SetLimits, TokenOrder};
 use joulebook_types::{
     AccountId, InstrumentId, KiloTokens, MicroEc, ModelId, OrderType, Phase, Price, Side, TimeInForce,
@@ -26,7 +26,7 @@ fn limits(account: u32) -> SetLimits {
 }
 
 /// An order refused by a cap: reason, field, limit and value.
-fn refused(market: &mut Market, account: u32, order: NewOrder) -> (RejectReason, usize, i64, i64) {
+fn refused(market: &mut Market, account: u32, order: NewOrder) -> Refused {
     let before = market.engine.open_order_count();
     let said = market.send(account, order);
     assert_eq!(said.len(), 1, "{said:?}");
@@ -40,10 +40,42 @@ fn value(lots: i64, ec: i64) -> i64 {
 
 const QTY: usize = offset_of!(NewOrder, qty);
 
+/// Open orders of the buyer and what they are worth, in micro-EC.
+fn exposure(market: &Market) -> (u32, i128) {
+    let exposure = market.engine.exposure(AccountId::new(BUYER)).unwrap();
+    (exposure.open_orders, exposure.open_value)
+}
+
+#[test]
+fn every_way_for_an_order_to_change_moves_the_running_figures() {
+    let mut market = market();
+    let worth = |lots, ec| i128::from(value(lots, ec));
+    assert_eq!(exposure(&market), (0, 0));
+    market.send(BUYER, buy(10, "20.00"));
+    market.send(BUYER, NewOrder { display_qty: 1, ..buy(4, "19.00") });
+    assert_eq!(exposure(&market), (2, worth(10, 20) + worth(4, 19)), "hidden lots too");
+    market.send(SELLER, sell(3, "18.00"));
+    assert_eq!(exposure(&market), (2, worth(7, 20) + worth(4, 19)));
+    market.send(BUYER, reduce(1, 2));
+    market.send(BUYER, replace(2, 3, "19.00"));
+    assert_eq!(exposure(&market), (2, worth(5, 20) + worth(3, 19)));
+    market.send(BUYER, replace(1, 10, "21.00"));
+    assert_eq!(exposure(&market), (2, worth(7, 21) + worth(3, 19)), "three of the ten have traded");
+    market.send(BUYER, fok(buy(1, "18.00")));
+    market.send(BUYER, ioc(buy(1, "18.00")));
+    market.send(BUYER, stop(buy(1, "30.00"), "29.00"));
+    assert_eq!(exposure(&market), (3, worth(7, 21) + worth(3, 19) + worth(1, 30)));
+    market.send(BUYER, cancel(1));
+    market.advance_minutes(60 * HOURS_BEFORE);
+    assert_eq!(exposure(&market), (0, 0));
+    assert_eq!(market.engine.exposure(AccountId::new(999)), None);
+}
+
 #[test]
 fn open_orders_count_while_they_are_open() {
     let mut market = market();
     assert_eq!(market.send(OPERATOR, SetLimits { open_orders_max: 2, ..limits(BUYER) }), ["1: done 20"]);
+    assert_eq!(market.engine.exposure(AccountId::new(BUYER)).unwrap().open_orders_max, 2);
     market.log_on(BUYER, 2);
     market.send(BUYER, buy(1, "20.00"));
     market.send_from(BUYER, 2, buy(1, "20.00"));

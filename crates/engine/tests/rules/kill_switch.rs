@@ -104,6 +104,8 @@ fn entry_stays_off_until_it_is_enabled_again() {
             }
         };
         try_all(&mut market, enters);
+        let may_enter = market.engine.may_enter(AccountId::new(BUYER), SessionId::new(1));
+        assert_eq!(may_enter, Some(enters[1]), "{name}: a class is not everything");
         assert_eq!(market.send(OPERATOR, enable(*switch)), ["1: done 0"], "{name}");
         try_all(&mut market, &[true; 4]);
         assert_eq!(market.send(OPERATOR, enable(*switch)), ["1: done 0"], "{name}: nothing to enable");

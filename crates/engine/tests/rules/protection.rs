@@ -4,7 +4,7 @@ use core::mem::offset_of;
 
 use joulebook_protocol::messages::{MassQuote, ResetProtection, SetProtection};
 use joulebook_protocol::{Event, RejectReason};
-use joulebook_types::{MicroEc, Side};
+use joulebook_types::{AccountId, MicroEc, Side};
 
 use crate::market::*;
 use crate::quotes::{DEALER, market as quote_market, pair, quote};
@@ -134,6 +134,10 @@ fn frozen_quotes_are_kept_out_until_a_reset() {
             && said[1] == "31: quoted 0: 0 accepted 1 rejected"
     };
     assert!(kept_out(&mut market));
+    let is_frozen = |market: &Market, class: &str| {
+        market.engine.is_frozen(AccountId::new(DEALER), class.parse().unwrap())
+    };
+    assert_eq!((is_frozen(&market, "H200S"), is_frozen(&market, "B200")), (true, false));
     assert_eq!(
         market.send_from(DEALER, 2, requote())[0],
         "31: quote 0 rejected ProtectionFrozen",
