@@ -35,9 +35,14 @@ impl Market {
     /// Takes lots that would have traded with their own group off an order; with none left it is canceled. Returns
     /// whether it is still there.
     pub(crate) fn decrement(&mut self, id: OrderId, lots: u32) -> bool {
+        self.lose(id, lots, CancelReason::SelfTrade)
+    }
+
+    /// Takes lots off an order, which ends for this reason when it has no more. Returns whether it is still there.
+    pub(crate) fn lose(&mut self, id: OrderId, lots: u32, reason: CancelReason) -> bool {
         let order = self.order(id);
         if order.leaves == lots {
-            self.cancel_open(id, CancelReason::SelfTrade, None);
+            self.cancel_open(id, reason, None);
             return false;
         }
         let owner = order.session;

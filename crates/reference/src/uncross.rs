@@ -1,5 +1,7 @@
 //! The end of a call: everybody trades at one price.
 
+use std::collections::BTreeMap;
+
 use joulebook_protocol::CancelReason;
 use joulebook_protocol::messages::{OrderFilled, Trade};
 use joulebook_types::{MicroEc, OrderId, Phase, Price, SelfTradeMode, Side};
@@ -29,8 +31,10 @@ impl Line {
 impl Market {
     /// Trades all that can trade at the auction price and opens the market.
     pub(crate) fn uncross(&mut self, index: usize) {
-        let price = self.resolve_self_trades(index);
-        let traded = price.is_some_and(|price| self.trade_at(index, price));
+        let price = self.price_that_holds(index);
+        if let Some(price) = price {
+            self.trade_at(index, price);
+        }
         let left =
             self.orders.values().filter(|order| order.instrument == index && order.work == Work::InCall);
         for id in left.map(|order| order.id).collect::<Vec<_>>() {
@@ -38,15 +42,15 @@ impl Market {
         }
         self.publish_phase(index, Phase::Open);
         self.protect_all();
-        if let Some(price) = price.filter(|_| traded) {
+        if let Some(price) = price {
             self.instruments[index].velocity = Some((price, self.time));
             self.instruments[index].last_print = Some(price);
             self.see_print(index, price);
         }
     }
 
-    /// Takes pairs of one group out of the call until the walk at its price meets none. Returns that price.
-    fn resolve_self_trades(&mut self, index: usize) -> Option<Price> {
+    /// Takes lots that cannot trade out of the call until the walk at its price meets none. Returns that price.
+    fn price_that_holds(&mut self, index: usize) -> Option<Price> {
         loop {
             let price = self.auction_price(index)?.price;
             if !self.resolve_at(index, price) {
@@ -55,21 +59,45 @@ impl Market {
         }
     }
 
-    /// Walks the pairs at a price without trading. Returns whether there was a pair of one group.
+    /// Walks the pairs at a price without trading. Returns whether there was one that cannot trade: of one group, or
+    /// with a market buy that its account cannot pay.
     fn resolve_at(&mut self, index: usize, price: Price) -> bool {
         let (mut buys, mut sells) = self.lines(index, price);
+        let mut spent: BTreeMap<usize, i64> = BTreeMap::new();
         let mut resolved = false;
         while let (Some((buy, buy_left)), Some((sell, sell_left))) = (buys.front(self), sells.front(self)) {
-            let lots = if self.same_group(self.order(buy).account, self.order(sell).account) {
+            let account = self.order(buy).account;
+            if self.same_group(account, self.order(sell).account) {
                 resolved = true;
-                self.resolve_pair(buy, sell)
-            } else {
-                buy_left.min(sell_left)
-            };
+                let lots = self.resolve_pair(buy, sell);
+                buys.take(lots);
+                sells.take(lots);
+                continue;
+            }
+            let lots = buy_left.min(sell_left);
+            if self.order(buy).pays_from_free {
+                let before = spent.get(&account).copied().unwrap_or(0);
+                let free = (self.free(account) - before).max(0);
+                let paid_for = self.lots_for(index, price, lots, free);
+                if paid_for < lots {
+                    resolved = true;
+                    self.lose(buy, buy_left - paid_for, CancelReason::CreditsExhausted);
+                    buys.take(buy_left - paid_for);
+                    continue;
+                }
+                spent.insert(account, before + self.cost_of(index, price, lots));
+            }
             buys.take(lots);
             sells.take(lots);
         }
         resolved
+    }
+
+    /// What a buyer pays for lots, the taker's fee included.
+    fn cost_of(&self, index: usize, price: Price, lots: u32) -> i64 {
+        let instrument = &self.instruments[index];
+        let notional = instrument.notional(price, lots).expect("it was found to be payable");
+        notional + fee(notional, instrument.taker_fee_ppm)
     }
 
     fn lines(&self, index: usize, price: Price) -> (Line, Line) {
@@ -104,29 +132,15 @@ impl Market {
         0
     }
 
-    /// Trades pair by pair. Returns whether anything traded.
-    fn trade_at(&mut self, index: usize, price: Price) -> bool {
+    /// Trades pair by pair: those that the walk before found.
+    fn trade_at(&mut self, index: usize, price: Price) {
         let (mut buys, mut sells) = self.lines(index, price);
-        let mut traded = false;
         while let (Some((buy, buy_left)), Some((sell, sell_left))) = (buys.front(self), sells.front(self)) {
-            if self.same_group(self.order(buy).account, self.order(sell).account) {
-                // Only a market buy that could not pay lets such a pair come up this late.
-                let lots = self.resolve_pair(buy, sell);
-                buys.take(lots);
-                sells.take(lots);
-                continue;
-            }
-            let lots = self.affordable(buy, price, buy_left.min(sell_left));
-            if lots == 0 {
-                self.cancel_open(buy, CancelReason::CreditsExhausted, None);
-                continue;
-            }
+            let lots = buy_left.min(sell_left);
             self.trade_pair(buy, sell, price, lots);
             buys.take(lots);
             sells.take(lots);
-            traded = true;
         }
-        traded
     }
 
     fn trade_pair(&mut self, buy: OrderId, sell: OrderId, price: Price, lots: u32) {
