@@ -5,7 +5,7 @@ use joulebook_protocol::messages::NewOrder;
 use joulebook_testkit::print_skipped;
 use joulebook_tests::{
     Browser, Daemon, Market, ahead_minute, block_on, connect, http_get, http_json_until, http_request,
-    in_time, limit,
+    in_time, joulebook, limit, run_command,
 };
 use joulebook_types::{InstrumentId, Side, TimeInForce};
 
@@ -137,4 +137,36 @@ fn a_browser_shows_vendors_and_symbols() {
         assert!(page.contains(wanted), "{wanted} is not on the page:\n{page}");
     }
     assert!(!page.contains("data-state=\"connecting\""), "{page}");
+}
+
+#[test]
+fn a_browser_shows_halts_and_auctions() {
+    let Some(mut browser) = Browser::start() else { return print_skipped("no chromium") };
+    let live = live();
+    let phase = |phase: &str, symbol: &str| {
+        let mut command = joulebook(&["admin", "phase", phase, symbol]);
+        command.env("JOULEBOOK_DIR", &live.daemon.dir);
+        let output = run_command(command);
+        assert!(output.status.success(), "{output:?}");
+    };
+    phase("auction", &live.symbols[0]);
+    phase("halted", &live.symbols[1]);
+    block_on(async {
+        // Above the seven asks at 13.00: a crossed book, of which four lots would trade.
+        let (bob, _events) =
+            connect(&live.daemon, "bob", 1, |config| config.cancel_on_disconnect_ms = u32::MAX).await;
+        in_time(bob.place(limit(live.gpu, Side::Buy, 4, 1_310))).await.expect("accepted");
+        bob.close().await;
+    });
+    let ready = "document.querySelector('#markets').textContent.includes('auction at') \
+                 && document.querySelector('#spread').textContent.includes('crossed by')";
+    let page = browser.document_when(&format!("http://{}/", live.daemon.http), ready);
+    let wanted = [
+        ">auction at 13.00, 4 lots, 3 more to sell<",
+        ">halted<",
+        "auction at 13.00, 4 lots, 3 more to sell · crossed by 0.10 EC/AH",
+    ];
+    for wanted in wanted {
+        assert!(page.contains(wanted), "{wanted} is not on the page:\n{page}");
+    }
 }

@@ -36,7 +36,7 @@ enum Command {
     /// Enter, cancel and query orders; show books and balances.
     #[command(flatten)]
     Trade(trade::TradeCommand),
-    /// Operate: list instruments, open accounts, mint and deposit credits, register and deliver capacity.
+    /// Operate: instruments, accounts, credits, capacity, phases, bands, caps, kill switches.
     Admin(admin::AdminArgs),
     /// Replay a journal and compare hashes.
     Replay(replay::ReplayArgs),

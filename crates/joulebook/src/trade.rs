@@ -24,25 +24,25 @@ pub enum TradeCommand {
     Replace(order::ReplaceArgs),
     /// Take lots off an order, which keeps its place: `joulebook reduce 17 2`.
     Reduce(order::ReduceArgs),
-    /// Enter a limit order and a stop, of which one cancels the other: `joulebook oco sell SYMBOL 4 30.00 25.00`.
+    /// Enter a limit order and a stop, of which one cancels the other.
     Oco(order::OcoArgs),
     /// Cancel an order, or all that match: `joulebook cancel --all --side sell`.
     Cancel(cancel::CancelArgs),
-    /// Buy inference tokens wherever they are cheapest: `joulebook buy-tokens 500 1.60 SYMBOL SYMBOL`.
+    /// Buy inference tokens wherever they are cheapest: `joulebook buy-tokens 500 1.60 SYMBOL`.
     BuyTokens(linked::TokenArgs),
-    /// Trade several instruments, all or nothing: `joulebook basket sell:SYMBOL:4:27.00 buy:SYMBOL:4:26.00`.
+    /// Trade several instruments, all or nothing: `joulebook basket buy:SYMBOL:4:26.00`.
     Basket(linked::BasketArgs),
-    /// Trade consecutive windows at an average price, all or nothing: `joulebook sweep buy SYMBOL 4 2 27.00`.
+    /// Trade consecutive windows, all or nothing: `joulebook sweep buy SYMBOL 4 2 27.00`.
     Sweep(linked::SweepArgs),
-    /// Quote both sides of instruments, replaced in place: `joulebook quote SYMBOL:4@26.90/4@27.10`.
+    /// Quote both sides of instruments: `joulebook quote SYMBOL:4@26.90/4@27.10`.
     Quote(quote::QuoteArgs),
-    /// Limit what may hit the quotes of a class: `joulebook protect H200S --within 1s --fills 10`.
+    /// Limit what may hit quotes: `joulebook protect H200S --within 1s --fills 10`.
     Protect(quote::ProtectArgs),
     /// Cancel everything and take no new orders of the account: `joulebook kill`.
     Kill(cancel::KillArgs),
     /// Take orders again: `joulebook enable`.
     Enable(cancel::EnableArgs),
-    /// Cancel the command line's orders unless this is repeated in time: `joulebook dead-man 30s`.
+    /// Cancel the command line's orders unless repeated in time: `joulebook dead-man 30s`.
     DeadMan(cancel::DeadManArgs),
     /// Show the instruments, their phases and what auctions would trade.
     Instruments(FolderArgs),

@@ -12,13 +12,13 @@ use crate::span::Span;
 
 #[derive(Subcommand)]
 pub enum ControlCommand {
-    /// Halt instruments, call an auction, open (operator): `joulebook admin phase auction SYMBOL --duration 60s`.
+    /// Halt, call an auction, open (operator): `joulebook admin phase auction SYMBOL`.
     Phase(PhaseArgs),
-    /// Set how far and how fast a price may move (operator): `joulebook admin bands SYMBOL 10 60 --dynamic-bps 500`.
+    /// Set how far and how fast a price may move (operator): `joulebook admin bands SYMBOL 10 60`.
     Bands(BandsArgs),
-    /// Set what an account may have at risk (operator): `joulebook admin limits 11 --open-orders 100`.
+    /// Set what an account may have at risk (operator): `joulebook admin limits 11 --open-orders 9`.
     Limits(LimitsArgs),
-    /// Cancel all orders of somebody and take no new ones (operator): `joulebook admin kill --account 11`.
+    /// Cancel all orders and take no new ones (operator): `joulebook admin kill --account 11`.
     Kill(ScopeArgs),
     /// Take orders again (operator): `joulebook admin enable --account 11`.
     Enable(ScopeArgs),
@@ -52,6 +52,7 @@ pub struct PhaseArgs {
     /// All of a power zone.
     #[arg(long, conflicts_with = "symbol")]
     area: Option<AreaCode>,
+    /// Every instrument.
     #[arg(long, conflicts_with = "symbol")]
     all: bool,
     /// Of an auction; without it, until the next command.
@@ -124,8 +125,10 @@ pub struct ScopeArgs {
     /// Only this session of the account.
     #[arg(long, requires = "account")]
     session: Option<u32>,
+    /// All instruments of a class.
     #[arg(long, conflicts_with = "account")]
     class: Option<ClassCode>,
+    /// Everybody.
     #[arg(long, conflicts_with_all = ["account", "class"])]
     exchange: bool,
 }

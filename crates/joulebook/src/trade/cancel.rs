@@ -23,11 +23,13 @@ pub struct CancelArgs {
     /// Every open order of the account; the filters below say which of them.
     #[arg(long, conflicts_with = "order_id")]
     all: bool,
+    /// Of one instrument.
     #[arg(long, conflicts_with = "order_id")]
     pub symbol: Option<Symbol>,
-    /// Accelerator class, such as H200S.
+    /// Of an accelerator class, such as H200S.
     #[arg(long, conflicts_with = "order_id")]
     class: Option<ClassCode>,
+    /// Bids or asks only.
     #[arg(long, conflicts_with = "order_id")]
     side: Option<SideArg>,
     /// Priced here or above.

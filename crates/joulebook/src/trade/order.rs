@@ -37,6 +37,7 @@ pub enum SelfTradeArg {
     CancelAggressor,
     /// The resting order is canceled.
     CancelResting,
+    /// The resting order and what is left of the other.
     CancelBoth,
     /// Both shrink by the smaller of the two.
     Decrement,
