@@ -236,6 +236,42 @@ fn a_buyer_who_cannot_pay_for_a_lot_trades_nothing() {
     assert_eq!(market.send(BUYER, stop_at("100.00")).len(), 1, "nothing has printed");
 }
 
+/// What nobody can pay for must not make the price, or bids below it would still reach asks at the opening.
+#[test]
+fn lots_that_nobody_can_pay_for_do_not_count() {
+    let mut market = market();
+    market.send(SELLER_2, market_order(Side::Buy, 4));
+    market.send(BUYER, buy(1, "98.00"));
+    market.send(SELLER, sell(1, "97.00"));
+    market.send(SELLER, sell(4, "105.00"));
+    assert_eq!(
+        uncross(&mut market),
+        [
+            "11: canceled 4 of 1 CreditsExhausted",
+            "* trade 1 1@98.00 auction",
+            "20: filled 2 1@98.00 leaves 0 auction fee 0.00",
+            "10: filled 3 1@98.00 leaves 0 auction fee 0.00",
+            "* filled 2 leaves 0, buy 98.00: 0 in 0",
+            "* filled 3 leaves 0, sell 97.00: 0 in 0",
+            "* phase 1 open",
+        ]
+    );
+}
+
+/// Two market orders of one account share its credits.
+#[test]
+fn credits_are_spent_once() {
+    let mut market = market();
+    market.deposit(SELLER_2, 2_500);
+    market.send(SELLER_2, market_order(Side::Buy, 2));
+    market.send(SELLER_2, market_order(Side::Buy, 2));
+    market.send(SELLER, sell(4, "100.00"));
+    let said = uncross(&mut market);
+    assert_eq!(said[0], "11: replaced 2 1@0.00 leaves 1 kept");
+    assert_eq!(market.credits(SELLER_2), (100_000_000, 0, 0));
+    assert_eq!(market.resting(1, Side::Sell), ["1 at 100.00 in 1"]);
+}
+
 fn stop_at(at: &str) -> NewOrder {
     NewOrder { trigger: 1, trigger_price: price(at), ..buy(1, at) }
 }
