@@ -124,7 +124,9 @@ struct Script {
 /// The order that a client would name: one of its own, now and then another's or one that is gone.
 fn named_order(engine: &Engine, account: u32, back: u64) -> OrderId {
     let own = |order: &OpenOrder| back.is_multiple_of(8) || order.account == AccountId::new(account);
-    let orders: Vec<OrderId> = engine.open_orders().filter(own).map(|order| order.order_id).collect();
+    let waiting = engine.pending_stops().map(|stop| stop.order);
+    let orders = engine.open_orders().chain(waiting).filter(own).map(|order| order.order_id);
+    let orders: Vec<OrderId> = orders.collect();
     let gone = OrderId::new(1 + back);
     if orders.is_empty() { gone } else { orders[back as usize % orders.len()] }
 }

@@ -1,7 +1,10 @@
-//! Random phases, bands, seeds, and the orders that depend on prints: stops, links, dates and market orders that wait.
+//! Random phases, bands, seeds, the orders that depend on prints (stops, links, dates, market orders that wait), and those
+//! over several books.
 
 use joulebook_protocol::Command;
-use joulebook_protocol::messages::{NewOrder, OcoOrder, SetBands, SetPhase};
+use joulebook_protocol::messages::{
+    Basket, BasketLeg, BlockSweep, NewOrder, OcoOrder, SetBands, SetDeadMan, SetPhase,
+};
 use joulebook_types::{ClientOrderId, InstrumentId, OrderType, Phase, Price, TimeInForce, TimeNs, Trigger};
 use proptest::prelude::*;
 
@@ -12,6 +15,9 @@ const TICK: i64 = 1_000;
 pub enum MarketStep {
     Order { order: Plain, kind: Kind, trigger: i64 },
     Oco { order: Plain, trigger: i64, market: bool },
+    Basket { order: Plain, count: u8, other_side: bool },
+    Sweep { order: Plain, windows: u16, window_minutes: u16 },
+    DeadMan { timeout_ms: u32 },
     Phase { instrument: u32, phase: u8, duration_ms: u32, random_ms: u32 },
     Bands { instrument: u32, low: i64, dynamic_bps: u32, velocity_ticks: i64, halt_ms: u32, auction_ms: u32 },
     Seed { seed: u64 },
@@ -55,6 +61,12 @@ pub fn market_step() -> impl Strategy<Value = MarketStep> {
             .prop_map(|(order, kind, trigger)| MarketStep::Order { order, kind, trigger }),
         3 => (plain(), trigger, any::<bool>())
             .prop_map(|(order, trigger, market)| MarketStep::Oco { order, trigger, market }),
+        3 => (plain(), 0..4u8, any::<bool>())
+            .prop_map(|(order, count, other_side)| MarketStep::Basket { order, count, other_side }),
+        2 => (plain(), 1..4u16, prop_oneof![3 => Just(15u16), 1 => Just(60u16)]).prop_map(
+            |(order, windows, window_minutes)| MarketStep::Sweep { order, windows, window_minutes }
+        ),
+        1 => (0..6_000u32).prop_map(|timeout_ms| MarketStep::DeadMan { timeout_ms }),
         5 => (0..5u32, phase, 0..900u32, 0..300u32).prop_map(|(instrument, phase, duration_ms, random_ms)| {
             MarketStep::Phase { instrument, phase, duration_ms, random_ms }
         }),
@@ -77,6 +89,7 @@ impl MarketStep {
     pub fn is_the_operators(&self) -> bool {
         match self {
             Self::Order { .. } | Self::Oco { .. } | Self::Seed { .. } => false,
+            Self::Basket { .. } | Self::Sweep { .. } | Self::DeadMan { .. } => false,
             Self::Phase { .. } | Self::Bands { .. } => true,
         }
     }
@@ -86,6 +99,15 @@ impl MarketStep {
         match *self {
             Self::Order { order, kind, trigger } => order.of_kind(client_order_id, kind, trigger, now).into(),
             Self::Oco { order, trigger, market } => order.linked(client_order_id, trigger, market).into(),
+            Self::Basket { order, count, other_side } => {
+                order.basket(client_order_id, count, other_side).into()
+            }
+            Self::Sweep { order, windows, window_minutes } => {
+                order.sweep(client_order_id, windows, window_minutes).into()
+            }
+            Self::DeadMan { timeout_ms } => {
+                SetDeadMan { client_order_id, timeout_ms, ..Default::default() }.into()
+            }
             Self::Phase { instrument, phase, duration_ms, random_ms } => {
                 // Now and then a time where none belongs.
                 let call = phase == Phase::Auction.raw() || duration_ms.is_multiple_of(50);
@@ -143,6 +165,37 @@ impl Plain {
                 let expires = now.saturating_add_ms(400);
                 NewOrder { time_in_force: TimeInForce::Gtd.raw(), expires, ..limit }
             }
+        }
+    }
+
+    /// The same lots in consecutive instruments, the second one on the other side or not.
+    fn basket(&self, client_order_id: ClientOrderId, count: u8, other_side: bool) -> Basket {
+        let mut basket = Basket { client_order_id, count, self_trade: self.self_trade, ..Default::default() };
+        for (index, leg) in (0..).zip(&mut basket.legs) {
+            *leg = BasketLeg {
+                price: Price::new(self.ticks * TICK),
+                instrument: InstrumentId::new(self.instrument + index),
+                qty: self.lots,
+                side: if other_side && index == 1 { 3 - self.side } else { self.side },
+                ..Default::default()
+            };
+        }
+        basket
+    }
+
+    fn sweep(&self, client_order_id: ClientOrderId, windows: u16, window_minutes: u16) -> BlockSweep {
+        BlockSweep {
+            client_order_id,
+            price: Price::new(self.ticks * TICK),
+            class: "H200S".parse().unwrap(),
+            area: "DE".parse().unwrap(),
+            start_minute: crate::START,
+            qty: self.lots,
+            window_minutes,
+            windows,
+            side: self.side,
+            self_trade: self.self_trade,
+            ..Default::default()
         }
     }
 
