@@ -17,6 +17,8 @@ use joulebook_types::{InstrumentId, OrderType, Phase, Price, Side, Trigger};
 struct Floor {
     daemon: Daemon,
     symbol: String,
+    /// The hour after it, which is not listed.
+    next: String,
     instrument: InstrumentId,
     feed: MarketData,
     changes: Changes,
@@ -39,10 +41,11 @@ impl Floor {
         let (feed, changes) = watch(&daemon).await;
         let (bob, bobs_events) = connect(&daemon, "bob", 1, |_| ()).await;
         let symbol = Market::symbol(&hour).to_string();
-        Self { daemon, symbol, instrument, feed, changes, bob, bobs_events, _dir: dir }
+        let next = Market::symbol(&Market::hour("H200S", hour.start_minute + 60)).to_string();
+        Self { daemon, symbol, next, instrument, feed, changes, bob, bobs_events, _dir: dir }
     }
 
-    /// What a command prints; `SYM` in it stands for the hour.
+    /// What a command prints; `SYM` in it stands for the hour and `NEXT` for the one after it.
     fn cli(&self, line: &str) -> String {
         let output = self.run(line);
         let [stdout, stderr] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
@@ -58,7 +61,10 @@ impl Floor {
     }
 
     fn run(&self, line: &str) -> Output {
-        let words: Vec<String> = line.split(' ').map(|word| word.replace("SYM", &self.symbol)).collect();
+        let words: Vec<String> = line
+            .split(' ')
+            .map(|word| word.replace("SYM", &self.symbol).replace("NEXT", &self.next))
+            .collect();
         let mut command = joulebook(&words.iter().map(String::as_str).collect::<Vec<_>>());
         command.env("JOULEBOOK_DIR", &self.daemon.dir);
         run_command(command)
@@ -228,6 +234,42 @@ fn stops_fire_quotes_stand_and_the_switch_takes_them_out() {
 }
 
 #[test]
+fn a_price_that_moves_too_fast_halts_and_then_calls() {
+    block_on(async {
+        let mut floor = Floor::open().await;
+        let bands = "admin bands SYM 10 60 --velocity 2 --within 60s --halt 1s --auction 60s --random 1s";
+        assert!(floor.cli(bands).ends_with("trades from 10.00 to 60.00 EC/AH\n"));
+        let known = floor
+            .until(|change| match change {
+                FeedChange::Definition { instrument } => Some(instrument),
+                _ => None,
+            })
+            .await;
+        let bands =
+            floor.feed.read(|feed| feed.market(known).and_then(|market| market.bands)).expect("bands");
+        assert_eq!((bands.band_high, bands.velocity_move), (cents(6_000), cents(200)));
+        let said = floor.refused("order buy SYM 1 61.00 --as bob");
+        assert!(said.contains("PriceOutsideBand"), "{said}");
+
+        // The first trade is what the next ones are measured by.
+        floor.cli("order sell SYM 2 29.00");
+        floor.cli("order buy SYM 1 29.00 --as carol");
+        floor.cli("order sell SYM 1 32.00");
+        let said = floor.cli("order buy SYM 2 32.00 --as carol");
+        assert!(
+            said.contains("buy 1 lots at 29.00") && !said.contains("canceled"),
+            "what is left rests: {said}"
+        );
+        floor.until_phase(Phase::Auction).await;
+        let best = |side| floor.feed.best(floor.instrument, side).map(|level| (level.price, level.qty));
+        assert_eq!(best(Side::Buy), Some((cents(3_200), 1)));
+        assert_eq!(best(Side::Buy), best(Side::Sell), "locked, which only a halt and an auction allow");
+        let called = floor.cli("instruments");
+        assert!(called.contains("auction: 1 lots would trade at 32.00"), "{called}");
+    });
+}
+
+#[test]
 fn orders_change_link_and_end() {
     block_on(async {
         let floor = Floor::open().await;
@@ -257,15 +299,19 @@ fn orders_change_link_and_end() {
         assert!(said.contains("29.00 EC/AH on average, 1 fills\n"), "{said}");
         let said = floor.refused("sweep buy SYM 2 1 29.00 --as bob");
         assert!(said.contains("UnknownInstrument") && said.contains("Field: start_minute"), "{said}");
+        for line in
+            ["admin list NEXT", "admin register NEXT 80", "order sell NEXT 2 30.00", "order sell SYM 2 28.00"]
+        {
+            floor.cli(line);
+        }
+        let said = floor.cli("sweep buy SYM 2 2 29.00 --as bob");
+        assert_eq!(said.matches("leg       ").count(), 2, "{said}");
+        assert!(said.contains("29.00 EC/AH on average, 2 fills\n"), "28.00 and 30.00: {said}");
         floor.cli("admin limits 11 --open-orders 1");
         floor.cli("order buy SYM 1 20.00 --as bob");
         let said = floor.refused("order buy SYM 1 20.00 --as bob");
         assert!(said.contains("OpenOrderCap") && said.contains("Limit 1, value 2"), "{said}");
         assert_eq!(floor.cli("dead-man 1s --as bob"), "done      the dead-man timer is set\n");
         http_json_until(floor.daemon.http, "/api/state", |state| state["counters"]["resting_orders"] == 0);
-        let bands = "admin bands SYM 10 60 --velocity 2 --within 10s --halt 1s --auction 60s --random 1s";
-        assert!(floor.cli(bands).ends_with("trades from 10.00 to 60.00 EC/AH\n"));
-        let said = floor.refused("order buy SYM 1 61.00 --as bob");
-        assert!(said.contains("PriceOutsideBand"), "{said}");
     });
 }
