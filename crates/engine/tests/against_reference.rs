@@ -21,7 +21,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 /// Commands that a case runs on average, its opening included.
-const COMMANDS_PER_CASE: u32 = 150;
+const COMMANDS_PER_CASE: u32 = 270;
 const COMMANDS_DEFAULT: u32 = 60_000;
 
 /// What both said, comparable: connection, and the message as text without what only the fast engine means.
@@ -262,7 +262,7 @@ fn the_fast_engine_does_what_the_slow_one_does() {
     let seen = RefCell::new(Seen::default());
     let who = (0..TRADERS.len(), prop::bool::weighted(0.2), step());
     let mut runner = TestRunner::new(config());
-    let result = runner.run(&prop::collection::vec(who, 1..200), |steps| run(&steps, &seen));
+    let result = runner.run(&prop::collection::vec(who, 1..400), |steps| run(&steps, &seen));
     let seen = seen.into_inner();
     println!("messages {:?}\nrejects {:?}\ncancels {:?}", seen.messages, seen.rejects, seen.cancels);
     if let Err(error) = result {

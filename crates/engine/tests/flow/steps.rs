@@ -119,7 +119,7 @@ fn lots() -> impl Strategy<Value = u32> + Clone {
 
 /// Mostly the first hour, so that orders meet.
 fn instrument() -> impl Strategy<Value = u32> + Clone {
-    prop_oneof![30 => Just(1u32), 40 => 2..7u32, 1 => 0..9u32]
+    prop_oneof![30 => Just(1u32), 36 => 2..6u32, 1 => 0..9u32]
 }
 
 fn self_trade() -> impl Strategy<Value = u8> + Clone {
@@ -527,7 +527,7 @@ pub fn step() -> BoxedStrategy<Step> {
         4 => basket(),
         4 => sweep(),
         4 => controls(),
-        3 => phase(),
+        2 => phase(),
         2 => bands(),
         12 => rest(),
     ]
