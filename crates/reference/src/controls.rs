@@ -75,11 +75,12 @@ impl Market {
         }
         let killed = match kill.scope {
             KillSwitch::SCOPE_ACCOUNT => self.accounts[own].killed,
-            _session_or_unknown => {
+            KillSwitch::SCOPE_SESSION => {
                 let same =
                     |session: &&crate::market::Session| session.account == own && session.id == kill.session;
                 self.sessions.iter().find(same).and_then(|session| session.killed)
             }
+            _unknown => None,
         };
         if kill.action == KillSwitch::ENABLE && killed == Some(KilledBy::Operator) {
             return Err(field(RejectReason::NotAuthorised, offset_of!(KillSwitch, action)));
