@@ -276,6 +276,17 @@ fn the_dynamic_band_ends_an_order_before_the_velocity_halts() {
 }
 
 #[test]
+fn the_dynamic_band_ends_a_triggered_stop_that_would_halt_the_market() {
+    let mut market = market(bands());
+    market.send(SELLER, sell(1, "101.00"));
+    market.send(SELLER, sell(1, "120.00"));
+    market.send(BUYER, NewOrder { trigger: 1, trigger_price: price("101.00"), ..buy(1, "130.00") });
+    market.send(OPERATOR, dynamic_and_velocity());
+    let said = market.send_all(BUYER_2, ioc(buy(1, "101.00")));
+    assert_eq!(said[5..], ["20: triggered 3 at 101.00 by 101.00", "20: canceled 1 of 3 PriceBand"]);
+}
+
+#[test]
 fn a_late_comer_is_told_the_bands() {
     let mut market = market(bands());
     let mut state = joulebook_engine::Events::new();

@@ -2,8 +2,8 @@
 
 use core::mem::offset_of;
 
-use joulebook_protocol::Event;
 use joulebook_protocol::messages::{Basket, BasketLeg, ListInstrument, NewOrder, SetLimits};
+use joulebook_protocol::{Event, RejectReason};
 use joulebook_types::{AccountId, InstrumentId, Side};
 
 use crate::market::*;
@@ -84,6 +84,19 @@ fn a_basket_may_buy_one_hour_and_sell_another() {
     );
     assert_eq!(market.send(SELLER_2, on(2, sell(98, "40.00"))), ["11: rejected InsufficientCapacity"]);
     assert_eq!(market.send(SELLER_2, on(2, sell(97, "40.00"))).len(), 1);
+}
+
+#[test]
+fn legs_that_share_a_quarter_hour_share_its_capacity() {
+    let mut market = market();
+    market.list("H200S.DE.20261124T1415.Q");
+    market.send(BUYER, buy(60, "27.00"));
+    market.send(BUYER, on(3, buy(41, "27.00")));
+    let order = |lots| basket(&[leg(Sell, 1, 60, "27.00"), leg(Sell, 3, lots, "27.00")]);
+    assert_eq!(market.send(SELLER, order(41)), ["10: rejected InsufficientCapacity"]);
+    let second_qty = offset_of!(Basket, legs) + size_of::<BasketLeg>() + offset_of!(BasketLeg, qty);
+    assert_eq!(market.last_reject(), (RejectReason::InsufficientCapacity, second_qty, 800, 808));
+    assert!(market.send(SELLER, order(40)).last().unwrap().ends_with("in 2 done"));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use core::mem::offset_of;
 
 use joulebook_protocol::messages::{BatchEntry, NewOrder, OrderBatch, ReduceOrder};
 use joulebook_protocol::{Event, Message, RejectReason};
-use joulebook_types::{ClientOrderId, InstrumentId, OrderId, Side, SlotHint};
+use joulebook_types::{ClientOrderId, InstrumentId, OrderId, Side, SlotHint, Trigger};
 
 use crate::market::*;
 
@@ -69,6 +69,28 @@ fn a_batch_says_what_its_entries_say_one_after_another() {
         })
         .collect();
     assert_eq!(ids, [1, 2, 3, 4, 5, 6], "each entry has its own number");
+}
+
+#[test]
+fn stops_that_an_entry_triggers_act_before_the_next_entry() {
+    let mut market = Market::trading();
+    let stop = NewOrder { trigger: Trigger::Stop.raw(), trigger_price: price("27.00"), ..buy(2, "28.00") };
+    market.send(BUYER, stop);
+    market.send(SELLER, sell(1, "27.00"));
+    market.send(SELLER, sell(2, "27.50"));
+    assert_eq!(
+        market.send(BUYER_2, batch(&[new(ioc(buy(1, "27.00"))), new(ioc(buy(1, "27.50")))])),
+        [
+            "21: accepted 4 buy 1@27.00",
+            "10: filled 2 1@27.00 leaves 0 maker fee 0.00",
+            "21: filled 4 1@27.00 leaves 0 taker fee 0.00",
+            "20: triggered 1 at 27.00 by 27.00",
+            "10: filled 3 2@27.50 leaves 0 maker fee 0.00",
+            "20: filled 1 2@27.50 leaves 0 taker fee 0.00",
+            "21: accepted 5 buy 1@27.50",
+            "21: canceled 1 of 5 ImmediateRemainder",
+        ]
+    );
 }
 
 #[test]

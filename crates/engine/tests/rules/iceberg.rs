@@ -99,6 +99,19 @@ fn hidden_lots_count_for_all_or_nothing() {
 }
 
 #[test]
+fn a_post_only_order_never_trades_with_hidden_lots() {
+    let mut market = market();
+    for bought in [0, 4, 3] {
+        if bought > 0 {
+            market.send(BUYER_2, ioc(buy(bought, "27.00")));
+        }
+        let said = market.send(BUYER, post_only(buy(1, "27.00")));
+        assert_eq!(said, ["20: rejected PostOnlyWouldTrade"], "after {bought}");
+    }
+    assert_eq!(market.resting(1, Side::Sell), ["4 at 27.00 in 1"], "two more are hidden");
+}
+
+#[test]
 fn a_smaller_size_takes_hidden_lots_first() {
     let mut market = market();
     assert_eq!(market.send_all(SELLER, reduce(1, 5)), ["10: replaced 1 5@27.00 leaves 5 kept"]);

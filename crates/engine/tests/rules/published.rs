@@ -1,11 +1,12 @@
 //! The public state, and the hashes.
 
 use joulebook_engine::{Destination, Events};
-use joulebook_protocol::messages::{AccountQuery, SetYield};
+use joulebook_protocol::messages::{AccountQuery, NewOrder, SetProtection, SetYield};
 use joulebook_protocol::{Frame, PublicEvent};
-use joulebook_types::{ModelId, Yield};
+use joulebook_types::{ModelId, Trigger, Yield};
 
 use crate::market::*;
+use crate::quotes::{DEALER, market as quote_market, pair, quote};
 
 #[test]
 fn a_newcomer_gets_definitions_and_books_in_price_time_order() {
@@ -65,4 +66,35 @@ fn the_state_hash_sees_what_matters_and_nothing_else() {
         (market.engine.state_hash(), market.engine.event_chain_hash())
     };
     assert_eq!(run(2_004), run(2_005));
+}
+
+#[test]
+fn the_state_hash_sees_what_no_event_has_said() {
+    let hashes = |market: Market| (market.engine.event_chain_hash(), market.engine.state_hash());
+    let stop_at = |at: &str| {
+        let mut market = Market::trading();
+        let (trigger, trigger_price) = (Trigger::Stop.raw(), price(at));
+        market.send(BUYER, NewOrder { trigger, trigger_price, ..buy(1, "30.00") });
+        hashes(market)
+    };
+    let (low, high) = (stop_at("28.00"), stop_at("29.00"));
+    assert_eq!(low.0, high.0);
+    assert_ne!(low.1, high.1, "a trigger price");
+    // Both classes end up with the same limits; the fill counts where these were set before it.
+    let protected_before_and_after = |before: &str, after: &str| {
+        let mut market = quote_market();
+        let protection = |class: &str| {
+            let class = class.parse().unwrap();
+            SetProtection { class, window_ms: 1_000, fills_max: 9, ..Default::default() }
+        };
+        market.send(DEALER, quote(&[pair(1, (5, "20.00"), (5, "21.00"))]));
+        market.send(DEALER, protection(before));
+        market.send(BUYER, buy(1, "21.00"));
+        market.send(DEALER, protection(after));
+        hashes(market)
+    };
+    let counted = protected_before_and_after("H200S", "B200");
+    let not_counted = protected_before_and_after("B200", "H200S");
+    assert_eq!(counted.0, not_counted.0);
+    assert_ne!(counted.1, not_counted.1, "a fill within the window");
 }
