@@ -34,7 +34,7 @@ impl View {
         let own =
             |(_, owner): &&(OrderId, AccountId)| back.is_multiple_of(8) || *owner == AccountId::new(account);
         let mut orders: Vec<OrderId> = self.orders.iter().filter(own).map(|(id, _)| *id).collect();
-        if orders.is_empty() && back % 3 > 0 {
+        if orders.is_empty() && !back.is_multiple_of(3) {
             orders = self.orders.iter().map(|(id, _)| *id).collect();
         }
         let gone = OrderId::new(1 + back);

@@ -498,7 +498,7 @@ fn rest() -> BoxedStrategy<Step> {
 pub fn step() -> BoxedStrategy<Step> {
     let orders = prop_oneof![
         20 => limit().prop_map(Step::New),
-        3 => market().prop_map(Step::New),
+        4 => market().prop_map(Step::New),
         4 => budget().prop_map(Step::New),
         4 => stop().prop_map(Step::New),
         3 => trailing().prop_map(Step::New),
@@ -521,8 +521,8 @@ pub fn step() -> BoxedStrategy<Step> {
     prop_oneof![
         38 => orders,
         14 => changes,
-        6 => quotes,
-        2 => protection(),
+        9 => quotes,
+        3 => protection(),
         4 => token(),
         4 => basket(),
         4 => sweep(),
