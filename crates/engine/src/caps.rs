@@ -88,7 +88,11 @@ impl Engine {
         new_orders: u32,
         qty_offset: usize,
     ) -> Result<(), Rejection> {
-        let (account, value) = (wanted.account, self.value(wanted));
+        let account = wanted.account;
+        if self.accounts[account].limits == Limits::default() {
+            return Ok(());
+        }
+        let value = self.value(wanted);
         let old_value = given.map_or(MicroEc::ZERO, |given| self.value(given));
         self.check_open_order_cap(account, new_orders)?;
         if value > old_value {

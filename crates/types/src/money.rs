@@ -108,6 +108,9 @@ impl MicroEc {
 
     /// `ppm` millionths of this amount, rounded toward zero.
     pub const fn ppm(self, ppm: i32) -> Self {
+        if let Some(scaled) = self.0.checked_mul(ppm as i64) {
+            return Self(scaled / 1_000_000);
+        }
         // |i64::MAX * i32::MAX| fits i128, and |ppm| <= 2^31 keeps the quotient below 2^75: checked on the way back.
         let share = self.0 as i128 * ppm as i128 / 1_000_000;
         assert!(
