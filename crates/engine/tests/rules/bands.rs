@@ -255,6 +255,19 @@ fn the_velocity_reference_is_the_price_of_a_window_ago() {
 }
 
 #[test]
+fn an_auction_ends_the_window_of_earlier_prints() {
+    let mut market = market(velocity());
+    market.send(SELLER, sell(1, "104.00"));
+    market.send(BUYER, ioc(buy(1, "104.00")));
+    market.send(OPERATOR, set_phase(Phase::Auction));
+    market.send(SELLER, sell(1, "110.00"));
+    market.send(BUYER, buy(1, "110.00"));
+    market.send(OPERATOR, set_phase(Phase::Open));
+    market.send(SELLER, sell(1, "115.00"));
+    assert_eq!(market.send(BUYER, ioc(buy(1, "115.00"))).len(), 3, "five from 110, not fifteen from 100");
+}
+
+#[test]
 fn an_operator_may_end_a_velocity_halt() {
     let mut market = market(SetBands { halt_ms: 2_000, ..velocity() });
     market.send(SELLER, sell(1, "105.01"));

@@ -28,6 +28,17 @@ fn market(rebate_ppm: i32) -> Market {
 const EC: i64 = 1_000_000;
 
 #[test]
+fn a_bid_holds_the_makers_fee_when_that_is_dearer() {
+    let mut market = market(-3_000);
+    // 3,000 ppm of 75,030 are 225.09.
+    market.send(BUYER, buy(30, "0.010004"));
+    assert_eq!(market.credits(BUYER), (EC - 75_030 - 225, 75_030 + 225, 0));
+    market.send(SELLER, sell(30, "0.01"));
+    assert_eq!(market.credits(BUYER), (EC - 75_030 - 225, 0, 0));
+    assert_eq!(market.credits(SELLER), (0, 0, 75_030 - 149));
+}
+
+#[test]
 fn a_buying_maker_gets_its_rebate_from_the_takers_fee() {
     let mut market = market(777);
     // 30 lots at 10,004 are 75,030; the bid holds the taker's fee on top: 149.98 rounded down.

@@ -176,6 +176,24 @@ fn a_stop_that_would_move_the_market_too_fast_halts_it_and_others_wait() {
 }
 
 #[test]
+fn a_replace_of_a_marked_trailing_stop_keeps_its_mark() {
+    let mut market = printed_then(&[]);
+    market.send(OPERATOR, velocity());
+    let trailing =
+        NewOrder { trigger: Trigger::Trailing.raw(), trail_distance: price("1.00"), ..sell(2, "20.00") };
+    market.send(SELLER, trailing);
+    market.send(BUYER, buy(1, "26.00"));
+    market.send(BUYER, buy(1, "22.00"));
+    let said = market.send_all(SELLER_2, sell(2, "22.00"));
+    assert_eq!(said.last().unwrap(), "* phase 1 halted", "26 marks the stop, 22 is too far");
+    market.advance_ms(1_000);
+    assert_eq!(market.send(SELLER, replace(3, 1, "21.00")), ["10: replaced 3 1@21.00 leaves 1 back"]);
+    market.send(SELLER_2, cancel(6));
+    let said = market.send(OPERATOR, set_phase(Phase::Open));
+    assert!(said.contains(&"10: triggered 3 at 27.00 by 26.00".to_owned()), "{said:?}");
+}
+
+#[test]
 fn a_market_stop_is_cut_at_the_dynamic_band_of_the_steps_beginning() {
     let mut market = printed_then(&[]);
     // A tenth of 28.00: up to 30.80.
