@@ -35,6 +35,17 @@ enum LegState {
     Capped,
 }
 
+/// What became of a look at a book.
+#[derive(Clone, Copy, Debug)]
+enum Taken {
+    Lots(u32),
+    /// The order's own group stood there and does not any more.
+    OwnOrder,
+    /// The book is of no more use.
+    Leave(LegState),
+    End(CancelReason),
+}
+
 /// How far a token order came.
 #[derive(Clone, Copy, Debug)]
 struct Walked {
@@ -96,45 +107,53 @@ impl Market {
                 let capped = legs.iter().any(|leg| leg.state == LegState::Capped);
                 break Some(if capped { CancelReason::WindowCap } else { CancelReason::ImmediateRemainder });
             };
-            let mut leave = |state| {
-                let mut left = legs.iter_mut().filter(|other| other.index == leg.index);
-                left.next().expect("it was chosen from them").state = state;
-            };
-            self.order_mut(id).instrument = leg.index;
-            let maker = match self.next_for(id) {
-                Next::Stranger(maker) => maker,
-                Next::Own(resting) => {
-                    if !self.resolve_self_trade(id, resting) {
-                        break Some(CancelReason::SelfTrade);
-                    }
-                    continue;
-                }
-                Next::BeyondDynamic | Next::BeyondVelocity | Next::Nothing => {
-                    leave(LegState::Ended);
-                    continue;
-                }
-            };
-            let lots = match overshoot {
+            let wanted = match overshoot {
                 true => remaining.lots_covering(leg.lot_tokens),
                 false => remaining.lots_below(leg.lot_tokens),
             };
-            let fitting = u32::try_from(lots).unwrap_or(u32::MAX).min(self.order(maker).shown);
-            let within = self.lots_within_cap(self.order(id).account, leg.index, fitting);
-            if within == 0 {
-                leave(LegState::Capped);
-                continue;
+            match self.take_tokens(id, leg.index, price, u32::try_from(wanted).unwrap_or(u32::MAX)) {
+                Taken::Lots(lots) => {
+                    let lot = self.instruments[leg.index].lot;
+                    let tokens = leg.yield_ktok.delivers(lot, Qty::from(lots));
+                    bought += tokens.raw();
+                    remaining = remaining.saturating_sub(tokens);
+                }
+                Taken::OwnOrder => {}
+                Taken::Leave(state) => {
+                    let mut left = legs.iter_mut().filter(|other| other.index == leg.index);
+                    left.next().expect("it was chosen from them").state = state;
+                }
+                Taken::End(reason) => break Some(reason),
             }
-            let lots = self.affordable(id, price, within);
-            if lots == 0 {
-                break Some(CancelReason::CreditsExhausted);
-            }
-            let tokens = leg.yield_ktok.delivers(self.instruments[leg.index].lot, Qty::from(lots));
-            self.order_mut(id).leaves = lots;
-            self.trade(id, maker, lots);
-            bought += tokens.raw();
-            remaining = remaining.saturating_sub(tokens);
         };
         Walked { bought, reason }
+    }
+
+    /// Takes from a book's best maker as many of the wanted lots as it shows and as rules and credits allow.
+    fn take_tokens(&mut self, id: OrderId, index: usize, price: Price, wanted: u32) -> Taken {
+        self.order_mut(id).instrument = index;
+        let maker = match self.next_for(id) {
+            Next::Stranger(maker) => maker,
+            Next::Own(resting) => {
+                let goes_on = self.resolve_self_trade(id, resting);
+                return if goes_on { Taken::OwnOrder } else { Taken::End(CancelReason::SelfTrade) };
+            }
+            Next::BeyondDynamic | Next::BeyondVelocity | Next::Nothing => {
+                return Taken::Leave(LegState::Ended);
+            }
+        };
+        let fitting = wanted.min(self.order(maker).shown);
+        let within = self.lots_within_cap(self.order(id).account, index, fitting);
+        if within == 0 {
+            return Taken::Leave(LegState::Capped);
+        }
+        let lots = self.affordable(id, price, within);
+        if lots == 0 {
+            return Taken::End(CancelReason::CreditsExhausted);
+        }
+        self.order_mut(id).leaves = lots;
+        self.trade(id, maker, lots);
+        Taken::Lots(lots)
     }
 
     /// The book with the lowest price per token, of equal ones the lower instrument, and that price.

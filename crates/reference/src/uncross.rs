@@ -147,7 +147,6 @@ impl Market {
         let (buying, selling) = (self.order(buy).clone(), self.order(sell).clone());
         let index = buying.instrument;
         let instrument = &self.instruments[index];
-        let id = instrument.id;
         let notional = instrument.notional(price, lots).expect("the buyer can pay it");
         // In a call nobody came first, so both pay as takers.
         let each_fee = fee(notional, instrument.taker_fee_ppm);
@@ -161,6 +160,24 @@ impl Market {
             buyer_fee: each_fee,
             seller_fee: each_fee,
         });
+        self.report_pair(buy, sell, price, lots, each_fee);
+        for order in [&buying, &selling] {
+            self.fill_in_call(order.id, lots);
+        }
+        let (older, younger) = if buy < sell { (&buying, &selling) } else { (&selling, &buying) };
+        for order in [older, younger] {
+            self.cancel_partner(order.partner);
+        }
+        for order in [older, younger] {
+            if order.quote {
+                self.count_fill(order, lots, notional);
+            }
+        }
+    }
+
+    /// The trade for everybody and a fill for each, the older order's first.
+    fn report_pair(&mut self, buy: OrderId, sell: OrderId, price: Price, lots: u32, each_fee: i64) {
+        let id = self.instruments[self.order(buy).instrument].id;
         let trade_id = self.new_trade_id();
         let (older, younger) = (buy.min(sell), buy.max(sell));
         self.publish(Trade {
@@ -183,18 +200,6 @@ impl Market {
         };
         self.tell_fill(older, fill);
         self.tell_fill(younger, fill);
-        for order in [&buying, &selling] {
-            self.fill_in_call(order.id, lots);
-        }
-        let (older, younger) = if buy < sell { (&buying, &selling) } else { (&selling, &buying) };
-        for order in [older, younger] {
-            self.cancel_partner(order.partner);
-        }
-        for order in [older, younger] {
-            if order.quote {
-                self.count_fill(order, lots, notional);
-            }
-        }
     }
 
     fn fill_in_call(&mut self, id: OrderId, lots: u32) {
