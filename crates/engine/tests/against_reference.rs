@@ -201,24 +201,31 @@ fn run(steps: &[(usize, bool, Step)], seen: &RefCell<Seen>) -> Result<(), TestCa
         }
         pair.batch(&commands)?;
     }
-    settle(&mut pair, &mut script)
+    settle(&mut pair, &mut script)?;
+    // A wrong byte may have listed any window.
+    let spoiled = |(_, _, step): &(usize, bool, Step)| matches!(step, Step::Spoiled { .. });
+    if steps.iter().any(spoiled) { Ok(()) } else { check_settled(&pair) }
 }
 
-/// Every gate passes and every slot is delivered: nothing is held and nothing waits any more.
+/// Every gate passes and every slot is delivered.
 fn settle(pair: &mut Pair<'_>, script: &mut Script) -> Result<(), TestCaseError> {
-    pair.time = pair.time.max(TimeNs::from_minutes(START));
+    pair.time = pair.time.max(TimeNs::from_minutes(START + 30));
     let mut commands = Vec::new();
     for class in 0..3 {
-        for quarter in 0..4 {
+        for quarter in 0..8 {
             let client_order_id = script.next_id(OPERATOR, 1);
             commands.push((OPERATOR, 1, flow::script::deliver(client_order_id, class, quarter)));
         }
     }
-    pair.batch(&commands)?;
-    assert_eq!(pair.slow.open_orders(), []);
+    pair.batch(&commands)
+}
+
+/// Nothing is held and nothing waits any more.
+fn check_settled(pair: &Pair<'_>) -> Result<(), TestCaseError> {
+    prop_assert_eq!(pair.slow.open_orders(), []);
     for account in TRADERS {
         let (_, held, escrow) = pair.slow.credits(AccountId::new(account)).unwrap();
-        assert_eq!((held, escrow), (MicroEc::ZERO, MicroEc::ZERO));
+        prop_assert_eq!((held, escrow), (MicroEc::ZERO, MicroEc::ZERO), "of {}", account);
     }
     Ok(())
 }

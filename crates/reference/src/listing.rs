@@ -239,7 +239,7 @@ fn check_fees(list: &ListInstrument) -> Checked {
     let invalid = |offset, limit: i32, ppm: i32| Err(field(RejectReason::InvalidFee, offset).met(limit, ppm));
     let (taker, maker) = (list.taker_fee_ppm, list.maker_fee_ppm);
     if !(0..=FEE_PPM_MAX).contains(&taker) {
-        return invalid(offset_of!(ListInstrument, taker_fee_ppm), FEE_PPM_MAX, taker);
+        return invalid(offset_of!(ListInstrument, taker_fee_ppm), taker.clamp(0, FEE_PPM_MAX), taker);
     }
     let offset = offset_of!(ListInstrument, maker_fee_ppm);
     if maker > FEE_PPM_MAX {

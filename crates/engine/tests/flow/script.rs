@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use joulebook_protocol::Command;
 use joulebook_protocol::messages::*;
+use joulebook_protocol::{Command, Frame, HEADER_BYTES};
 use joulebook_types::*;
 
 use super::steps::{Entry, Leg, New, Oco, Pair, Step};
@@ -72,6 +72,13 @@ impl Script {
     }
 
     pub fn commands(&mut self, view: &View, who: (u32, u32), step: &Step) -> Vec<Sent> {
+        if let Step::Spoiled { step, place, byte } = step {
+            let mut commands = self.commands(view, who, step);
+            if let Some((_, _, command)) = commands.last_mut() {
+                *command = spoiled(command, usize::from(*place), *byte);
+            }
+            return commands;
+        }
         let (account, session) = who;
         let count = match step {
             Step::Oco(_) => 2,
@@ -86,6 +93,9 @@ impl Script {
                 | Step::Deliver { .. }
                 | Step::SetYield { .. }
                 | Step::Kill { by_operator: true, .. }
+                | Step::List { .. }
+                | Step::Account { .. }
+                | Step::Credits { .. }
         );
         let (account, session) = if operator { (OPERATOR, 1) } else { (account, session) };
         let client_order_id = self.next_ids(account, session, count);
@@ -310,9 +320,25 @@ fn request(view: &View, account: u32, client_order_id: ClientOrderId, step: &Ste
             let client_order_id = ClientOrderId::new(client_order_id.raw().saturating_sub(back));
             NewOrder { client_order_id, qty: 1, ..Default::default() }.into()
         }
+        Step::List { odd, value } => ListInstrument { client_order_id, ..odd_listing(odd, value) }.into(),
+        Step::Account { account, roles } => {
+            let account = AccountId::new(account);
+            OpenAccount { client_order_id, account, roles, ..Default::default() }.into()
+        }
+        Step::Credits { kind, amount, trader: index } => {
+            let amount = MicroEc::new(amount);
+            match kind {
+                0 => MintCredits { client_order_id, amount, ..Default::default() }.into(),
+                1 => RetireCredits { client_order_id, amount }.into(),
+                _deposit => {
+                    DepositCredits { client_order_id, amount, to: trader(index), ..Default::default() }.into()
+                }
+            }
+        }
         Step::Query { .. } | Step::Disconnect | Step::Restart | Step::Seed { .. } | Step::Wait { .. } => {
             unreachable!("no single request")
         }
+        Step::Spoiled { .. } => unreachable!("it was unpacked"),
     }
 }
 
@@ -435,6 +461,44 @@ fn set_yield(client_order_id: ClientOrderId, number: u8, yield_ktok: u32) -> Com
     let (class, model) = (class(number), ModelId::new(1));
     SetYield { client_order_id, class, yield_ktok: Yield::new(yield_ktok), model, ..Default::default() }
         .into()
+}
+
+/// A command with another byte at some place after its number, if it still is one then.
+fn spoiled(command: &Command, place: usize, byte: u8) -> Command {
+    let mut frame = Vec::new();
+    command.encode(&mut frame);
+    let fields = HEADER_BYTES + 8;
+    if frame.len() > fields {
+        let at = fields + place % (frame.len() - fields);
+        frame[at] = byte;
+    }
+    let (frame, _) = Frame::split(&frame).unwrap().unwrap();
+    Command::decode(&frame).unwrap()
+}
+
+/// A further hour, with one field that may be wrong.
+fn odd_listing(odd: u8, value: i64) -> ListInstrument {
+    let [mut list, ..] = listings();
+    list.start_minute += 60;
+    list.gate = TimeNs::from_minutes(START + 30);
+    match odd {
+        0 => list.reference_price = Price::new(value),
+        1 => list.maker_fee_ppm = value as i32,
+        2 => list.taker_fee_ppm = value as i32,
+        3 => list.band_low = Price::new(value),
+        4 => list.band_high = Price::new(value),
+        5 => list.tick = Price::new(value),
+        6 => list.gate = TimeNs::new(value as u64),
+        7 => list.opens = TimeNs::new(value as u64),
+        8 => list.qty_max = value as u32 % 3,
+        9 => list.accelerators_per_lot = value as u16 % 5,
+        10 => list.start_minute = START + value as u32 % 100,
+        11 => list.window_minutes = [15, 60, 1_440, 30][value as usize % 4],
+        12 => list.class = class(value as u8 % 4),
+        13 => list.area = AreaCode::default(),
+        _good => list.maker_fee_ppm = -list.taker_fee_ppm,
+    }
+    list
 }
 
 /// Hours of three classes, the first two quarters of the first, and an hour that opens later.

@@ -8,30 +8,133 @@ pub enum Step {
     New(New),
     Oco(Oco),
     Batch(Vec<Entry>),
-    Cancel { back: u64, by_request: bool, slot: u32 },
-    Reduce { back: u64, lots: u32 },
-    Replace { back: u64, ticks: i64, lots: u32, trigger_ticks: i64 },
-    MassCancel { scope: u8, instrument: u32, class: u8, side: u8, low: i64, high: i64 },
-    Quote { pairs: Vec<Pair>, flags: u8, self_trade: u8 },
-    Protect { class: u8, window_ms: u32, fills: u32, lots: u64, credits: i64 },
-    ResetProtection { class: u8 },
-    Token { ktok: u64, limit: i64, flags: u8, time_in_force: u8, self_trade: u8, count: u8, first: u32 },
-    Basket { legs: Vec<Leg>, self_trade: u8 },
-    Sweep { sell: bool, ticks: i64, lots: u32, minutes: u16, windows: u16, first: u32, self_trade: u8 },
-    DeadMan { timeout_ms: u32 },
-    Kill { scope: u8, action: u8, class: u8, by_operator: bool, trader: usize },
-    Phase { instrument: u32, class: u8, phase: u8, duration_ms: u32, random_ms: u32 },
+    Cancel {
+        back: u64,
+        by_request: bool,
+        slot: u32,
+    },
+    Reduce {
+        back: u64,
+        lots: u32,
+    },
+    Replace {
+        back: u64,
+        ticks: i64,
+        lots: u32,
+        trigger_ticks: i64,
+    },
+    MassCancel {
+        scope: u8,
+        instrument: u32,
+        class: u8,
+        side: u8,
+        low: i64,
+        high: i64,
+    },
+    Quote {
+        pairs: Vec<Pair>,
+        flags: u8,
+        self_trade: u8,
+    },
+    Protect {
+        class: u8,
+        window_ms: u32,
+        fills: u32,
+        lots: u64,
+        credits: i64,
+    },
+    ResetProtection {
+        class: u8,
+    },
+    Token {
+        ktok: u64,
+        limit: i64,
+        flags: u8,
+        time_in_force: u8,
+        self_trade: u8,
+        count: u8,
+        first: u32,
+    },
+    Basket {
+        legs: Vec<Leg>,
+        self_trade: u8,
+    },
+    Sweep {
+        sell: bool,
+        ticks: i64,
+        lots: u32,
+        minutes: u16,
+        windows: u16,
+        first: u32,
+        self_trade: u8,
+    },
+    DeadMan {
+        timeout_ms: u32,
+    },
+    Kill {
+        scope: u8,
+        action: u8,
+        class: u8,
+        by_operator: bool,
+        trader: usize,
+    },
+    Phase {
+        instrument: u32,
+        class: u8,
+        phase: u8,
+        duration_ms: u32,
+        random_ms: u32,
+    },
     Bands(Bands),
-    Limits { trader: usize, order: i64, open: i64, orders: u32, window: u32 },
-    Query { back: u64 },
-    Register { accelerators: u32 },
-    Deliver { quarter: u32 },
-    SetYield { yield_ktok: u32 },
-    Repeat { back: u64 },
+    Limits {
+        trader: usize,
+        order: i64,
+        open: i64,
+        orders: u32,
+        window: u32,
+    },
+    Query {
+        back: u64,
+    },
+    Register {
+        accelerators: u32,
+    },
+    Deliver {
+        quarter: u32,
+    },
+    SetYield {
+        yield_ktok: u32,
+    },
+    Repeat {
+        back: u64,
+    },
     Disconnect,
     Restart,
-    Seed { seed: u64 },
-    Wait { ms: u32 },
+    Seed {
+        seed: u64,
+    },
+    Wait {
+        ms: u32,
+    },
+    List {
+        odd: u8,
+        value: i64,
+    },
+    Account {
+        account: u32,
+        roles: u16,
+    },
+    Credits {
+        kind: u8,
+        amount: i64,
+        trader: usize,
+    },
+    /// The same with another byte somewhere in its last command.
+    Spoiled {
+        step: Box<Step>,
+        place: u16,
+        byte: u8,
+    },
 }
 
 #[derive(Clone, Debug, Default)]
@@ -494,8 +597,34 @@ fn rest() -> BoxedStrategy<Step> {
     .boxed()
 }
 
-/// One step of everything that the exchange takes.
+fn operator() -> BoxedStrategy<Step> {
+    let values = prop_oneof![
+        4 => (97..104i64).prop_map(|ticks| ticks * 1_000),
+        1 => -3_000..3_000i64,
+        1 => any::<i64>(),
+    ];
+    prop_oneof![
+        4 => (0..16u8, values.clone()).prop_map(|(odd, value)| Step::List { odd, value }),
+        1 => (0..40u32, 0..160u16).prop_map(|(account, roles)| Step::Account { account, roles }),
+        2 => (0..4u8, prop_oneof![3 => 0..500_000i64, 1 => values], 0..6usize)
+            .prop_map(|(kind, amount, trader)| Step::Credits { kind, amount, trader }),
+    ]
+    .boxed()
+}
+
+/// One step of everything that the exchange takes, now and then with a wrong byte.
 pub fn step() -> BoxedStrategy<Step> {
+    // Small bytes hit choices and counts, large ones the signs and sizes of numbers.
+    let byte = prop_oneof![4 => 0..8u8, 1 => any::<u8>()];
+    let spoiled = (good_step(), any::<u16>(), byte).prop_map(|(step, place, byte)| Step::Spoiled {
+        step: Box::new(step),
+        place,
+        byte,
+    });
+    prop_oneof![30 => good_step(), 1 => spoiled].boxed()
+}
+
+fn good_step() -> BoxedStrategy<Step> {
     let orders = prop_oneof![
         20 => limit().prop_map(Step::New),
         4 => market().prop_map(Step::New),
@@ -530,6 +659,7 @@ pub fn step() -> BoxedStrategy<Step> {
         2 => phase(),
         2 => bands(),
         12 => rest(),
+        1 => operator(),
     ]
     .boxed()
 }
