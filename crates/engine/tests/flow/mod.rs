@@ -1,4 +1,6 @@
 //! Random flow over everything that the exchange takes.
 
+mod numbers;
+mod orders;
 pub mod script;
 pub mod steps;

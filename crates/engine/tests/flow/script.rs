@@ -6,7 +6,8 @@ use joulebook_protocol::messages::*;
 use joulebook_protocol::{Command, Frame, HEADER_BYTES};
 use joulebook_types::*;
 
-use super::steps::{Entry, Leg, New, Oco, Pair, Step};
+use super::orders::{New, Oco};
+use super::steps::{Entry, Leg, Pair, Step};
 
 /// 2026-11-24T14:00Z, in minutes.
 pub const START: u32 = 29_925_480;
