@@ -2,11 +2,12 @@
 
 use core::mem::offset_of;
 
-use joulebook_protocol::messages::{Basket, BasketLeg, ListInstrument, NewOrder, SetLimits};
+use joulebook_protocol::messages::{Basket, BasketLeg, ListInstrument, NewOrder, SetLimits, SetProtection};
 use joulebook_protocol::{Event, RejectReason};
 use joulebook_types::{AccountId, InstrumentId, Side};
 
 use crate::market::*;
+use crate::quotes::{pair, quote};
 
 const NEXT_HOUR: &str = "H200S.DE.20261124T1500.H";
 
@@ -97,6 +98,21 @@ fn legs_that_share_a_quarter_hour_share_its_capacity() {
     let second_qty = offset_of!(Basket, legs) + size_of::<BasketLeg>() + offset_of!(BasketLeg, qty);
     assert_eq!(market.last_reject(), (RejectReason::InsufficientCapacity, second_qty, 800, 808));
     assert!(market.send(SELLER, order(40)).last().unwrap().ends_with("in 2 done"));
+}
+
+#[test]
+fn a_leg_counts_no_quotes_that_the_legs_before_it_would_pull() {
+    for (fills_max, filled) in [(1, false), (2, true)] {
+        let mut market = market();
+        market.deposit(MAKER, 1_000_000);
+        let class = symbol(HOUR).class;
+        market.send(MAKER, SetProtection { class, window_ms: 1_000, fills_max, ..Default::default() });
+        let bid = |instrument| pair(instrument, (5, "20.00"), (0, "0"));
+        market.send(MAKER, quote(&[bid(1), bid(2)]));
+        let said = market.send(SELLER, basket(&[leg(Sell, 1, 1, "20.00"), leg(Sell, 2, 1, "20.00")]));
+        assert_eq!(said.len() > 1, filled, "{said:?}");
+        assert!(filled || said[0] == "10: rejected FokNotFillable", "{said:?}");
+    }
 }
 
 #[test]

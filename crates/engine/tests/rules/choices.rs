@@ -4,7 +4,7 @@ use core::mem::offset_of;
 
 use joulebook_protocol::RejectReason;
 use joulebook_protocol::messages::NewOrder;
-use joulebook_types::{MicroEc, Price, TimeNs};
+use joulebook_types::{MicroEc, Price, TimeInForce, TimeNs};
 
 use crate::market::*;
 
@@ -189,4 +189,17 @@ fn sizes_are_looked_at_before_the_instrument_by_the_numbers_of_their_codes() {
             if *reason == RejectReason::ExpiryPassed { market.engine.time().raw() as i64 } else { *limit };
         assert_eq!(market.last_reject(), (*reason, *offset, limit, *value), "{name}");
     }
+}
+
+#[test]
+fn a_date_lies_ahead() {
+    let mut market = Market::trading();
+    let now = market.engine.time().raw();
+    let until = |expires| NewOrder {
+        time_in_force: TimeInForce::Gtd.raw(),
+        expires: TimeNs::new(expires),
+        ..buy(1, "20.00")
+    };
+    assert_eq!(market.send(BUYER, until(now)), ["20: rejected ExpiryPassed"]);
+    assert_eq!(market.send(BUYER, until(now + 1)), ["20: accepted 1 buy 1@20.00"]);
 }

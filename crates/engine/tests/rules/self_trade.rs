@@ -205,6 +205,18 @@ fn a_minimum_counts_only_what_trades() {
 }
 
 #[test]
+fn an_own_iceberg_is_taken_off_once_whatever_it_shows() {
+    for (min_qty, accepted) in [(16, true), (17, false)] {
+        let mut market = market();
+        market.send(MAKER, NewOrder { display_qty: 2, ..sell(4, "27.00") });
+        market.send(SELLER, sell(2, "27.00"));
+        market.send(SELLER, sell(20, "28.00"));
+        let order = NewOrder { min_qty, ..with(SelfTradeMode::Decrement, buy(20, "28.00")) };
+        assert_eq!(market.send(MAKER, order)[0].contains("accepted"), accepted, "{min_qty}");
+    }
+}
+
+#[test]
 fn a_replaced_order_keeps_its_mode() {
     let mut market = market();
     market.send(MAKER, sell(3, "27.00"));

@@ -266,3 +266,21 @@ fn caps_bind_the_total_and_each_slot() {
     market.send(OPERATOR, SetLimits { window_accelerators_max: 40, ..caps });
     assert_eq!(market.send(BUYER, sweep(Side::Buy, 3, 5, "27.00")).len(), 10);
 }
+
+#[test]
+fn a_buyer_needs_credits_for_the_dearest_fee() {
+    let mut market = Market::new();
+    for (name, taker_fee_ppm) in [(HOURS[0], 200), (HOURS[1], 5_000)] {
+        market.list_with(ListInstrument { taker_fee_ppm, ..list_instrument(name) });
+        market.register(SELLER, name, 800);
+    }
+    for instrument in [1, 2] {
+        market.send(SELLER, on(instrument, sell(5, "25.00")));
+    }
+    market.deposit(BUYER, 2_009);
+    assert_eq!(market.send(BUYER, sweep(Side::Buy, 2, 5, "25.00")), ["20: rejected InsufficientCredits"]);
+    let (_, _, limit, value) = market.last_reject();
+    assert_eq!((limit, value), (2_009_000_000, 2_010_000_000), "5,000 ppm of 2,000 EC on top");
+    market.deposit(BUYER, 1);
+    assert!(market.send(BUYER, sweep(Side::Buy, 2, 5, "25.00")).last().unwrap().ends_with("in 2 done"));
+}

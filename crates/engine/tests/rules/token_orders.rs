@@ -61,6 +61,22 @@ const H200_LOT: u64 = 8 * 15_387;
 const B200_LOT: u64 = 8 * 45_724;
 
 #[test]
+fn of_equal_prices_the_lower_instrument_comes_first() {
+    for named in [[1, 2], [2, 1]] {
+        let mut market = Market::trading();
+        market.list(B200);
+        market.register(SELLER, B200, 800);
+        for name in [HOUR, B200] {
+            set_yield(&mut market, name, 15_387);
+        }
+        market.send(SELLER, sell(1, "27.00"));
+        market.send(SELLER, on(2, sell(1, "27.00")));
+        let said = market.send(BUYER, tokens(H200_LOT, "1.80", &named));
+        assert_eq!(said[0], "10: filled 1 1@27.00 leaves 0 maker fee 0.00", "named as {named:?}");
+    }
+}
+
+#[test]
 fn the_dearer_accelerator_is_taken_first_when_its_tokens_are_cheaper() {
     let mut market = market();
     market.send(SELLER, sell(5, "27.00"));
