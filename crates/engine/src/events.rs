@@ -48,8 +48,9 @@ struct RecordHeader {
 }
 
 const RECORD_HEADER_BYTES: usize = size_of::<RecordHeader>();
-/// No gateway has this connection: gateway numbers and counters are handed out from below.
-const PUBLIC: u64 = u64::MAX;
+/// No gateway has this connection: gateway numbers and counters are handed out from below. What names it as a
+/// session's is ignored, or the session's events would be everybody's.
+pub(crate) const EVERYBODY: ConnectionId = ConnectionId::new(u64::MAX);
 
 impl Events {
     pub const fn new() -> Self {
@@ -82,9 +83,9 @@ impl Events {
         }
         let (header, rest) = RecordHeader::read_from_prefix(rest).expect("a record has a header");
         let frame = &rest[..usize::from(header.frame_len)];
-        let destination = match header.destination {
-            PUBLIC => Destination::Public,
-            connection => Destination::Connection(ConnectionId::new(connection)),
+        let destination = match ConnectionId::new(header.destination) {
+            EVERYBODY => Destination::Public,
+            connection => Destination::Connection(connection),
         };
         let record = Record { destination, template_id: header.template_id, session: header.session, frame };
         Some((record, offset + RECORD_HEADER_BYTES + frame.len()))
@@ -111,7 +112,7 @@ impl Events {
 
     /// Appends a message for everybody and returns its frame.
     pub(crate) fn push_public<M: Message>(&mut self, message: &M) -> &[u8] {
-        self.push_message(PUBLIC, Record::NO_SESSION, message)
+        self.push_message(EVERYBODY.raw(), Record::NO_SESSION, message)
     }
 
     /// Appends a message for the session behind `connection`.

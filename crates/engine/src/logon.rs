@@ -4,13 +4,14 @@ use joulebook_protocol::messages::{LogonAccepted, LogonRejected, SessionClosed, 
 use joulebook_protocol::{CloseReason, Origin, RejectReason};
 use joulebook_types::{ClientOrderId, ConnectionId};
 
+use crate::events::EVERYBODY;
 use crate::sessions::{KEEP_ON_DISCONNECT, SessionIx};
 use crate::timers::Timer;
 use crate::{Engine, Events, Record};
 
 impl Engine {
     pub(crate) fn session_opened(&mut self, origin: Origin, opened: &SessionOpened, out: &mut Events) {
-        if opened.connection.is_none() {
+        if opened.connection.is_none() || opened.connection == EVERYBODY {
             return self.ignore();
         }
         let session = match self.logical_session(origin) {

@@ -36,7 +36,8 @@ impl Client {
 
 impl Reference {
     pub(crate) fn session_opened(&mut self, origin: Origin, opened: &SessionOpened) {
-        if opened.connection.is_none() {
+        // The highest number stands for everybody.
+        if opened.connection.is_none() || opened.connection.raw() == u64::MAX {
             return self.ignore();
         }
         match self.logical_session(origin) {

@@ -29,11 +29,13 @@ fn nothing_happens_before_genesis() {
 fn wrong_origins_are_ignored() {
     let mut market = Market::trading();
     let connection = ConnectionId::of_gateway(1, 2_001);
-    let from_buyer: [Command; 4] = [
+    let from_buyer: [Command; 5] = [
         GENESIS.into(),
         Restarted::default().into(),
         AdvanceTime::default().into(),
         SessionOpened { connection: ConnectionId::NONE, ..Default::default() }.into(),
+        // It stands for everybody: what is meant for one session must not be published.
+        SessionOpened { connection: ConnectionId::new(u64::MAX), ..Default::default() }.into(),
     ];
     for command in from_buyer {
         assert!(market.send_raw(BUYER, 1, command).is_empty());
@@ -54,8 +56,8 @@ fn wrong_origins_are_ignored() {
         assert!(market.send_raw(account, session, AccountQuery::default()).is_empty());
         assert!(market.hang_up(account, session, 5).is_empty());
     }
-    assert_eq!(market.engine.ignored_commands(), 4 + 5 + 6);
+    assert_eq!(market.engine.ignored_commands(), 5 + 5 + 6);
     let again = open_account(BUYER, Roles::NONE.with(Role::Buyer), 0);
     assert!(market.system(again).is_empty(), "the system has no session to be told");
-    assert_eq!(market.engine.ignored_commands(), 16);
+    assert_eq!(market.engine.ignored_commands(), 17);
 }
