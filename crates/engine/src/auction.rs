@@ -7,6 +7,7 @@ use joulebook_protocol::messages::AuctionIndication;
 use joulebook_types::{InstrumentId, MicroEc, Phase, Price, Side};
 
 use crate::auction_price::{CallBook, Cross, PricedLots};
+use crate::call_line::CallLine;
 use crate::cancel::Requester;
 use crate::instruments::InstrumentIx;
 use crate::timers::{Timer, TimerKey};
@@ -29,7 +30,7 @@ pub(crate) struct CallTime {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Call {
     /// Market orders that wait for the uncross, oldest first.
-    pub(crate) market_orders: Vec<Slot>,
+    pub(crate) market_orders: CallLine,
     indication_timer: Option<TimerKey>,
     /// The indication published last.
     pub(crate) indicated: Indication,
@@ -93,23 +94,23 @@ impl Engine {
 
     /// Lets a market order that was accepted wait, outside the book, for the uncross.
     pub(crate) fn enter_call(&mut self, slot: Slot) {
-        let ix = InstrumentIx::new(self.orders.slab[slot].instrument);
-        self.instruments[ix].call.market_orders.push(slot);
+        let order = &self.orders.slab[slot];
+        let ix = InstrumentIx::new(order.instrument);
+        self.instruments[ix].call.market_orders.push(order.order_id, slot);
     }
 
     /// Takes a market order from where it waits. What it promised is given back already.
     pub(crate) fn leave_call(&mut self, slot: Slot) {
-        let ix = InstrumentIx::new(self.orders.slab[slot].instrument);
-        let waiting = &mut self.instruments[ix].call.market_orders;
-        let place = waiting.iter().position(|waits| *waits == slot).expect("an order of a call waits in it");
-        waiting.remove(place);
+        let order = &self.orders.slab[slot];
+        let ix = InstrumentIx::new(order.instrument);
+        self.instruments[ix].call.market_orders.remove(order.order_id);
     }
 
     /// Whether a market order waits where it should.
     pub(crate) fn waits_in_call(&self, slot: Slot) -> bool {
         let order = &self.orders.slab[slot];
         let instrument = &self.instruments[InstrumentIx::new(order.instrument)];
-        !order.is_resting() && instrument.call.market_orders.contains(&slot)
+        !order.is_resting() && instrument.call.market_orders.contains(order.order_id)
     }
 
     /// Market orders that wait in calls.
@@ -120,7 +121,7 @@ impl Engine {
     /// Ends the market orders that wait, oldest first.
     pub(crate) fn cancel_call_orders(&mut self, ix: InstrumentIx, reason: CancelReason, out: &mut Events) {
         while let Some(slot) = self.instruments[ix].call.market_orders.first() {
-            self.cancel_open_order(*slot, reason, Requester::NOBODY, out);
+            self.cancel_open_order(slot, reason, Requester::NOBODY, out);
         }
     }
 
@@ -129,7 +130,7 @@ impl Engine {
         self.price_levels(ix, levels);
         let instrument = &self.instruments[ix];
         let market_lots = |side| {
-            let orders = instrument.call.market_orders.iter().map(|slot| &self.orders.slab[*slot]);
+            let orders = instrument.call.market_orders.iter().map(|slot| &self.orders.slab[slot]);
             orders.filter(|order| order.side == side).map(|order| u64::from(order.total_leaves())).sum()
         };
         let call = CallBook {

@@ -12,6 +12,7 @@ mod basket;
 mod batch;
 mod block_sweep;
 mod budget;
+mod call_line;
 mod call_trade;
 mod cancel;
 mod capacity;

@@ -74,6 +74,9 @@ impl Engine {
         let instrument = &mut self.instruments[ix];
         assert!(phase != Phase::Open || !instrument.book().is_crossed(), "only an uncrossed book opens");
         instrument.phase = phase;
+        if phase == Phase::Open {
+            self.stops.note_opened();
+        }
         let changed =
             PhaseChanged { time: self.time, instrument: ix.id(), phase: phase.raw(), ..Default::default() };
         self.publish(changed, out);

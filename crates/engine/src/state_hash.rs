@@ -127,8 +127,8 @@ impl Engine {
         walk.put(volume);
         walk.put(surplus);
         walk.number(instrument.call.market_orders.len());
-        for slot in &instrument.call.market_orders {
-            self.walk_order(walk, *slot);
+        for slot in instrument.call.market_orders.iter() {
+            self.walk_order(walk, slot);
         }
     }
 

@@ -50,6 +50,9 @@ pub(crate) struct Stops {
     queues: Vec<Queues>,
     /// Instruments in which stops are marked, in no particular order.
     marked: Vec<InstrumentIx>,
+    /// Whether a marked stop may have its turn: a print marked one, or a market with some has opened. As long as not,
+    /// the steps of all other markets need not look through `marked`.
+    stirred: bool,
     waiting: usize,
 }
 
@@ -140,8 +143,10 @@ impl Stops {
         triggered
     }
 
-    /// Marks all stops that a print triggers and lets trailing ones follow it.
+    /// Marks all stops that a print triggers and lets trailing ones follow it: plain stops cost only those that are
+    /// reached, trailing ones each a look.
     pub(crate) fn note_print(&mut self, instrument: InstrumentIx, print: Price) {
+        self.stirred = true;
         while let Some(number) = self.next_reached(instrument, print) {
             self.mark(number, print);
         }
@@ -156,8 +161,22 @@ impl Stops {
         }
     }
 
+    /// A market opened: what is marked there has its turn.
+    pub(crate) fn note_opened(&mut self) {
+        self.stirred = true;
+    }
+
     /// The marked stop that acts next: the oldest in all instruments that are open.
-    pub(crate) fn next_marked(&self, is_open: impl Fn(InstrumentIx) -> bool) -> Option<Slot> {
+    pub(crate) fn next_marked(&mut self, is_open: impl Fn(InstrumentIx) -> bool) -> Option<Slot> {
+        if !self.stirred {
+            return None;
+        }
+        let next = self.find_marked(is_open);
+        self.stirred = next.is_some();
+        next
+    }
+
+    fn find_marked(&self, is_open: impl Fn(InstrumentIx) -> bool) -> Option<Slot> {
         let open = self.marked.iter().filter(|instrument| is_open(**instrument));
         let firsts = open.filter_map(|instrument| self.queues[instrument.raw() as usize].marked.first());
         firsts.min().map(|(_, number)| self.all[number as usize].slot)
@@ -346,6 +365,8 @@ mod tests {
         stops.note_print(B, Price::new(105));
         assert_eq!(take_marked(&mut stops, &[B]), [(2, 105)]);
         assert_eq!(take_marked(&mut stops, &[B]), []);
+        assert_eq!(take_marked(&mut stops, &[A, B]), [], "nobody said that it opened");
+        stops.note_opened();
         assert_eq!(take_marked(&mut stops, &[A, B]), [(1, 100)]);
     }
 

@@ -53,7 +53,11 @@ impl Engine {
 
     /// What follows the order in hand: marked stops act, the oldest first, and what they print marks more.
     pub(crate) fn fire_stops(&mut self, out: &mut Events) {
-        while let Some(slot) = self.stops.next_marked(|ix| self.instruments[ix].phase == Phase::Open) {
+        let next_marked = |engine: &mut Self| {
+            let Self { stops, instruments, .. } = engine;
+            stops.next_marked(|ix| instruments[ix].phase == Phase::Open)
+        };
+        while let Some(slot) = next_marked(self) {
             self.fire_stop(slot, out);
         }
     }

@@ -107,7 +107,7 @@ impl Engine {
         let instrument = &self.instruments[ix];
         let orders = &self.orders.slab;
         for (side, line) in [(Side::Buy, &mut memory.buys), (Side::Sell, &mut memory.sells)] {
-            let market = instrument.call.market_orders.iter().copied();
+            let market = instrument.call.market_orders.iter();
             let market = market.filter(|slot| orders[*slot].side == side);
             let limit = instrument.book().makers(orders, side);
             let limit = limit.take_while(|slot| match side {
