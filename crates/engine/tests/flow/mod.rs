@@ -2,5 +2,6 @@
 
 mod numbers;
 mod orders;
+pub mod pair;
 pub mod script;
 pub mod steps;
