@@ -53,11 +53,7 @@ impl Engine {
 
     /// What follows the order in hand: marked stops act, the oldest first, and what they print marks more.
     pub(crate) fn fire_stops(&mut self, out: &mut Events) {
-        let next_marked = |engine: &mut Self| {
-            let Self { stops, instruments, .. } = engine;
-            stops.next_marked(|ix| instruments[ix].phase == Phase::Open)
-        };
-        while let Some(slot) = next_marked(self) {
+        while let Some(slot) = self.stops.next_marked(|ix| self.instruments[ix].phase == Phase::Open) {
             self.fire_stop(slot, out);
         }
     }
