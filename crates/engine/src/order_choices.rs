@@ -182,6 +182,15 @@ pub(crate) fn self_trade_mode_of_whole(raw: u8, offset: usize) -> Result<SelfTra
     }
 }
 
+/// An iceberg that is replaced has no more slices left than a new one: each of them costs whoever takes it a fill.
+pub(crate) fn check_slices(terms: &Terms, leaves: u32, qty_offset: usize) -> Result<(), Rejection> {
+    let most = u64::from(terms.display_qty) * SLICES_MAX;
+    if terms.display_qty == 0 || u64::from(leaves) <= most {
+        return Ok(());
+    }
+    Err(Rejection::field(RejectReason::InvalidDisplay, qty_offset).met(most, leaves))
+}
+
 /// A choice that is not known, or not with the others.
 pub(crate) fn invalid(offset: usize, value: impl TryInto<i64>) -> Rejection {
     Rejection::field(RejectReason::InvalidChoice, offset).met(0, value)

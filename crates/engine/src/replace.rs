@@ -10,6 +10,7 @@ use joulebook_types::{ClientOrderId, Phase, Price, Side};
 use crate::cancel::{Requester, for_another_session};
 use crate::holds::Promise;
 use crate::instruments::InstrumentIx;
+use crate::order_choices::check_slices;
 use crate::orders::Place;
 use crate::request::{Done, Rejection};
 use crate::sessions::SessionIx;
@@ -179,6 +180,7 @@ impl Engine {
         let order = &self.orders.slab[slot];
         let instrument = &self.instruments[wanted.instrument];
         let qty_offset = offset_of!(ReplaceOrder, qty);
+        check_slices(self.orders.terms(slot), wanted.lots, qty_offset)?;
         instrument.check_qty_max(replace.qty, qty_offset)?;
         let price_offset = offset_of!(ReplaceOrder, price);
         instrument.check_price(replace.price, price_offset)?;

@@ -9,7 +9,7 @@ use joulebook_types::{OrderType, Phase, Price};
 
 use crate::cancel::Requester;
 use crate::holds::Promise;
-use crate::order_choices::invalid;
+use crate::order_choices::{check_slices, invalid};
 use crate::request::Rejection;
 use crate::stop_book::{Stop, StopTrigger};
 use crate::{Engine, Events};
@@ -86,6 +86,7 @@ impl Engine {
         let given = self.promise_at(slot);
         let instrument = &self.instruments[stop.instrument];
         let qty_offset = offset_of!(ReplaceOrder, qty);
+        check_slices(self.orders.terms(slot), replace.qty, qty_offset)?;
         instrument.check_qty_max(replace.qty, qty_offset)?;
         let limit = match self.orders.terms(slot).order_type {
             OrderType::Limit => {

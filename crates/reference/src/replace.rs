@@ -75,6 +75,7 @@ impl Market {
     fn move_to_back(&mut self, session: usize, before: &Order, replace: &ReplaceOrder) -> Checked {
         let after = Order { limit: replace.price, leaves: replace.qty - before.filled, ..before.clone() };
         let (index, price) = (before.instrument, offset_of!(ReplaceOrder, price));
+        check_slices(&after)?;
         self.check_qty_max(index, replace.qty, offset_of!(ReplaceOrder, qty))?;
         self.check_price(index, replace.price, price)?;
         self.check_dynamic(index, before.side, replace.price, price)?;
@@ -109,6 +110,7 @@ impl Market {
             return Err(whole(RejectReason::NothingToReplace));
         }
         let index = before.instrument;
+        check_slices(&after)?;
         self.check_qty_max(index, replace.qty, offset_of!(ReplaceOrder, qty))?;
         if !before.market {
             self.check_price(index, replace.price, offset_of!(ReplaceOrder, price))?;
@@ -152,4 +154,13 @@ impl Market {
         }
         Ok(())
     }
+}
+
+/// Rule 17: what is left shows in a hundred slices at most.
+fn check_slices(after: &Order) -> Checked {
+    let most = u64::from(after.display) * 100;
+    if after.display == 0 || u64::from(after.leaves) <= most {
+        return Ok(());
+    }
+    Err(field(RejectReason::InvalidDisplay, offset_of!(ReplaceOrder, qty)).met(most, after.leaves))
 }
