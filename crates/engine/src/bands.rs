@@ -51,14 +51,18 @@ pub(crate) enum Reach {
 impl Bound {
     /// The dynamic band is looked at first.
     pub(crate) fn reach(&self, side: Side, price: Price) -> Reach {
-        let beyond_dynamic = self.dynamic.is_some_and(|limit| is_beyond(side, price, limit));
-        if beyond_dynamic {
+        if self.is_beyond_dynamic(side, price) {
             return Reach::BeyondDynamic;
         }
         match self.velocity {
             Some((low, high)) if price < low || price > high => Reach::BeyondVelocity,
             Some(_) | None => Reach::Within,
         }
+    }
+
+    /// Whether a price is worse for an order of `side` than the dynamic band allows.
+    pub(crate) fn is_beyond_dynamic(&self, side: Side, price: Price) -> bool {
+        self.dynamic.is_some_and(|limit| is_beyond(side, price, limit))
     }
 }
 

@@ -56,7 +56,7 @@ pub(crate) enum Stop {
     NothingReached,
     /// The next maker is of its own group.
     SelfTrade,
-    /// The next trade would be beyond the dynamic band.
+    /// The next trade, or its place in the book, would be beyond the dynamic band.
     PriceBand,
     /// The next trade would be too far from the velocity reference.
     Velocity,
@@ -112,7 +112,9 @@ impl Engine {
         while taker.leaves > 0 {
             let book = self.instruments[taker.instrument].book();
             if !book.crosses(taker.side, taker.limit) {
-                return Stop::NothingReached;
+                // Only a triggered stop has such a limit. At rest, the next order would trade with it beyond the band.
+                let rests_beyond = taker.rests && bound.is_beyond_dynamic(taker.side, taker.limit);
+                return if rests_beyond { Stop::PriceBand } else { Stop::NothingReached };
             }
             let front = book.front(taker.side.opposite()).expect("a side that is crossed has orders");
             let maker = &self.orders.slab[front];

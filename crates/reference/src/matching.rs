@@ -59,6 +59,7 @@ impl Market {
     pub(crate) fn match_in_hand(&mut self, taker: OrderId) -> End {
         while self.order(taker).leaves > 0 {
             match self.next_for(taker) {
+                Next::Nothing if self.would_rest_beyond(taker) => return End::DynamicBound,
                 Next::Nothing => return End::NothingReached,
                 Next::BeyondDynamic => return End::DynamicBound,
                 Next::BeyondVelocity => return End::VelocityBound,
@@ -78,6 +79,12 @@ impl Market {
             }
         }
         End::Filled
+    }
+
+    /// A triggered stop may have a limit beyond the dynamic band; it does not come to rest there.
+    fn would_rest_beyond(&self, taker: OrderId) -> bool {
+        let order = self.order(taker);
+        order.may_rest() && self.beyond_dynamic(order.instrument, order.side, order.limit)
     }
 
     /// Lots up to `wanted` that the order can pay for: all of them unless it buys from its free credits.
