@@ -137,7 +137,8 @@ impl Engine {
             levels,
             market_buys: market_lots(Side::Buy),
             market_sells: market_lots(Side::Sell),
-            base: instrument.prices.base(self.step),
+            // Limit prices lie in the static band; market orders alone must not trade outside it either.
+            base: instrument.prices.base(self.step).map(|base| instrument.into_band(base)),
             tick: instrument.tick,
         };
         call.cross()

@@ -21,7 +21,7 @@ pub(crate) struct CallBook<'a> {
     /// Lots of market orders.
     pub(crate) market_buys: u64,
     pub(crate) market_sells: u64,
-    /// The last trade's price, or what the listing named.
+    /// The last trade's price, or what the listing named, moved into the static band.
     pub(crate) base: Option<Price>,
     pub(crate) tick: Price,
 }

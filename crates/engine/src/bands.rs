@@ -114,6 +114,11 @@ impl Instrument {
         (self.band_low..=self.band_high).contains(&price)
     }
 
+    /// The price of the static band that is nearest to `price`.
+    pub(crate) fn into_band(&self, price: Price) -> Price {
+        price.clamp(self.band_low, self.band_high)
+    }
+
     /// The bands that the listing did not set, for those who come later.
     pub(crate) fn moving_bands(&self, ix: InstrumentIx, time: TimeNs) -> Option<BandsChanged> {
         let MovingBands { dynamic_bps, velocity_move, .. } = self.bands;

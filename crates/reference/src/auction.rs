@@ -3,7 +3,7 @@
 use joulebook_protocol::messages::AuctionIndication;
 use joulebook_types::{Price, Side};
 
-use crate::market::Market;
+use crate::market::{Instrument, Market};
 use crate::orders::{Order, Work};
 
 /// What an uncross at a price would be, in lots.
@@ -50,7 +50,8 @@ impl Market {
         let mut prices: Vec<Price> = self.in_call(index).map(|order| order.limit).collect();
         prices.sort();
         prices.dedup();
-        let base = self.instruments[index].step_base;
+        let Instrument { step_base, band_low, band_high, .. } = &self.instruments[index];
+        let base = step_base.map(|base| base.clamp(*band_low, *band_high));
         if prices.is_empty() {
             return base.map(|base| self.cross_at(index, base)).filter(|cross| cross.volume() > 0);
         }
