@@ -98,13 +98,16 @@ impl Engine {
     }
 
     fn walk_market(&self, walk: &mut Walk) {
+        walk.number(self.yields.definitions().count());
         for definition in self.yields.definitions() {
             walk.put(definition);
         }
+        walk.number(self.instruments.len() as usize);
         for (ix, instrument) in self.instruments.iter() {
             walk.put(instrument.definition(ix));
             walk.put(instrument.undelivered_slots);
             self.walk_call(walk, ix);
+            walk.put([u8::from(instrument.book.is_some())]);
             let Some(book) = &instrument.book else { continue };
             walk.number(book.order_count());
             for side in [Side::Buy, Side::Sell] {
@@ -157,7 +160,9 @@ impl Engine {
         }
         for slot in self.orders.of_session(session.first_order) {
             walk.put(self.orders.slab[slot].order_id);
-            if let Some(stop) = self.stops.get(slot) {
+            let stop = self.stops.get(slot);
+            walk.put([u8::from(stop.is_some())]);
+            if let Some(stop) = stop {
                 self.walk_order(walk, slot);
                 walk_stop(walk, stop);
             }
@@ -165,6 +170,7 @@ impl Engine {
     }
 
     fn walk_outbox(&self, walk: &mut Walk) {
+        walk.number(self.outbox.iter().count());
         for entry in self.outbox.iter() {
             walk.put(entry.session.raw());
             entry.without_slot(|frame| _ = walk.0.update(frame));
@@ -187,6 +193,7 @@ impl Engine {
     }
 
     fn walk_timers(&self, walk: &mut Walk) {
+        walk.number(self.timers.iter().count());
         for (due, timer) in self.timers.iter() {
             walk.put(due);
             match timer {
@@ -214,16 +221,20 @@ impl Engine {
 }
 
 fn walk_stop(walk: &mut Walk, stop: &Stop) {
+    walk.put(stop.instrument.raw());
     walk.put(stop.mark.unwrap_or(Price::ZERO));
+    walk.put([stop.trigger.kind().raw()]);
     match stop.trigger {
         StopTrigger::Price(price) => walk.put(price),
         StopTrigger::Trailing(Trail { distance, activation_price, peak }) => {
             walk.put(activation_price);
             walk.put(peak.unwrap_or(Price::ZERO));
-            match distance {
-                Distance::Price(price) => walk.put(price),
-                Distance::BasisPoints(bps) => walk.put(bps),
-            }
+            let (by_price, bps) = match distance {
+                Distance::Price(price) => (price, 0),
+                Distance::BasisPoints(bps) => (Price::ZERO, bps),
+            };
+            walk.put(by_price);
+            walk.put(bps);
         }
     }
 }
@@ -233,5 +244,44 @@ fn disabled_number(disabled: Option<DisabledBy>) -> u8 {
         None => 0,
         Some(DisabledBy::Trader) => 1,
         Some(DisabledBy::Operator) => 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use joulebook_types::MicroEc;
+
+    use super::*;
+    use crate::holds::Hold;
+
+    #[test]
+    fn all_of_a_stop_counts() {
+        let by_price = |raw| StopTrigger::Price(Price::new(raw));
+        let trailing = |distance, activation: i64, peak: Option<i64>| {
+            let (activation_price, peak) = (Price::new(activation), peak.map(Price::new));
+            StopTrigger::Trailing(Trail { distance, activation_price, peak })
+        };
+        let (price, bps) = (Distance::Price(Price::new(7)), Distance::BasisPoints(7));
+        let cases = [
+            (1, by_price(50), None),
+            (2, by_price(50), None),
+            (1, by_price(51), None),
+            (1, by_price(50), Some(50)),
+            (1, trailing(price, 0, None), None),
+            (1, trailing(bps, 0, None), None),
+            (1, trailing(bps, 50, None), None),
+            (1, trailing(bps, 0, Some(50)), None),
+        ];
+        let hashes = cases.map(|(instrument, trigger, mark)| {
+            let mut walk = Walk(blake3::Hasher::new());
+            let (slot, order_id, side) = (Slot::new(0), OrderId::new(1), Side::Buy);
+            let (instrument, mark) = (InstrumentIx::new(instrument), mark.map(Price::new));
+            let held = Hold::Credits(MicroEc::ZERO);
+            walk_stop(&mut walk, &Stop { slot, order_id, instrument, side, trigger, mark, held });
+            *walk.0.finalize().as_bytes()
+        });
+        for (index, hash) in hashes.iter().enumerate() {
+            assert!(!hashes[..index].contains(hash), "case {index} looks like one before");
+        }
     }
 }
