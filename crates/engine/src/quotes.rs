@@ -123,7 +123,8 @@ impl Engine {
             return Err(Rejection::field(RejectReason::DuplicateInstrument, instrument_offset));
         }
         let phase = self.instruments[ix].phase;
-        self.check_phase(ix, matches!(phase, Phase::PreOpen | Phase::Open))?;
+        // To remove is to cancel, which a halt and a call take too.
+        self.check_phase(ix, only_removes || matches!(phase, Phase::PreOpen | Phase::Open))?;
         if pair.bid_qty > 0 && pair.ask_qty > 0 && pair.bid >= pair.ask {
             let bid_offset = pair_offset(index) + offset_of!(QuotePair, bid);
             let crossed = Rejection::field(RejectReason::QuoteCrossed, bid_offset);

@@ -50,7 +50,7 @@ impl Market {
         if quote.pairs[..number].iter().any(|earlier| earlier.instrument == pair.instrument) {
             return Err(field(RejectReason::DuplicateInstrument, at(offset_of!(QuotePair, instrument))));
         }
-        self.check_phase(index, |phase| matches!(phase, Phase::PreOpen | Phase::Open))?;
+        self.check_phase(index, |phase| only_removes || matches!(phase, Phase::PreOpen | Phase::Open))?;
         if pair.bid_qty > 0 && pair.ask_qty > 0 && pair.bid >= pair.ask {
             let crossed = field(RejectReason::QuoteCrossed, at(offset_of!(QuotePair, bid)));
             return Err(crossed.met(pair.ask.raw(), pair.bid.raw()));

@@ -42,18 +42,20 @@ fn before_the_opening_quotes_rest_and_may_not_cross() {
 }
 
 #[test]
-fn halts_and_calls_take_no_quotes_but_keep_those_that_stand() {
+fn halts_and_calls_take_no_quotes_but_let_those_that_stand_be_removed() {
     for phase in [Phase::Halted, Phase::Auction] {
         let mut market = quote_market();
         market.send(DEALER, one((5, "20.00"), (5, "21.00")));
         market.send(OPERATOR, set_phase(phase));
-        for message in [one((4, "20.00"), (4, "21.00")), one((0, "0"), (0, "0"))] {
+        for message in [one((4, "20.00"), (4, "21.00")), one((4, "20.00"), (0, "0"))] {
             let said = market.send(DEALER, message);
             assert_eq!(said[0], "31: quote 0 rejected NotOpen", "{phase}: {said:?}");
         }
         assert_eq!(market.engine.open_order_count(), 2);
         assert_eq!(market.send(DEALER, reduce(1, 1)), ["31: replaced 1 4@20.00 leaves 4 kept"]);
         assert_eq!(market.send(DEALER, cancel(2)), ["31: canceled 5 of 2 Requested"]);
+        assert_eq!(market.send(DEALER, one((0, "0"), (0, "0"))), [ACCEPTED]);
+        assert_eq!(market.engine.open_order_count(), 0);
     }
 }
 
