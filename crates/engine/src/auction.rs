@@ -138,7 +138,7 @@ impl Engine {
             market_buys: market_lots(Side::Buy),
             market_sells: market_lots(Side::Sell),
             // Limit prices lie in the static band; market orders alone must not trade outside it either.
-            base: instrument.prices.base(self.step).map(|base| instrument.into_band(base)),
+            base: instrument.prices.base(self.step).map(|base| instrument.nearest_in_band(base)),
             tick: instrument.tick,
         };
         call.cross()

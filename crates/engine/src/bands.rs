@@ -115,7 +115,7 @@ impl Instrument {
     }
 
     /// The price of the static band that is nearest to `price`.
-    pub(crate) fn into_band(&self, price: Price) -> Price {
+    pub(crate) fn nearest_in_band(&self, price: Price) -> Price {
         price.clamp(self.band_low, self.band_high)
     }
 
