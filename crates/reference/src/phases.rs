@@ -57,7 +57,8 @@ impl Market {
             (Phase::Halted, Phase::Auction) => true,
             (Phase::Halted, Phase::PreOpen | Phase::Open) => !self.needs_uncross(index),
             (Phase::Auction, Phase::Open | Phase::Halted) => true,
-            _no_such_way => false,
+            (Phase::Pending | Phase::PreOpen | Phase::Open | Phase::Halted | Phase::Auction, _) => false,
+            (Phase::Closed | Phase::Delivering | Phase::Settled, _) => false,
         }
     }
 
