@@ -214,9 +214,10 @@ impl Engine {
     }
 }
 
-/// The most that the order may cost, fees excluded.
+/// The most that the order may cost, fees excluded. A limit below zero, which is refused later, is no value that a cap
+/// could be about.
 fn order_value(order: &TokenOrder) -> MicroEc {
-    let value = i128::from(order.limit.raw()) * i128::from(order.quantity.raw()) / 1_000;
+    let value = i128::from(order.limit.raw().max(0)) * i128::from(order.quantity.raw()) / 1_000;
     MicroEc::new(i64::try_from(value).unwrap_or(i64::MAX))
 }
 

@@ -382,6 +382,11 @@ fn the_value_of_a_token_order_is_its_limit_times_its_quantity() {
         let said = market.send(BUYER, tokens(2 * H200_LOT, "1.80", &[1]));
         assert_eq!(said[0] != "20: rejected OrderValueCap", accepted, "{cap}: {said:?}");
     }
+    for below_zero in [-1, i64::MIN] {
+        let limit = TokenPrice::new(below_zero);
+        let said = market.send(BUYER, TokenOrder { limit, ..tokens(2 * H200_LOT, "1.80", &[1]) });
+        assert_eq!(said, ["20: rejected TokenPriceNotPositive"], "{below_zero} is worth nothing");
+    }
 }
 
 #[test]
