@@ -70,6 +70,10 @@ impl Queue {
         let links = order.links;
         self.total.qty -= Qty::from(order.leaves);
         self.total.orders -= 1;
+        assert!(
+            (self.total.orders == 0) == self.total.qty.is_zero(),
+            "a level's lots are those of its orders, so they end together"
+        );
         order.links.level = Links::NO_LEVEL;
         match links.previous {
             Slot::NONE => self.first = links.next,

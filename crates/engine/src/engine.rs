@@ -9,6 +9,7 @@ use joulebook_types::{OrderId, SeqNum, TimeNs, TradeId};
 use crate::Events;
 use crate::accounts::Accounts;
 use crate::auction::CallMemory;
+use crate::audit::Idle;
 use crate::caps::OpenBids;
 use crate::dry_walk::DryWalk;
 use crate::hash::EventHash;
@@ -61,6 +62,8 @@ pub struct Engine {
     pub(crate) resend_positions: Vec<Position>,
     pub(crate) dry_walk: DryWalk,
     pub(crate) token_walk: TokenWalk,
+    /// What the end of the batch asserts.
+    pub(crate) idle: Idle,
     pub(crate) stop_slots: Vec<(OrderId, Slot)>,
     pub(crate) pulled_quotes: Vec<Slot>,
     pub(crate) legs: Vec<Leg>,
@@ -105,6 +108,7 @@ impl Engine {
             resend_positions: Vec::new(),
             dry_walk: DryWalk::default(),
             token_walk: TokenWalk::default(),
+            idle: Idle::default(),
             stop_slots: Vec::new(),
             pulled_quotes: Vec::new(),
             legs: Vec::new(),
@@ -192,9 +196,10 @@ impl Engine {
     /// Closes the batch: its number and time enter the chain, so that no two batches look alike.
     ///
     /// # Panics
-    /// When credits or capacity were made or lost: nothing may be acknowledged after that.
+    /// When credits or capacity were made or lost, or a hold outlived its order: nothing may be acknowledged after that.
     pub fn end_batch(&mut self, _out: &mut Events) {
         self.ledger.check().expect("credits and capacity are conserved");
+        self.assert_idle_hold_nothing();
         self.hash.absorb_word(self.last_seq.raw());
         self.hash.absorb_word(self.time.raw());
     }

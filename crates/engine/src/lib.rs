@@ -7,6 +7,7 @@
 mod accounts;
 mod auction;
 mod auction_price;
+mod audit;
 mod bands;
 mod basket;
 mod batch;

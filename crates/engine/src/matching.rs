@@ -278,6 +278,7 @@ impl Engine {
             self.timers.cancel_expiry(slot);
         }
         self.orders.close(&mut self.sessions, slot);
+        self.note_closed(AccountIx::new(order.account), InstrumentIx::new(order.instrument));
         self.order_closed(&order, &owner, &terms, out);
     }
 }
