@@ -221,8 +221,8 @@ enum {
     JB_REJECT_BUSY = 10,
     /** Client order ids start at 1. */
     JB_REJECT_CLIENT_ORDER_ID_ZERO = 11,
-    /** The message names a side, a time in force, a flag or another choice that this version
-     * does not know. */
+    /** A side, a flag, a time or another choice that does not exist, or that does not go with
+     * the others. */
     JB_REJECT_INVALID_CHOICE = 12,
     /** The kill switch keeps new orders of the account, the session, the class or the exchange
      * out. */
@@ -241,7 +241,7 @@ enum {
     JB_REJECT_BUDGET_NOT_POSITIVE = 19,
     /** No such instrument. */
     JB_REJECT_UNKNOWN_INSTRUMENT = 20,
-    /** The instrument's phase does not take this request: the value is the phase. */
+    /** The instrument's phase does not take this request; the value is the phase. */
     JB_REJECT_NOT_OPEN = 21,
     /** The gate of the delivery window has closed. */
     JB_REJECT_GATE_CLOSED = 22,

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use joulebook_protocol::messages::{RequestRefused, RequestRejected};
-use joulebook_protocol::{CloseReason, RejectReason};
+use joulebook_protocol::{CloseReason, Refusal, RejectReason};
 use joulebook_session::RequestError;
 use joulebook_types::{AccountId, ClientOrderId, OrderId, SessionId};
 
@@ -61,7 +61,7 @@ impl ClientError {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Rejection {
     /// The exchange refused it; nothing changed.
-    #[error("{}", describe(.0))]
+    #[error("{}", Refusal::from(.0))]
     Rejected(RequestRejected),
     /// The gateway refused it before it reached the exchange; nothing changed.
     #[error("refused at the gateway: {}", reason_name(.0.reason))]
@@ -104,14 +104,6 @@ impl std::fmt::Display for Repeat {
             Self::TooOld => f.write_str("too long ago to be retained; query the order"),
         }
     }
-}
-
-fn describe(rejected: &RequestRejected) -> String {
-    let mut text = format!("rejected: {}", reason_name(rejected.reason));
-    if rejected.limit != 0 || rejected.value != 0 {
-        text += &format!(" (limit {}, value {})", rejected.limit, rejected.value);
-    }
-    text
 }
 
 fn reason_name(reason: u16) -> String {

@@ -8,10 +8,19 @@
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use joulebook_client::{AccountKey, Client, ClientConfig, Folder};
 //! use joulebook_protocol::messages::NewOrder;
+//! use joulebook_types::{InstrumentId, Side, TimeInForce};
 //!
 //! let folder = Folder::find()?;
 //! let (client, mut events) = Client::connect(ClientConfig::new(folder.venue()?, folder.key("alice")?)).await?;
-//! let accepted = client.place(NewOrder { qty: 4, ..NewOrder::default() }).await?;
+//! let order = NewOrder {
+//!     instrument: InstrumentId::new(1),
+//!     side: Side::Sell.raw(),
+//!     qty: 4,
+//!     price: "27.00".parse()?,
+//!     time_in_force: TimeInForce::Gtc.raw(),
+//!     ..NewOrder::default()
+//! };
+//! let accepted = client.place(order).await?;
 //! println!("order {} rests", accepted.order_id);
 //! while let Some(notice) = events.next().await {
 //!     println!("{notice:?}");

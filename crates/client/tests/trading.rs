@@ -85,7 +85,11 @@ async fn refusals_carry_reason_limit_and_value() {
     let Rejection::Rejected(rejected) = &error else { panic!("{error}") };
     assert_eq!(rejected.reason, RejectReason::PriceOffTick.raw());
     assert_eq!((rejected.limit, rejected.value), (10_000, 27_005_000));
-    assert!(error.to_string().contains("PriceOffTick") && error.to_string().contains("27005000"), "{error}");
+    assert!(
+        error.to_string().contains("PriceOffTick")
+            && error.to_string().contains("value 27.005 EC. Field: price."),
+        "{error}"
+    );
 
     let error = alice.place(order(Side::Sell, "27.00", 2_000)).await.unwrap_err();
     assert!(error.to_string().contains("QtyAboveMax"), "{error}");

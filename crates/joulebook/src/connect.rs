@@ -7,13 +7,16 @@ use joulebook_client::{AccountKey, Folder, Venue};
 
 use crate::Failure;
 
+/// Under which every command's help says where to send it and as whom.
+pub const HEADING: &str = "Which exchange, and who asks";
+
 #[derive(Args)]
 pub struct FolderArgs {
     /// The exchange's data folder; `.joulebook` or `joulebook-data` here if not given.
-    #[arg(long, value_name = "DIR", env = "JOULEBOOK_DIR", global = true)]
+    #[arg(long, value_name = "DIR", env = "JOULEBOOK_DIR", global = true, help_heading = HEADING)]
     dir: Option<PathBuf>,
     /// Another address than the folder says.
-    #[arg(long, value_name = "ADDR", global = true)]
+    #[arg(long, value_name = "ADDR", global = true, help_heading = HEADING)]
     target: Option<std::net::SocketAddr>,
 }
 
@@ -56,6 +59,23 @@ impl OpenFolder {
     }
 
     pub fn key(&self, name: &str) -> Result<AccountKey, Failure> {
+        let known = self.names();
+        if !known.is_empty() && !known.iter().any(|known| known == name) {
+            return Err(Failure::new(format!(
+                "no key is called {name}; the folder has {}",
+                known.join(", ")
+            )));
+        }
         Ok(self.folder.key(name)?)
+    }
+
+    /// Whose keys the folder has.
+    fn names(&self) -> Vec<String> {
+        let files = std::fs::read_dir(self.folder.path().join("keys")).into_iter().flatten().flatten();
+        let mut names: Vec<String> = files
+            .filter_map(|file| Some(file.file_name().to_str()?.strip_suffix(".key")?.to_owned()))
+            .collect();
+        names.sort_unstable();
+        names
     }
 }

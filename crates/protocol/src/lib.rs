@@ -11,6 +11,7 @@ mod message;
 pub mod messages;
 mod origin;
 pub mod pipe;
+mod refusal;
 mod reject;
 mod request_id;
 pub mod schema;
@@ -22,6 +23,7 @@ pub use frame::{
 pub use message::{DecodeError, Message, MessageInfo, Sender, encode};
 pub use messages::{Command, Event, FeedMessage, PublicEvent, SessionMessage, TABLE};
 pub use origin::{Origin, RecordError, SequencedCommand};
+pub use refusal::{Refusal, RefusalUnit};
 pub use reject::{CancelReason, CloseReason, RejectReason, RequestStatus};
 
 /// The ALPN protocol name of this version.

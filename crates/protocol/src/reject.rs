@@ -65,7 +65,7 @@ codes!(
         Busy = 10,
         /// Client order ids start at 1.
         ClientOrderIdZero = 11,
-        /// The message names a side, a time in force, a flag or another choice that this version does not know.
+        /// A side, a flag, a time or another choice that does not exist, or that does not go with the others.
         InvalidChoice = 12,
         /// The kill switch keeps new orders of the account, the session, the class or the exchange out.
         EntryDisabled = 13,
@@ -83,7 +83,7 @@ codes!(
         BudgetNotPositive = 19,
         /// No such instrument.
         UnknownInstrument = 20,
-        /// The instrument's phase does not take this request: the value is the phase.
+        /// The instrument's phase does not take this request; the value is the phase.
         NotOpen = 21,
         /// The gate of the delivery window has closed.
         GateClosed = 22,

@@ -57,6 +57,19 @@ impl TimeNs {
     }
 }
 
+/// `20261124T140005Z`, with milliseconds where there are any.
+impl fmt::Display for TimeNs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_minute(f, self.minutes())?;
+        let ms = self.0 / 1_000_000 % 60_000;
+        write!(f, "{:02}", ms / 1_000)?;
+        match ms % 1_000 {
+            0 => f.write_str("Z"),
+            fraction => write!(f, ".{fraction:03}Z"),
+        }
+    }
+}
+
 /// A quarter hour of delivery: quarters since 1970-01-01T00:00Z. Capacity is an asset per quarter.
 #[derive(
     Clone,

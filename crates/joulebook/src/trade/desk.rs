@@ -4,20 +4,22 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 use joulebook_client::{Client, ClientConfig, Events, MarketData, Notice, Subscription};
-use joulebook_protocol::messages::{AccountQuery, InstrumentDefinition};
-use joulebook_protocol::{Command, Event};
+use joulebook_protocol::messages::{
+    AccountQuery, Basket, BlockSweep, InstrumentDefinition, RequestRejected, TokenOrder,
+};
+use joulebook_protocol::{Command, Event, Message, Refusal};
 use joulebook_types::{InstrumentId, SessionId, Symbol, Window};
 
-use super::print::{print_event, reason, rejection};
+use super::print::{print_event, reason};
 use crate::Failure;
-use crate::connect::{Endpoint, FolderArgs};
+use crate::connect::{Endpoint, FolderArgs, HEADING};
 
 #[derive(Args)]
 pub struct Trader {
     #[command(flatten)]
     pub folder: FolderArgs,
     /// Whose key: a name in the folder's `keys`.
-    #[arg(long = "as", default_value = "alice", global = true)]
+    #[arg(long = "as", default_value = "alice", global = true, help_heading = HEADING)]
     who: String,
 }
 
@@ -111,13 +113,24 @@ async fn log_on(trader: &Trader) -> Result<(Client, Events), Failure> {
             Notice::Event { event: Event::RequestRejected(event), .. }
                 if event.client_order_id == barrier =>
             {
-                return Err(Failure::new(rejection(&event)));
+                return Err(Failure::new(Refusal::from(&event)));
             }
             Notice::Ended(error) => return Err(error.into()),
             Notice::Event { .. } | Notice::Refused(_) | Notice::Disconnected(_) | Notice::Resumed { .. } => {}
         }
     }
     Ok((client, events))
+}
+
+/// Why a request was refused; of an order over several books, in which of them.
+fn refusal(event: &RequestRejected, names: &Names) -> String {
+    let refusal = Refusal::from(event);
+    let is_of_several =
+        matches!(event.template_id, Basket::TEMPLATE_ID | BlockSweep::TEMPLATE_ID | TokenOrder::TEMPLATE_ID);
+    if is_of_several && event.instrument != InstrumentId::NONE {
+        return format!("{refusal} Instrument: {}.", names.of(event.instrument));
+    }
+    refusal.to_string()
 }
 
 /// Balances and open orders, as opposed to what happened.
@@ -138,7 +151,7 @@ async fn report(
         match notice {
             Notice::Event { event: Event::SnapshotEnd(end), .. } if end.client_order_id == query => break,
             Notice::Event { event: Event::RequestRejected(event), .. } => {
-                rejected.get_or_insert(rejection(&event));
+                rejected.get_or_insert(refusal(&event, names));
                 if event.client_order_id == query {
                     break;
                 }

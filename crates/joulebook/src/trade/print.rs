@@ -2,9 +2,9 @@
 
 use joulebook_protocol::messages::{
     KillSwitch, LegDone, OrderFilled, OrderStatus, ProtectionTriggered, QuoteRejected, RequestDone,
-    RequestRejected, ResetProtection, SetDeadMan, SetProtection, SweepDone,
+    ResetProtection, SetDeadMan, SetProtection, SweepDone,
 };
-use joulebook_protocol::{CancelReason, Event, Message, RejectReason, TABLE};
+use joulebook_protocol::{CancelReason, Event, Message, Refusal, RejectReason};
 use joulebook_types::{OrderType, Price, Side, Trigger};
 
 use super::desk::Names;
@@ -102,7 +102,7 @@ fn sweep_done(done: &SweepDone) -> String {
 
 fn quote_refused(refused: &QuoteRejected, names: &Names) -> String {
     let name = names.of(refused.instrument);
-    format!("refused   {name}: {}", limited(refused.reason, refused.limit, refused.value))
+    format!("refused   {name}: {}", Refusal::from(refused))
 }
 
 fn protected(triggered: &ProtectionTriggered) -> String {
@@ -122,6 +122,9 @@ fn open_order(status: &OrderStatus, names: &Names) -> String {
     };
     let waits = match Trigger::from_raw(status.trigger) {
         Some(Trigger::Stop) => format!(", waits for a trade at {}", status.trigger_price),
+        Some(Trigger::Trailing) if status.trigger_price == Price::ZERO => {
+            ", trails: not active yet".to_owned()
+        }
         Some(Trigger::Trailing) => format!(", trails: waits for a trade at {}", status.trigger_price),
         Some(Trigger::None) | None => String::new(),
     };
@@ -136,6 +139,7 @@ fn request_done(done: &RequestDone) -> Option<String> {
         // The switch that lets orders in again cancels none.
         KillSwitch::TEMPLATE_ID if done.result == 0 => "done".to_owned(),
         KillSwitch::TEMPLATE_ID => format!("done      {} orders canceled", done.result),
+        SetDeadMan::TEMPLATE_ID if done.result == 0 => "done      the dead-man timer is off".to_owned(),
         SetDeadMan::TEMPLATE_ID => "done      the dead-man timer is set".to_owned(),
         SetProtection::TEMPLATE_ID => "done      the protection is set".to_owned(),
         ResetProtection::TEMPLATE_ID if done.result == 0 => "done      quotes were not frozen".to_owned(),
@@ -161,35 +165,6 @@ fn unless_done(code: u8) -> String {
     if code == 0 { String::new() } else { format!(" ({})", canceled_because(code)) }
 }
 
-pub fn rejection(event: &RequestRejected) -> String {
-    let text = limited(event.reason, event.limit, event.value);
-    match field(event.template_id, event.field_offset) {
-        Some(field) => format!("{text} Field: {field}."),
-        None => text,
-    }
-}
-
-/// The name of the field at an offset of a request's block; `None` for the request as a whole.
-fn field(template_id: u16, offset: u16) -> Option<&'static str> {
-    let message = TABLE.iter().find(|message| message.template_id == template_id)?;
-    let offset = usize::from(offset);
-    if message.block_len <= offset {
-        return None;
-    }
-    let list = message.fields.iter().rev().find(|field| field.offset <= offset)?;
-    if list.parts.is_empty() {
-        return Some(list.name);
-    }
-    // A field of one of a list's elements.
-    let within = (offset - list.offset) % list.element_bytes();
-    list.parts.iter().rev().find(|part| part.offset <= within).map(|part| part.name)
-}
-
-fn limited(code: u16, limit: i64, value: i64) -> String {
-    let text = reason(code);
-    if limit == 0 && value == 0 { text } else { format!("{text} Limit {limit}, value {value}.") }
-}
-
 pub fn reason(code: u16) -> String {
     match RejectReason::from_raw(code) {
         Some(reason) => format!("{}: {}", reason.name(), reason.explanation().trim().replace('\n', " ")),
@@ -200,18 +175,6 @@ pub fn reason(code: u16) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use joulebook_protocol::messages::{Basket, BasketLeg, NewOrder};
-
-    #[test]
-    fn fields_are_named_by_their_offset() {
-        let price = core::mem::offset_of!(NewOrder, price) as u16;
-        assert_eq!(field(NewOrder::TEMPLATE_ID, price), Some("price"));
-        let second = core::mem::offset_of!(Basket, legs) + size_of::<BasketLeg>();
-        let qty = (second + core::mem::offset_of!(BasketLeg, qty)) as u16;
-        assert_eq!(field(Basket::TEMPLATE_ID, qty), Some("qty"));
-        assert_eq!(field(NewOrder::TEMPLATE_ID, u16::MAX), None);
-        assert_eq!(field(9_999, 0), None);
-    }
 
     #[test]
     fn events_read_well() {

@@ -2,8 +2,8 @@
 
 use joulebook_protocol::messages::MassQuote;
 use joulebook_protocol::{
-    Command, FieldInfo, Frame, FrameHeader, HEADER_BYTES, Message, MessageInfo, Primitive, RejectReason,
-    SCHEMA_ID, TABLE, VERSION,
+    Command, FieldInfo, Frame, FrameHeader, HEADER_BYTES, Message, MessageInfo, Primitive, RefusalUnit,
+    RejectReason, SCHEMA_ID, TABLE, VERSION,
 };
 use joulebook_types::{MicroEc, Phase, TimeNs, decimal};
 
@@ -17,25 +17,13 @@ pub(super) fn refusal(reason: u16, template_id: u16, offset: u16, limit: i64, va
     if limit == 0 && value == 0 {
         return field.map_or(reason.to_string(), |field| format!("{reason}: {}", field.path));
     }
-    let unit = unit(reason, field.as_ref());
+    let unit = reason.unit(field.as_ref().map(|field| field.primitive));
     let named = field.map_or("value".to_owned(), |field| field.path);
-    let value = unit.show(value);
-    if limit == 0 && has_no_limit(reason) {
+    let value = show(unit, value);
+    if limit == 0 && reason.has_no_limit() {
         return format!("{reason}: {named} {value}");
     }
-    format!("{reason}: {named} {value} (limit {})", unit.show(limit))
-}
-
-/// What does not exist has no limit to meet.
-const fn has_no_limit(reason: RejectReason) -> bool {
-    matches!(
-        reason,
-        RejectReason::InvalidChoice
-            | RejectReason::InvalidTrigger
-            | RejectReason::UnknownInstrument
-            | RejectReason::DuplicateInstrument
-            | RejectReason::NoYield
-    )
+    format!("{reason}: {named} {value} (limit {})", show(unit, limit))
 }
 
 /// The same for a pair of a mass quote.
@@ -43,48 +31,16 @@ pub(super) fn quote_refusal(reason: u16, offset: u16, limit: i64, value: i64) ->
     refusal(reason, MassQuote::TEMPLATE_ID, offset, limit, value)
 }
 
-#[derive(Clone, Copy)]
-enum Unit {
-    Plain,
-    Money,
-    Time,
-    Phase,
-}
-
-impl Unit {
-    fn show(self, number: i64) -> String {
-        match self {
-            Self::Plain => number.to_string(),
-            Self::Money => MicroEc::new(number).to_string(),
-            Self::Time => show_time(TimeNs::new(number.cast_unsigned())),
-            Self::Phase => u8::try_from(number)
-                .ok()
-                .and_then(Phase::from_raw)
-                .map_or(number.to_string(), |phase| phase.to_string()),
-        }
-    }
-}
-
-/// Most codes speak in the unit of their field; some of more than the field, or of none.
-fn unit(reason: RejectReason, field: Option<&Found>) -> Unit {
-    use RejectReason::*;
-    let of_money = matches!(
-        reason,
-        InsufficientCredits
-            | PostOnlyWouldTrade
-            | QuoteCrossed
-            | OrderValueCap
-            | OpenValueCap
-            | AveragePriceNotMet
-    );
-    if of_money || field.is_some_and(|field| field.primitive == Primitive::I64) {
-        Unit::Money
-    } else if matches!(reason, ExpiryPassed | GateClosed | InvalidGate | SlotStillTrading) {
-        Unit::Time
-    } else if matches!(reason, NotOpen | InvalidTransition) {
-        Unit::Phase
-    } else {
-        Unit::Plain
+/// The pages say in words what a number counts.
+fn show(unit: RefusalUnit, number: i64) -> String {
+    match unit {
+        RefusalUnit::Count | RefusalUnit::Accelerators => number.to_string(),
+        RefusalUnit::Credits => MicroEc::new(number).to_string(),
+        RefusalUnit::Time => show_time(TimeNs::new(number.cast_unsigned())),
+        RefusalUnit::Phase => u8::try_from(number)
+            .ok()
+            .and_then(Phase::from_raw)
+            .map_or(number.to_string(), |phase| phase.to_string()),
     }
 }
 
