@@ -121,7 +121,7 @@ fn a_halt_a_call_and_its_uncross() {
         assert!(floor.cli("order sell SYM 10 27.00").contains("accepted  order 1"));
         assert_eq!(
             floor.cli("admin phase halted --class H200S"),
-            "instruments that are now in phase halted: 1\n"
+            "instruments changed to halted: 1\n"
         );
         floor.until_phase(Phase::Halted).await;
         let said = floor.refused("order buy SYM 1 27.00 --as bob");

@@ -303,6 +303,7 @@ function showBook(book) {
 }
 
 function spreadWords(bids, asks) {
+  if (!asks.length && !bids.length) return "the book is empty";
   if (!asks.length || !bids.length) return "one side is empty";
   const gap = asks[0][0] - bids[0][0];
   return gap > 0 ? `spread ${number(gap, 2)} EC/AH` : `crossed by ${number(-gap, 2)} EC/AH`;

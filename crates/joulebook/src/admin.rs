@@ -2,8 +2,10 @@
 
 mod control;
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
-use joulebook_client::{Client, ClientConfig};
+use joulebook_client::{Client, ClientConfig, Rejection};
 use joulebook_protocol::Command;
 use joulebook_protocol::messages::{
     DeliverSlot, DepositCredits, ListInstrument, MintCredits, OpenAccount, RegisterCapacity, RetireCredits,
@@ -50,6 +52,7 @@ enum AdminCommand {
 enum SetupCommand {
     /// List an instrument (operator).
     List {
+        /// Class, power zone, start in UTC and length: Q a quarter hour, H an hour, D a day.
         symbol: Symbol,
         /// Smallest price step, in EC per accelerator-hour.
         #[arg(long, default_value = "0.01")]
@@ -57,11 +60,11 @@ enum SetupCommand {
         /// Accelerators in one lot.
         #[arg(long, default_value_t = 8)]
         accelerators: u16,
-        /// Lowest price; the tick if not given.
-        #[arg(long)]
+        /// Lowest price, EC per accelerator-hour; the tick if not given.
+        #[arg(long, value_name = "PRICE")]
         band_low: Option<Price>,
         /// Highest price.
-        #[arg(long, default_value = "1000000")]
+        #[arg(long, value_name = "PRICE", default_value = "1000000")]
         band_high: Price,
         /// Trading ends this many minutes before the window starts.
         #[arg(long, default_value_t = 5)]
@@ -109,15 +112,24 @@ enum SetupCommand {
     },
     /// Create energy credits (issuer).
     Mint {
+        /// In EC.
         amount: MicroEc,
         /// Number of the proof of the energy behind them.
         #[arg(long, default_value_t = 0)]
         attestation: u64,
     },
     /// Destroy free energy credits (issuer).
-    Retire { amount: MicroEc },
+    Retire {
+        /// In EC.
+        amount: MicroEc,
+    },
     /// Move free credits of the issuer to an account (issuer).
-    Deposit { account: u32, amount: MicroEc },
+    Deposit {
+        /// The number of who gets them.
+        account: u32,
+        /// In EC.
+        amount: MicroEc,
+    },
     /// Register accelerators for every quarter hour of the symbol's window (seller).
     Register {
         symbol: Symbol,
@@ -136,6 +148,8 @@ struct Order {
     key: String,
     commands: Vec<Command>,
     done: String,
+    /// A key file made for it, which goes again if the exchange refuses the account.
+    new_key: Option<PathBuf>,
 }
 
 pub fn run(args: AdminArgs) -> Result<(), Failure> {
@@ -149,7 +163,13 @@ pub fn run(args: AdminArgs) -> Result<(), Failure> {
                     None => InstrumentId::NONE,
                 };
                 let (command, done) = control.order(instrument)?;
-                Order { endpoint: Endpoint::Operator, key: "operator".into(), commands: vec![command], done }
+                Order {
+                    endpoint: Endpoint::Operator,
+                    key: "operator".into(),
+                    commands: vec![command],
+                    done,
+                    new_key: None,
+                }
             }
             AdminCommand::Setup(setup) => order(setup, &folder)?,
         };
@@ -157,7 +177,11 @@ pub fn run(args: AdminArgs) -> Result<(), Failure> {
         let (client, _events) = Client::connect(ClientConfig::new(venue, folder.key(&order.key)?)).await?;
         let mut result = 0;
         for command in order.commands {
-            result = client.request(|id| numbered(command, id)).await?.result;
+            let answer = client.request(|id| numbered(command, id)).await;
+            if let (Err(Rejection::Rejected(_)), Some(path)) = (&answer, &order.new_key) {
+                std::fs::remove_file(path)?;
+            }
+            result = answer?.result;
         }
         client.close().await;
         println!("{}", order.done.replace("{result}", &result.to_string()));
@@ -171,6 +195,7 @@ fn order(command: &SetupCommand, folder: &OpenFolder) -> Result<Order, Failure> 
         key: key.into(),
         commands: vec![command],
         done,
+        new_key: None,
     };
     Ok(match command {
         SetupCommand::List { symbol, .. } => {
@@ -178,23 +203,21 @@ fn order(command: &SetupCommand, folder: &OpenFolder) -> Result<Order, Failure> 
             from(Endpoint::Operator, "operator", Command::ListInstrument(listing(command, symbol)), done)
         }
         SetupCommand::OpenAccount { account, roles, public_key, name, group } => {
+            let path = folder.path().join("keys").join(format!("{name}.key"));
+            let new_key = (public_key.is_none() && !path.exists()).then_some(path);
             let open = OpenAccount {
                 account: AccountId::new(*account),
                 roles: parse_roles(roles)?.bits(),
                 self_trade_group: *group,
                 public_key: match public_key {
                     Some(hex) => parse_key(hex)?,
-                    None => new_key(folder, *account, name)?,
+                    None => account_file_key(folder, *account, name)?,
                 },
                 name: pad_text(name),
                 ..OpenAccount::default()
             };
-            from(
-                Endpoint::Operator,
-                "operator",
-                Command::OpenAccount(open),
-                format!("account {account} is open"),
-            )
+            let (command, done) = (Command::OpenAccount(open), format!("account {account} is open"));
+            Order { new_key, ..from(Endpoint::Operator, "operator", command, done) }
         }
         SetupCommand::Yield { class, ktok_per_hour, model, name } => {
             let set = SetYield {
@@ -247,6 +270,7 @@ fn order(command: &SetupCommand, folder: &OpenFolder) -> Result<Order, Failure> 
                 key: "meter".into(),
                 commands: symbol.window.slots().map(deliver).collect(),
                 done: format!("delivered {symbol}"),
+                new_key: None,
             }
         }
     })
@@ -308,7 +332,7 @@ fn parse_roles(names: &[String]) -> Result<Roles, Failure> {
 }
 
 /// The public half of `keys/NAME.key`, which is made if it does not exist yet.
-fn new_key(folder: &OpenFolder, account: u32, name: &str) -> Result<[u8; 32], Failure> {
+fn account_file_key(folder: &OpenFolder, account: u32, name: &str) -> Result<[u8; 32], Failure> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     if name.is_empty() || !name.bytes().all(plain) {
         return Err(Failure::new("the name of a key file has only letters, digits, - and _"));

@@ -56,6 +56,11 @@ impl Failure {
         Self { message: message.to_string(), code: 1 }
     }
 
+    /// What was typed contradicts itself: the code that a misspelt option gives too.
+    pub fn usage(message: impl std::fmt::Display) -> Self {
+        Self::with_code(message, 2)
+    }
+
     pub fn with_code(message: impl std::fmt::Display, code: u8) -> Self {
         Self { message: message.to_string(), code }
     }

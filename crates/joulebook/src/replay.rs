@@ -21,6 +21,9 @@ pub struct ReplayArgs {
 }
 
 pub fn run(args: ReplayArgs) -> Result<(), Failure> {
+    if !args.dir.is_dir() {
+        return Err(Failure::new(format!("there is no folder {}", args.dir.display())));
+    }
     let (engine, replayed) = replay_folder(&args.dir)?;
     let seconds = replayed.duration.as_secs_f64();
     let rate = replayed.last_seq.raw() as f64 / seconds.max(1e-9);

@@ -100,7 +100,7 @@ pub fn run(command: TradeCommand) -> Result<(), Failure> {
             TradeCommand::Protect(args) => send(&args.trader, Names::default(), args.request()).await,
             TradeCommand::Kill(args) => send(&args.trader, Names::default(), args.request().into()).await,
             TradeCommand::Enable(args) => send(&args.trader, Names::default(), args.request().into()).await,
-            TradeCommand::DeadMan(args) => send(&args.trader, Names::default(), args.request()?.into()).await,
+            TradeCommand::DeadMan(args) => send(&args.trader, Names::default(), args.request().into()).await,
             TradeCommand::Instruments(folder) => show::instruments(&folder).await,
             TradeCommand::Book(args) => show::book(&args).await,
             TradeCommand::Account(args) => {

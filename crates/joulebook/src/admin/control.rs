@@ -1,6 +1,6 @@
 //! What keeps the market orderly: phases, bands, caps, kill switches. All of it is the operator's.
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use joulebook_protocol::Command;
 use joulebook_protocol::messages::{KillSwitch, SetBands, SetLimits, SetPhase};
 use joulebook_types::{
@@ -30,7 +30,7 @@ enum PhaseArg {
     PreOpen,
     /// Everything; an auction that runs trades first.
     Open,
-    /// Cancels only.
+    /// Cancels and reduces only.
     Halted,
     /// Orders gather and trade together at one price.
     Auction,
@@ -41,10 +41,10 @@ enum PhaseArg {
   joulebook admin phase halted --class H200S
   joulebook admin phase auction H200S.DE.20261224T1400.H --duration 60s --random 10s
   joulebook admin phase open --all")]
+#[command(group = ArgGroup::new("which").required(true).multiple(true).args(["symbol", "class", "area", "all"]))]
 pub struct PhaseArgs {
     phase: PhaseArg,
     /// One instrument.
-    #[arg(required_unless_present_any = ["class", "area", "all"])]
     symbol: Option<Symbol>,
     /// All of a class.
     #[arg(long, conflicts_with = "symbol")]
@@ -95,21 +95,34 @@ pub struct BandsArgs {
 }
 
 #[derive(Args)]
-#[command(after_help = "Example; what is not named has no cap from now on:
+#[command(after_help = "Example; what is not named, or 0, has no cap from now on:
   joulebook admin limits 11 --open-orders 100 --order-value 5000 --open-value 50000 --window-accelerators 800")]
 pub struct LimitsArgs {
+    /// Its number.
     account: u32,
-    /// Open orders.
-    #[arg(long, default_value_t = 0)]
+    /// Open orders: resting, waiting for a trigger or for an auction.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     open_orders: u32,
     /// Price times quantity of one order.
-    #[arg(long, value_name = "EC", default_value = "0")]
+    #[arg(
+        long,
+        value_name = "EC",
+        default_value = "0",
+        hide_default_value = true,
+        allow_negative_numbers = true
+    )]
     order_value: MicroEc,
     /// The same of all open orders together.
-    #[arg(long, value_name = "EC", default_value = "0")]
+    #[arg(
+        long,
+        value_name = "EC",
+        default_value = "0",
+        hide_default_value = true,
+        allow_negative_numbers = true
+    )]
     open_value: MicroEc,
     /// Accelerators bought, less those sold, with open bids, in any quarter hour.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     window_accelerators: u32,
 }
 
@@ -119,17 +132,19 @@ pub struct LimitsArgs {
   joulebook admin kill --account 11 --session 2
   joulebook admin kill --class H200S
   joulebook admin kill --exchange")]
+#[command(group = ArgGroup::new("scope").required(true).args(["account", "class", "exchange"]))]
 pub struct ScopeArgs {
-    #[arg(long, required_unless_present_any = ["class", "exchange"])]
+    /// One account, by its number.
+    #[arg(long)]
     account: Option<u32>,
     /// Only this session of the account.
     #[arg(long, requires = "account")]
     session: Option<u32>,
     /// All instruments of a class.
-    #[arg(long, conflicts_with = "account")]
+    #[arg(long)]
     class: Option<ClassCode>,
     /// Everybody.
-    #[arg(long, conflicts_with_all = ["account", "class"])]
+    #[arg(long)]
     exchange: bool,
 }
 
@@ -150,7 +165,7 @@ impl ControlCommand {
             Self::Phase(args) => {
                 let set = args.request(instrument)?;
                 let phase = Phase::from_raw(set.phase).map_or("?", Phase::name);
-                (set.into(), format!("instruments that are now in phase {phase}: {{result}}"))
+                (set.into(), format!("instruments changed to {phase}: {{result}}"))
             }
             Self::Bands(args) => {
                 let done = format!("{} trades from {} to {} EC/AH", args.symbol, args.low, args.high);
@@ -177,7 +192,7 @@ impl PhaseArgs {
             PhaseArg::Auction => Phase::Auction,
         };
         if phase != Phase::Auction && self.duration.is_some() {
-            return Err(Failure::new("only an auction has a --duration"));
+            return Err(Failure::usage("only an auction has a --duration"));
         }
         Ok(SetPhase {
             class: self.class.unwrap_or_default(),

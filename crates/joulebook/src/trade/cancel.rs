@@ -1,13 +1,14 @@
 //! Taking orders out: by name, by filter, by kill switch, by silence.
 
-use clap::Args;
+use std::str::FromStr;
+
+use clap::{ArgGroup, Args};
 use joulebook_protocol::Command;
 use joulebook_protocol::messages::{CancelOrder, KillSwitch, MassCancel, SetDeadMan};
 use joulebook_types::{ClassCode, InstrumentId, OrderId, Price, SessionId, SlotHint, Symbol};
 
 use super::desk::Trader;
 use super::order::SideArg;
-use crate::Failure;
 use crate::span::Span;
 
 #[derive(Args)]
@@ -15,10 +16,12 @@ use crate::span::Span;
   joulebook cancel 17
   joulebook cancel --all
   joulebook cancel --symbol H200S.DE.20261224T1400.H --side sell --from 28.00 --to 30.00")]
+#[command(group = ArgGroup::new("which").required(true).multiple(true)
+    .args(["order_id", "all", "symbol", "class", "side", "from", "to"]))]
 pub struct CancelArgs {
     #[command(flatten)]
     pub trader: Trader,
-    #[arg(required_unless_present_any = ["all", "symbol", "class", "side", "from", "to"])]
+    /// As `joulebook account` shows it.
     order_id: Option<u64>,
     /// Every open order of the account; the filters below say which of them.
     #[arg(long, conflicts_with = "order_id")]
@@ -32,7 +35,7 @@ pub struct CancelArgs {
     /// Bids or asks only.
     #[arg(long, conflicts_with = "order_id")]
     side: Option<SideArg>,
-    /// Priced here or above.
+    /// Priced here or above, in EC per accelerator-hour.
     #[arg(long, value_name = "PRICE", conflicts_with = "order_id")]
     from: Option<Price>,
     /// Priced here or below.
@@ -70,7 +73,22 @@ pub struct DeadManArgs {
     #[command(flatten)]
     pub trader: Trader,
     /// 1s to 24h, or `off`.
-    timeout: String,
+    timeout: Timeout,
+}
+
+/// In milliseconds; 0 is off.
+#[derive(Clone, Copy)]
+struct Timeout(u32);
+
+impl FromStr for Timeout {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self(0)),
+            span => span.parse().map(|Span(ms)| Self(ms)).map_err(|error| format!("{error}, nor `off`")),
+        }
+    }
 }
 
 impl CancelArgs {
@@ -113,11 +131,7 @@ impl EnableArgs {
 }
 
 impl DeadManArgs {
-    pub fn request(&self) -> Result<SetDeadMan, Failure> {
-        let timeout_ms = match self.timeout.as_str() {
-            "off" => 0,
-            span => span.parse::<Span>().map_err(Failure::new)?.0,
-        };
-        Ok(SetDeadMan { timeout_ms, ..SetDeadMan::default() })
+    pub fn request(&self) -> SetDeadMan {
+        SetDeadMan { timeout_ms: self.timeout.0, ..SetDeadMan::default() }
     }
 }

@@ -23,6 +23,7 @@ pub struct TokenArgs {
     /// One zone and window, up to 16.
     #[arg(required = true)]
     symbols: Vec<Symbol>,
+    /// The reference model whose yields count, by number.
     #[arg(long, default_value_t = 1)]
     model: u16,
     /// All at once or not at all.
@@ -42,7 +43,7 @@ pub struct TokenArgs {
 pub struct BasketArgs {
     #[command(flatten)]
     pub trader: Trader,
-    /// SIDE:SYMBOL:LOTS:PRICE, up to 16.
+    /// SIDE:SYMBOL:LOTS:PRICE, up to 16; prices in EC per accelerator-hour.
     #[arg(required = true, value_name = "LEG")]
     legs: Vec<LegArg>,
     /// When it meets an order of its own group; not decrement.

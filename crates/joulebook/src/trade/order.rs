@@ -55,12 +55,13 @@ pub struct OrderArgs {
     #[command(flatten)]
     pub trader: Trader,
     side: SideArg,
+    /// Class, power zone, start in UTC and length: Q a quarter hour, H an hour, D a day.
     pub symbol: Symbol,
     /// Not with --budget.
     #[arg(required_unless_present = "budget")]
     lots: Option<u32>,
     /// EC per accelerator-hour, the worst price at which it trades. Not with --market or --budget.
-    #[arg(required_unless_present_any = ["market", "budget"])]
+    #[arg(required_unless_present_any = ["market", "budget"], allow_negative_numbers = true)]
     price: Option<Price>,
     /// Trade at any price within the band, at once; after a trigger; or, with `--tif gtc`, in the present auction.
     #[arg(long, conflicts_with = "price")]
@@ -83,10 +84,10 @@ pub struct OrderArgs {
     /// Show only this many lots at a time (iceberg).
     #[arg(long, value_name = "LOTS", default_value_t = 0, hide_default_value = true)]
     show: u32,
-    /// Wait for a trade at this price or beyond.
+    /// Wait for a trade at this price or beyond (above for a buy, below for a sell); then the order acts.
     #[arg(long, value_name = "PRICE", conflicts_with_all = ["trail", "trail_bps"])]
     stop: Option<Price>,
-    /// Wait for a trade this far from the best one so far, in EC.
+    /// Wait for a trade this far, in EC, from the best one so far: the highest for a sell, the lowest for a buy.
     #[arg(long, value_name = "EC", conflicts_with = "trail_bps")]
     trail: Option<Price>,
     /// The same in basis points of the best price.
@@ -105,6 +106,7 @@ pub struct OrderArgs {
 pub struct ReplaceArgs {
     #[command(flatten)]
     pub trader: Trader,
+    /// As `joulebook account` shows it.
     order_id: u64,
     /// In total, what has been filled included.
     lots: u32,
@@ -120,6 +122,7 @@ pub struct ReplaceArgs {
 pub struct ReduceArgs {
     #[command(flatten)]
     pub trader: Trader,
+    /// As `joulebook account` shows it.
     order_id: u64,
     /// Lots to take off.
     lots: u32,
@@ -132,6 +135,7 @@ pub struct OcoArgs {
     #[command(flatten)]
     pub trader: Trader,
     side: SideArg,
+    /// The instrument of both.
     pub symbol: Symbol,
     /// Of each of the two.
     lots: u32,
@@ -175,7 +179,7 @@ impl OrderArgs {
     pub fn request(&self, instrument: InstrumentId) -> Result<NewOrder, Failure> {
         let (time_in_force, expires) = self.time_in_force()?;
         if self.activate.is_some() && self.trail.is_none() && self.trail_bps.is_none() {
-            return Err(Failure::new("--activate goes with --trail or --trail-bps"));
+            return Err(Failure::usage("--activate goes with --trail or --trail-bps"));
         }
         let order_type = match (self.market, self.budget) {
             (_, Some(_)) => OrderType::Budget,
@@ -219,9 +223,9 @@ impl OrderArgs {
         let time_in_force = match (self.tif, self.until) {
             (None | Some(TifArg::Gtd), Some(until)) => return Ok((TimeInForce::Gtd, until.time())),
             (Some(TifArg::Gtd), None) => {
-                return Err(Failure::new("--tif gtd needs an end, such as --until +15m"));
+                return Err(Failure::usage("--tif gtd needs an end, such as --until +15m"));
             }
-            (Some(_), Some(_)) => return Err(Failure::new("--until goes with --tif gtd only")),
+            (Some(_), Some(_)) => return Err(Failure::usage("--until goes with --tif gtd only")),
             (None, None) if is_immediate => TimeInForce::Ioc,
             (None | Some(TifArg::Gtc), None) => TimeInForce::Gtc,
             (Some(TifArg::Ioc), None) => TimeInForce::Ioc,

@@ -19,7 +19,7 @@ use crate::span::Span;
 pub struct QuoteArgs {
     #[command(flatten)]
     pub trader: Trader,
-    /// SYMBOL:LOTS@BID/LOTS@ASK, up to 64.
+    /// SYMBOL:LOTS@BID/LOTS@ASK, up to 64; prices in EC per accelerator-hour.
     #[arg(required = true, value_name = "QUOTE")]
     pairs: Vec<PairArg>,
     /// Refuse pairs of which a side would trade at once.
@@ -38,15 +38,16 @@ pub struct QuoteArgs {
 pub struct ProtectArgs {
     #[command(flatten)]
     pub trader: Trader,
+    /// Of accelerators, such as H200S.
     class: ClassCode,
     /// What is counted: the fills of quotes within this time, up to 60s.
     #[arg(long, value_name = "TIME", required_unless_present_any = ["reset", "off"])]
     within: Option<Span>,
     /// Pull all quotes of the class at this many fills.
-    #[arg(long, default_value_t = 10_000)]
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
     fills: u32,
     /// ... or at this many lots; 0 is no limit.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0)]
     lots: u64,
     /// ... or at these EC; 0 is no limit.
     #[arg(long, value_name = "EC", default_value = "0")]
