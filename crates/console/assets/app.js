@@ -87,7 +87,7 @@ function phaseWords({ phase, auction }) {
   if (auction.volume === 0) return `${phase}, nothing would trade`;
   const { price, volume, surplus } = auction;
   const more = surplus === 0 ? "" : `, ${number(Math.abs(surplus))} more to ${surplus > 0 ? "buy" : "sell"}`;
-  return `${phase} at ${number(price, 2)}, ${number(volume)} lots${more}`;
+  return `${phase} at ${number(price, 2)}, ${number(volume)} ${volume === 1 ? "lot" : "lots"}${more}`;
 }
 
 const symbolCell = (symbol) => element("td", { className: "text", children: breakable(symbol) });

@@ -13,6 +13,14 @@ pub fn grouped(number: u64) -> String {
     out
 }
 
+/// `1 lot`, `2,000 lots`.
+pub fn counted(number: impl Into<u64>, noun: &str) -> String {
+    match number.into() {
+        1 => format!("1 {noun}"),
+        number => format!("{} {noun}s", grouped(number)),
+    }
+}
+
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -37,6 +45,8 @@ mod tests {
         assert_eq!(grouped(0), "0");
         assert_eq!(grouped(1_234_567), "1,234,567");
         assert_eq!(grouped(123), "123");
+        assert_eq!(counted(1_u32, "lot"), "1 lot");
+        assert_eq!(counted(2_000_u32, "lot"), "2,000 lots");
         assert_eq!(duration_ns(950), "950 ns");
         assert_eq!(duration_ns(46_100), "46.1 us");
         assert_eq!(duration_ns(1_900_000), "1.9 ms");

@@ -173,7 +173,7 @@ impl ControlCommand {
             }
             Self::Limits(args) => (args.request().into(), format!("account {} has new caps", args.account)),
             Self::Kill(args) => {
-                let done = format!("{} is out: {{result}} orders canceled, no new ones taken", args.whom());
+                let done = format!("{} is out: no new orders taken, canceled: {{result}}", args.whom());
                 (args.request(KillSwitch::KILL).into(), done)
             }
             Self::Enable(args) => {

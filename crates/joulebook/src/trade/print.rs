@@ -8,7 +8,7 @@ use joulebook_protocol::{CancelReason, Event, Message, Refusal, RejectReason};
 use joulebook_types::{OrderType, Price, Side, Trigger};
 
 use super::desk::Names;
-use crate::text::grouped;
+use crate::text::{counted, grouped};
 
 pub fn print_event(event: &Event, names: &Names) {
     if let Some(line) = line(event, names) {
@@ -21,21 +21,21 @@ fn line(event: &Event, names: &Names) -> Option<String> {
         Event::OrderAccepted(accepted) => format!("accepted  order {}", accepted.order_id),
         Event::OrderFilled(fill) => filled(fill),
         Event::OrderCanceled(canceled) => {
-            let (id, lots) = (canceled.order_id, canceled.canceled_qty);
-            format!("canceled  order {id}, {lots} lots ({})", canceled_because(canceled.reason))
+            let (id, lots) = (canceled.order_id, counted(canceled.canceled_qty, "lot"));
+            format!("canceled  order {id}, {lots} ({})", canceled_because(canceled.reason))
         }
         Event::OrderReplaced(replaced) => {
-            let (id, lots, price) = (replaced.order_id, replaced.qty, replaced.price);
-            format!("replaced  order {id}: {lots} lots at {}", limit_or_market(price))
+            let (id, lots, price) = (replaced.order_id, counted(replaced.qty, "lot"), replaced.price);
+            format!("replaced  order {id}: {lots} at {}", limit_or_market(price))
         }
-        Event::MassCancelDone(done) => format!("canceled  {} orders", done.canceled_orders),
+        Event::MassCancelDone(done) => format!("canceled  {}", counted(done.canceled_orders, "order")),
         Event::TokenOrderDone(done) => format!(
-            "tokens    {} ktok for {} EC and {} EC fees, {} EC/Mtok on average, {} fills{}",
+            "tokens    {} ktok for {} EC and {} EC fees, {} EC/Mtok on average, {}{}",
             grouped(done.filled_ktok_minutes / 60),
             done.notional,
             done.fees,
             done.average_price,
-            done.fills,
+            counted(done.fills, "fill"),
             unless_done(done.reason)
         ),
         Event::OrderTriggered(triggered) => {
@@ -72,30 +72,26 @@ fn line(event: &Event, names: &Names) -> Option<String> {
 }
 
 fn filled(fill: &OrderFilled) -> String {
-    let (qty, price, order, fee) = (fill.qty, fill.price, fill.order_id, fill.fee);
+    let (qty, price, order, fee) = (counted(fill.qty, "lot"), fill.price, fill.order_id, fill.fee);
     let how = if fill.liquidity == AUCTION { " in an auction" } else { "" };
     let trade = fill.trade_id;
-    format!(
-        "filled    order {order}: {} {qty} lots at {price}{how}, fee {fee} EC, trade {trade}",
-        side(fill.side)
-    )
+    format!("filled    order {order}: {} {qty} at {price}{how}, fee {fee} EC, trade {trade}", side(fill.side))
 }
 
 /// `OrderFilled::liquidity`.
 const AUCTION: u8 = 3;
 
 fn leg_done(leg: &LegDone, names: &Names) -> String {
-    let (side, qty, notional, fees) = (side(leg.side), leg.qty, leg.notional, leg.fees);
+    let (side, qty, notional, fees) = (side(leg.side), counted(leg.qty, "lot"), leg.notional, leg.fees);
     let (name, average) = (names.of(leg.instrument), leg.average_price);
-    format!(
-        "leg       {name}: {side} {qty} lots for {notional} EC and {fees} EC fees, {average} EC/AH on average"
-    )
+    format!("leg       {name}: {side} {qty} for {notional} EC and {fees} EC fees, {average} EC/AH on average")
 }
 
 fn sweep_done(done: &SweepDone) -> String {
     let SweepDone { bought, sold, fees, average_price, fills, reason, .. } = done;
     format!(
-        "done      bought for {bought} EC, sold for {sold} EC, fees {fees} EC, {average_price} EC/AH on average, {fills} fills{}",
+        "done      bought for {bought} EC, sold for {sold} EC, fees {fees} EC, {average_price} EC/AH on average, {}{}",
+        counted(*fills, "fill"),
         unless_done(*reason)
     )
 }
@@ -108,8 +104,11 @@ fn quote_refused(refused: &QuoteRejected, names: &Names) -> String {
 fn protected(triggered: &ProtectionTriggered) -> String {
     let ProtectionTriggered { class, lots, credits, fills, canceled_orders, .. } = triggered;
     format!(
-        "protected {class}: {fills} fills, {lots} lots, {credits} EC in the window; {canceled_orders} quotes \
-         pulled, frozen until `joulebook protect {class} --reset`"
+        "protected {class}: {}, {}, {credits} EC in the window; {} pulled, frozen until `joulebook protect {class} \
+         --reset`",
+        counted(*fills, "fill"),
+        counted(*lots, "lot"),
+        counted(*canceled_orders, "quote")
     )
 }
 
@@ -138,7 +137,7 @@ fn request_done(done: &RequestDone) -> Option<String> {
     Some(match done.template_id {
         // The switch that lets orders in again cancels none.
         KillSwitch::TEMPLATE_ID if done.result == 0 => "done".to_owned(),
-        KillSwitch::TEMPLATE_ID => format!("done      {} orders canceled", done.result),
+        KillSwitch::TEMPLATE_ID => format!("done      {} canceled", counted(done.result, "order")),
         SetDeadMan::TEMPLATE_ID if done.result == 0 => "done      the dead-man timer is off".to_owned(),
         SetDeadMan::TEMPLATE_ID => "done      the dead-man timer is set".to_owned(),
         SetProtection::TEMPLATE_ID => "done      the protection is set".to_owned(),

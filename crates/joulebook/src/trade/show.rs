@@ -7,7 +7,7 @@ use joulebook_types::{Phase, Side, Symbol};
 use super::desk::{Listed, symbol_of};
 use crate::Failure;
 use crate::connect::FolderArgs;
-use crate::text::grouped;
+use crate::text::{counted, grouped};
 
 #[derive(Args)]
 #[command(after_help = "Example: joulebook book H200S.DE.20261224T1400.H --levels 5")]
@@ -73,7 +73,7 @@ fn phase(market: &Market) -> String {
         lots if lots > 0 => format!(", {} more to buy", grouped(lots.unsigned_abs())),
         lots => format!(", {} more to sell", grouped(lots.unsigned_abs())),
     };
-    format!("{name}: {} lots would trade at {}{surplus}", grouped(indication.volume), indication.price)
+    format!("{name}: {} would trade at {}{surplus}", counted(indication.volume, "lot"), indication.price)
 }
 
 #[cfg(test)]
