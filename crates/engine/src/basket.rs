@@ -5,7 +5,7 @@ use core::mem::offset_of;
 use joulebook_ledger::AccountIx;
 use joulebook_protocol::RejectReason;
 use joulebook_protocol::messages::{Basket, BasketLeg};
-use joulebook_types::{SelfTradeMode, Side, SlotHint};
+use joulebook_types::{OrderType, SelfTradeMode, Side, SlotHint};
 
 use crate::holds::Promise;
 use crate::instruments::InstrumentIx;
@@ -66,7 +66,7 @@ impl Engine {
         self.check_legs_capacity(account, legs, qty_offset)?;
         self.check_legs_fillable(account, self_trade, legs)?;
         for (number, leg) in legs.iter().enumerate() {
-            let value = self.value(&promise(account, leg));
+            let value = self.counted_value(&promise(account, leg), OrderType::Limit);
             self.check_order_value(account, value, qty_offset(number)).map_err(of_leg(leg))?;
         }
         self.check_legs_windows(account, legs, qty_offset)?;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use joulebook_ledger::{AccountIx, AssetIx, KeyMap, pair_key};
 use joulebook_protocol::RejectReason;
 use joulebook_protocol::messages::SetLimits;
-use joulebook_types::{MicroEc, Qty, Side};
+use joulebook_types::{MicroEc, OrderType, Price, Qty, Side};
 
 use crate::accounts::Account;
 use crate::holds::Promise;
@@ -19,7 +19,7 @@ use crate::{Engine, Events};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Limits {
     pub(crate) open_orders_max: u32,
-    /// Of one order: price times quantity.
+    /// Of one order, as `counted_value` has it.
     pub(crate) order_value_max: MicroEc,
     /// Of all open orders together.
     pub(crate) open_value_max: MicroEc,
@@ -85,6 +85,7 @@ impl Engine {
         &self,
         wanted: &Promise,
         given: Option<&Promise>,
+        order_type: OrderType,
         new_orders: u32,
         qty_offset: usize,
     ) -> Result<(), Rejection> {
@@ -92,15 +93,16 @@ impl Engine {
         if self.accounts[account].limits == Limits::default() {
             return Ok(());
         }
+        self.check_open_order_cap(account, new_orders)?;
+        let counted = self.counted_value(wanted, order_type);
+        if given.is_none_or(|given| counted > self.counted_value(given, order_type)) {
+            self.check_order_value(account, counted, qty_offset)?;
+        }
         let value = self.value(wanted);
         let old_value = given.map_or(MicroEc::ZERO, |given| self.value(given));
-        self.check_open_order_cap(account, new_orders)?;
-        if value > old_value {
-            self.check_order_value(account, value, qty_offset)?;
-            if new_orders > 0 || given.is_some() {
-                let more = i128::from((value - old_value).raw());
-                self.check_open_value_cap(account, more, qty_offset)?;
-            }
+        if value > old_value && (new_orders > 0 || given.is_some()) {
+            let more = i128::from((value - old_value).raw());
+            self.check_open_value_cap(account, more, qty_offset)?;
         }
         let old_lots = given.map_or(0, |given| given.lots);
         if wanted.side == Side::Buy && wanted.lots > old_lots {
@@ -188,6 +190,20 @@ impl Engine {
             i128::from(position.free + position.held) - i128::from(position.registered)
         });
         bought + i128::from(self.open_bids.get(account, asset))
+    }
+
+    /// What a promise counts for against the cap on one order. A seller is not paid its limit but what the market pays,
+    /// and an order without a price of its own trades at what the market asks, not at the edge of the band: both count
+    /// at the step's base, if there is one. What fits no balance counts as the largest that does.
+    pub(crate) fn counted_value(&self, promise: &Promise, order_type: OrderType) -> MicroEc {
+        let instrument = &self.instruments[promise.instrument];
+        let base = instrument.prices.base(self.step);
+        let price: Price = match (order_type, promise.side) {
+            (OrderType::Limit, Side::Buy) => promise.limit,
+            (OrderType::Limit, Side::Sell) => base.map_or(promise.limit, |base| base.max(promise.limit)),
+            (OrderType::Market | OrderType::Budget, Side::Buy | Side::Sell) => base.unwrap_or(promise.limit),
+        };
+        instrument.lot.notional(price, Qty::from(promise.lots)).unwrap_or(MicroEc::MAX)
     }
 
     /// What a promise that passed `check_notional` is worth: price times quantity.

@@ -129,7 +129,7 @@ impl Engine {
             self.check_post_only(ix, side, limit)?;
         }
         self.check_fillable(&promise, funding, choices, order)?;
-        self.check_caps(&promise, None, u32::from(opens), qty_offset)?;
+        self.check_caps(&promise, None, choices.order_type, u32::from(opens), qty_offset)?;
         Ok(Valid { promise, funding, post_only: choices.post_only, terms, trigger })
     }
 

@@ -5,7 +5,7 @@ use core::mem::offset_of;
 use joulebook_book::{Order, Slot};
 use joulebook_protocol::RejectReason;
 use joulebook_protocol::messages::{BookUpdate, MassQuote, MassQuoteAck, QuotePair, QuoteRejected};
-use joulebook_types::{ClientOrderId, Phase, SelfTradeMode, Side, TimeInForce};
+use joulebook_types::{ClientOrderId, MicroEc, OrderType, Phase, SelfTradeMode, Side, TimeInForce};
 
 use crate::holds::Promise;
 use crate::instruments::InstrumentIx;
@@ -43,6 +43,11 @@ type QuoteSides = [QuoteSide; 2];
 impl QuoteSide {
     fn is_wanted(&self) -> bool {
         self.wanted.lots > 0
+    }
+
+    /// Whether it comes to more than what stands there, by a measure of what either is worth.
+    fn grows(&self, value: impl Fn(&Promise) -> MicroEc) -> bool {
+        self.is_wanted() && self.given.is_none_or(|given| value(&self.wanted) > value(&given))
     }
 
     /// Whether the order that stands there may keep its place.
@@ -225,18 +230,16 @@ impl Engine {
     fn check_quote_caps(&self, sides: &QuoteSides, new_orders: u32) -> Result<(), Rejection> {
         let account = sides[0].wanted.account;
         let value = |promise: &Promise| self.value(promise);
+        let counted = |promise: &Promise| self.counted_value(promise, OrderType::Limit);
         self.check_open_order_cap(account, new_orders)?;
-        let grows = |side: &&QuoteSide| {
-            side.is_wanted() && side.given.is_none_or(|given| value(&side.wanted) > value(&given))
-        };
-        for side in sides.iter().filter(grows) {
-            self.check_order_value(account, value(&side.wanted), side.qty_offset)?;
+        for side in sides.iter().filter(|side| side.grows(counted)) {
+            self.check_order_value(account, counted(&side.wanted), side.qty_offset)?;
         }
         let mut more = 0;
         for side in sides {
             let wanted = if side.is_wanted() { i128::from(value(&side.wanted).raw()) } else { 0 };
             more += wanted - side.given.map_or(0, |given| i128::from(value(&given).raw()));
-            if grows(&side) {
+            if side.grows(value) {
                 self.check_open_value_cap(account, more, side.qty_offset)?;
             }
         }

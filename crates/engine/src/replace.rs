@@ -5,7 +5,7 @@ use core::mem::offset_of;
 use joulebook_book::Slot;
 use joulebook_protocol::messages::{BookUpdate, OrderReplaced, ReplaceOrder};
 use joulebook_protocol::{CancelReason, RejectReason};
-use joulebook_types::{ClientOrderId, Phase, Price, Side};
+use joulebook_types::{ClientOrderId, OrderType, Phase, Price, Side};
 
 use crate::cancel::{Requester, for_another_session};
 use crate::holds::Promise;
@@ -193,7 +193,7 @@ impl Engine {
         if order.post_only || phase == Phase::PreOpen {
             self.check_post_only(wanted.instrument, order.side, replace.price)?;
         }
-        self.check_caps(wanted, Some(given), 0, qty_offset)
+        self.check_caps(wanted, Some(given), OrderType::Limit, 0, qty_offset)
     }
 
     /// Tells the order's session, and the one that asked if it is another.

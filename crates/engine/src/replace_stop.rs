@@ -88,7 +88,8 @@ impl Engine {
         let qty_offset = offset_of!(ReplaceOrder, qty);
         check_slices(self.orders.terms(slot), replace.qty, qty_offset)?;
         instrument.check_qty_max(replace.qty, qty_offset)?;
-        let limit = match self.orders.terms(slot).order_type {
+        let order_type = self.orders.terms(slot).order_type;
+        let limit = match order_type {
             OrderType::Limit => {
                 instrument.check_price(replace.price, offset_of!(ReplaceOrder, price))?;
                 replace.price
@@ -98,7 +99,7 @@ impl Engine {
         let wanted = Promise { limit, lots: replace.qty, ..given };
         self.check_notional(&wanted, replace.qty, qty_offset)?;
         self.check_hold(&wanted, Some(&given), qty_offset)?;
-        self.check_caps(&wanted, Some(&given), 0, qty_offset)?;
+        self.check_caps(&wanted, Some(&given), order_type, 0, qty_offset)?;
         if wanted == given && changed_trigger(stop.trigger, replace) == stop.trigger {
             return Err(Rejection::whole(RejectReason::NothingToReplace));
         }

@@ -146,7 +146,7 @@ impl Market {
 
     fn check_leg_values(&self, account: usize, legs: &[Leg]) -> Checked {
         for (number, leg) in legs.iter().enumerate() {
-            let value = self.instruments[leg.index].notional(leg.limit, leg.qty).expect("checked before");
+            let value = self.counted_at(leg.index, leg.side, leg.limit, leg.qty);
             let offset = offset_of_leg(number, offset_of!(BasketLeg, qty));
             self.check_order_value(account, value, offset).map_err(self.of_leg(leg))?;
         }

@@ -4,7 +4,7 @@ use core::mem::offset_of;
 
 use joulebook_protocol::RejectReason;
 use joulebook_protocol::messages::SetLimits;
-use joulebook_types::{MicroEc, Side};
+use joulebook_types::{MicroEc, Price, Side};
 
 use crate::ledger::{Limits, SlotKey};
 use crate::market::Market;
@@ -38,6 +38,26 @@ impl Market {
     pub(crate) fn value_of(&self, order: &Order) -> i64 {
         let instrument = &self.instruments[order.instrument];
         instrument.notional(order.limit, order.leaves).expect("checked when the order entered")
+    }
+
+    /// What an order counts for against the cap on one order.
+    pub(crate) fn counted_value(&self, order: &Order) -> i64 {
+        if !order.market {
+            return self.counted_at(order.instrument, order.side, order.limit, order.leaves);
+        }
+        let instrument = &self.instruments[order.instrument];
+        let price = instrument.step_base.unwrap_or(order.limit);
+        instrument.notional(price, order.leaves).unwrap_or(i64::MAX)
+    }
+
+    /// The same of lots with a limit: a seller may be paid more than it asks.
+    pub(crate) fn counted_at(&self, index: usize, side: Side, limit: Price, lots: u32) -> i64 {
+        let instrument = &self.instruments[index];
+        let price = match side {
+            Side::Buy => limit,
+            Side::Sell => limit.max(instrument.step_base.unwrap_or(limit)),
+        };
+        instrument.notional(price, lots).unwrap_or(i64::MAX)
     }
 
     /// What the account's open orders are worth together.

@@ -154,7 +154,7 @@ impl Market {
         if choices.stays() {
             self.check_open_orders(account, 1)?;
         }
-        self.check_order_value(account, value, offset_of!(NewOrder, qty))?;
+        self.check_order_value(account, self.counted_value(&order), offset_of!(NewOrder, qty))?;
         if choices.stays() {
             self.check_open_value(account, value, offset_of!(NewOrder, qty))?;
         }

@@ -100,9 +100,9 @@ impl Market {
             self.check_would_rest(index, limit.side, limit.limit, &[])?;
         }
         self.check_open_orders(account, 2)?;
+        self.check_order_value(account, self.counted_value(&limit), offset)?;
+        self.check_order_value(account, self.counted_value(&stop), offset)?;
         let (limit_value, stop_value) = (self.value_of(&limit), self.value_of(&stop));
-        self.check_order_value(account, limit_value, offset)?;
-        self.check_order_value(account, stop_value, offset)?;
         let both = i128::from(limit_value) + i128::from(stop_value);
         self.check_open_value(account, both, offset)?;
         if limit.side == Side::Buy {

@@ -131,8 +131,11 @@ impl Market {
         let before = |wanted: &Wanted| wanted.old.map_or(0, |old| self.value_of(self.order(old)));
         let after = |wanted: &Wanted| instrument.notional(wanted.price, wanted.qty).unwrap_or(0);
         let change = |wanted: &Wanted| i128::from(after(wanted)) - i128::from(before(wanted));
+        let counted = self.counted_at(index, wanted.side, wanted.price, wanted.qty);
+        if counted > wanted.old.map_or(0, |old| self.counted_value(self.order(old))) {
+            self.check_order_value(account, counted, wanted.qty_offset)?;
+        }
         if change(wanted) > 0 {
-            self.check_order_value(account, after(wanted), wanted.qty_offset)?;
             let so_far = sides.iter().take_while(|other| other.side != wanted.side).map(change);
             self.check_open_value(account, so_far.sum::<i128>() + change(wanted), wanted.qty_offset)?;
         }

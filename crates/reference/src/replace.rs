@@ -143,9 +143,12 @@ impl Market {
     /// Rules 37 to 39: only for what becomes larger.
     fn check_replaced_caps(&self, before: &Order, after: &Order) -> Checked {
         let (account, offset) = (before.account, offset_of!(ReplaceOrder, qty));
+        let counted = self.counted_value(after);
+        if counted > self.counted_value(before) {
+            self.check_order_value(account, counted, offset)?;
+        }
         let (old, new) = (self.value_of(before), self.value_of(after));
         if new > old {
-            self.check_order_value(account, new, offset)?;
             self.check_open_value(account, i128::from(new) - i128::from(old), offset)?;
         }
         if before.side == Side::Buy && after.leaves > before.leaves {

@@ -4,7 +4,7 @@ use core::mem::offset_of;
 
 use joulebook_protocol::messages::{Basket, BasketLeg, ListInstrument, NewOrder, SetLimits, SetProtection};
 use joulebook_protocol::{Event, RejectReason};
-use joulebook_types::{AccountId, InstrumentId, Side};
+use joulebook_types::{AccountId, InstrumentId, MicroEc, Side};
 
 use crate::market::*;
 use crate::quotes::{pair, quote};
@@ -242,6 +242,21 @@ fn the_lowest_code_of_all_legs_is_the_answer() {
         assert_eq!((event.limit, event.value), (*limit, *value), "{name}");
         assert_eq!((usize::from(event.field_offset), event.template_id), (*offset, 41), "{name}");
     }
+}
+
+#[test]
+fn a_leg_that_sells_counts_at_the_base() {
+    let mut market = market();
+    market.send(SELLER, sell(1, "27.00"));
+    market.send(BUYER, buy(5, "27.00"));
+    let capped =
+        |cap| SetLimits { account: AccountId::new(SELLER), order_value_max: cap, ..Default::default() };
+    let order = basket(&[leg(Sell, 1, 4, "10.00")]);
+    let worth: MicroEc = "864".parse().unwrap();
+    market.send(OPERATOR, capped(worth - MicroEc::new(1)));
+    assert_eq!(market.send(SELLER, order), ["10: rejected OrderValueCap"]);
+    market.send(OPERATOR, capped(worth));
+    assert!(market.send(SELLER, order)[0].starts_with("20: filled"), "the bid of five lots");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use core::mem::offset_of;
 
 use joulebook_protocol::RejectReason::*;
-use joulebook_protocol::messages::{NewOrder, OcoOrder, ReplaceOrder, SetLimits, TokenOrder};
+use joulebook_protocol::messages::{ListInstrument, NewOrder, OcoOrder, ReplaceOrder, SetLimits, TokenOrder};
 use joulebook_types::{
     AccountId, InstrumentId, KiloTokens, MicroEc, ModelId, OrderType, Phase, Price, Side, TimeInForce,
 };
@@ -280,17 +280,77 @@ fn print(market: &mut Market) {
 }
 
 #[test]
-fn orders_without_a_price_are_worth_the_edge_of_the_band() {
+fn an_order_counts_at_what_it_may_pay_or_be_paid() {
+    // Two lots, and what a lot counts at before there is a base and with a base of 20 EC.
+    let cases = [
+        ("buy", BUYER, buy(2, "30.00"), 30, 30),
+        ("buy below the base", BUYER, buy(2, "10.00"), 10, 10),
+        ("buy at once", BUYER, ioc(buy(2, "30.00")), 30, 30),
+        ("sell", SELLER, sell(2, "30.00"), 30, 30),
+        ("sell below the base", SELLER, sell(2, "10.00"), 10, 20),
+        ("sell at once below the base", SELLER, ioc(sell(2, "10.00")), 10, 20),
+        ("sell stop with a limit", SELLER, stop(sell(2, "10.00"), "15.00"), 10, 20),
+        ("market buy", BUYER, ioc(market_order(Side::Buy, 2)), 1_000, 20),
+        ("market sell", SELLER, ioc(market_order(Side::Sell, 2)), 1, 20),
+        ("market-type buy stop", BUYER, market_stop(Side::Buy, 2, "40.00"), 1_000, 20),
+        ("market-type sell stop", SELLER, market_stop(Side::Sell, 2, "15.00"), 1, 20),
+    ];
+    for (name, sender, order, without_base, with_base) in cases {
+        for (printed, ec) in [(false, without_base), (true, with_base)] {
+            let mut market = market();
+            if printed {
+                print(&mut market);
+            }
+            let capped = |cap| SetLimits { order_value_max: MicroEc::new(cap), ..limits(sender) };
+            let worth = value(2, ec);
+            market.send(OPERATOR, capped(worth - 1));
+            let expected = (OrderValueCap, QTY, worth - 1, worth);
+            assert_eq!(refused(&mut market, sender, order), expected, "{name}, printed: {printed}");
+            market.send(OPERATOR, capped(worth));
+            let said = market.send(sender, order);
+            assert!(said[0].contains(": accepted"), "{name}, printed: {printed}: {said:?}");
+        }
+    }
+}
+
+#[test]
+fn a_listing_s_reference_is_the_base_until_something_prints() {
+    let mut market = Market::new();
+    market.fund();
+    market.list_with(ListInstrument { reference_price: price("40.00"), ..list_instrument(HOUR) });
+    market.send(OPERATOR, SetLimits { order_value_max: MicroEc::new(1), ..limits(SELLER) });
+    assert_eq!(refused(&mut market, SELLER, ioc(market_order(Side::Sell, 1))).3, value(1, 40));
+    market.send(OPERATOR, limits(SELLER));
+    print(&mut market);
+    market.send(OPERATOR, SetLimits { order_value_max: MicroEc::new(1), ..limits(SELLER) });
+    assert_eq!(refused(&mut market, SELLER, ioc(market_order(Side::Sell, 1))).3, value(1, 20));
+}
+
+#[test]
+fn a_replaced_order_s_old_part_counts_by_the_same_rule() {
     let mut market = market();
     print(&mut market);
-    let cap = SetLimits { order_value_max: MicroEc::new(value(2, 1_000)), ..limits(BUYER) };
-    market.send(OPERATOR, cap);
-    let too_dear = (OrderValueCap, QTY, value(2, 1_000), value(3, 1_000));
-    assert_eq!(refused(&mut market, BUYER, ioc(market_order(Side::Buy, 3))), too_dear);
-    assert_eq!(market.send(BUYER, ioc(market_order(Side::Buy, 2)))[0], "20: accepted 3 buy 2@0.00");
-    assert_eq!(refused(&mut market, BUYER, market_stop(Side::Buy, 3, "30.00")), too_dear);
-    market.send(OPERATOR, SetLimits { order_value_max: MicroEc::new(value(2, 1)), ..limits(SELLER) });
-    assert_eq!(refused(&mut market, SELLER, ioc(market_order(Side::Sell, 3))).3, value(3, 1));
+    market.send(SELLER, sell(2, "30.00"));
+    market.send(SELLER, market_stop(Side::Sell, 2, "15.00"));
+    market.send(OPERATOR, SetLimits { order_value_max: MicroEc::new(value(2, 20)), ..limits(SELLER) });
+    let (order, waiting) = (3, 4);
+    market.send(SELLER, replace(order, 3, "20.50"));
+    let qty = offset_of!(ReplaceOrder, qty);
+    assert_eq!(market.last_reject(), (OrderValueCap, qty, value(2, 20), 3 * 8 * 20_500_000));
+    assert_eq!(market.send(SELLER, replace(order, 3, "10.00")).len(), 1, "three at 20 are two at 30");
+    market.send(SELLER, replace(order, 4, "10.00"));
+    assert_eq!(market.last_reject(), (OrderValueCap, qty, value(2, 20), value(4, 20)));
+    market.send(SELLER, replace(waiting, 3, "0"));
+    assert_eq!(market.last_reject(), (OrderValueCap, qty, value(2, 20), value(3, 20)));
+}
+
+#[test]
+fn open_orders_are_worth_their_own_limits_whatever_the_base_is() {
+    let mut market = market();
+    print(&mut market);
+    market.send(OPERATOR, SetLimits { open_value_max: MicroEc::new(value(2, 10)), ..limits(SELLER) });
+    assert_eq!(market.send(SELLER, sell(2, "10.00")).len(), 1);
+    assert_eq!(refused(&mut market, SELLER, sell(1, "10.00")).3, value(3, 10));
 }
 
 #[test]

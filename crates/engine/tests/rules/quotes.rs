@@ -425,6 +425,24 @@ fn quotes_count_as_orders_of_the_exchange_and_of_the_account() {
 }
 
 #[test]
+fn an_ask_counts_at_the_base_or_above() {
+    let mut market = market();
+    let value = |lots: i64, ec: i64| MicroEc::from_ec(lots * 8 * ec).raw();
+    market.send(SELLER, sell(1, "30.00"));
+    market.send(BUYER, buy(1, "30.00"));
+    let order_value_max = MicroEc::new(value(10, 20));
+    market
+        .send(OPERATOR, SetLimits { account: AccountId::new(DEALER), order_value_max, ..Default::default() });
+    let (bid_qty, ask_qty) = (offset_of!(QuotePair, bid_qty), offset_of!(QuotePair, ask_qty));
+    market.send(DEALER, one((0, "0"), (7, "20.00")));
+    let too_dear = |offset, worth| [(0, RejectReason::OrderValueCap, offset, value(10, 20), worth)];
+    assert_eq!(refused(&market), too_dear(ask_qty, value(7, 30)));
+    market.send(DEALER, one((7, "29.00"), (5, "41.00")));
+    assert_eq!(refused(&market), too_dear(bid_qty, value(7, 29)), "the bid first");
+    assert_eq!(market.send(DEALER, one((10, "19.00"), (6, "20.00"))), [ACCEPTED], "a bid at its price");
+}
+
+#[test]
 fn caps_look_at_what_grows_and_count_what_is_given_back() {
     let mut market = market();
     let value = |lots: i64, ec: i64| MicroEc::from_ec(lots * 8 * ec).raw();
