@@ -17,7 +17,7 @@ impl Engine {
             Timer::Open(ix) => self.open_instrument(ix, out),
             Timer::Gate(ix) => self.close_gate(ix, out),
             Timer::DeliveryStart(ix) => self.start_delivery(ix, out),
-            Timer::HaltEnd(ix) => self.begin_call(ix, self.instruments[ix].bands.call, out),
+            Timer::HaltEnd(ix, call) => self.begin_call(ix, call, out),
             Timer::CallEnd(ix) => self.uncross(ix, out),
             Timer::Indication(ix) => self.indicate(ix, out),
             Timer::Grace(session) => self.end_grace(session, out),
@@ -57,7 +57,8 @@ impl Engine {
         }
     }
 
-    /// The market moved too fast: nothing trades until a call has found a price.
+    /// The market moved too fast: nothing trades until a call has found a price. Bands that change while it is halted do
+    /// not change the call: it could have no end of its own then.
     pub(crate) fn halt_for_velocity(&mut self, ix: InstrumentIx, out: &mut Events) {
         self.enter_phase(ix, Phase::Halted, out);
         let bands = self.instruments[ix].bands;
@@ -65,7 +66,7 @@ impl Engine {
             return self.begin_call(ix, bands.call, out);
         }
         let due = self.time.saturating_add_ms(bands.halt_ms);
-        self.instruments[ix].phase_timer = Some(self.timers.set(due, Timer::HaltEnd(ix)));
+        self.instruments[ix].phase_timer = Some(self.timers.set(due, Timer::HaltEnd(ix, bands.call)));
     }
 
     /// Leaves a phase, with what time would still have done in it, for another.

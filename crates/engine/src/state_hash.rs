@@ -200,7 +200,9 @@ impl Engine {
                 Timer::Open(instrument) => walk.put([1, instrument.raw()]),
                 Timer::Gate(instrument) => walk.put([2, instrument.raw()]),
                 Timer::DeliveryStart(instrument) => walk.put([7, instrument.raw()]),
-                Timer::HaltEnd(instrument) => walk.put([8, instrument.raw()]),
+                Timer::HaltEnd(instrument, call) => {
+                    walk.put([8, instrument.raw(), call.duration_ms, call.random_ms]);
+                }
                 Timer::CallEnd(instrument) => walk.put([9, instrument.raw()]),
                 Timer::Indication(instrument) => walk.put([10, instrument.raw()]),
                 Timer::Grace(session) => walk.put([3, session.raw()]),

@@ -6,6 +6,7 @@ use joulebook_book::Slot;
 use joulebook_ledger::AssetIx;
 use joulebook_types::TimeNs;
 
+use crate::auction::CallTime;
 use crate::heap::{Heap, Places};
 use crate::instruments::InstrumentIx;
 use crate::sessions::SessionIx;
@@ -17,8 +18,8 @@ pub(crate) enum Timer {
     Gate(InstrumentIx),
     /// The delivery window starts.
     DeliveryStart(InstrumentIx),
-    /// A halt ends: a call begins.
-    HaltEnd(InstrumentIx),
+    /// A halt ends: a call begins, as long as the bands said when the market was halted.
+    HaltEnd(InstrumentIx, CallTime),
     /// A call ends: the book uncrosses.
     CallEnd(InstrumentIx),
     /// Time to look at what a call would trade.

@@ -206,6 +206,7 @@ fn instrument(
         halt_ms: 0,
         auction_ms: 0,
         auction_random_ms: 0,
+        call_after_halt: (0, 0),
         last_print: None,
         velocity: None,
         step_base: None,

@@ -85,6 +85,8 @@ pub(crate) struct Instrument {
     pub(crate) halt_ms: u32,
     pub(crate) auction_ms: u32,
     pub(crate) auction_random_ms: u32,
+    /// Length and random part of the call that a velocity halt ends with.
+    pub(crate) call_after_halt: (u32, u32),
     pub(crate) last_print: Option<Price>,
     /// The price that velocity is measured from, and since when.
     pub(crate) velocity: Option<(Price, TimeNs)>,

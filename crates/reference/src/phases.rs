@@ -117,7 +117,9 @@ impl Market {
     /// A price would have moved too fast: the market stops, and a call finds where it goes on.
     pub(crate) fn halt_for_velocity(&mut self, index: usize) {
         self.enter_phase(index, Phase::Halted, 0, 0);
-        let halt_ms = self.instruments[index].halt_ms;
+        let instrument = &mut self.instruments[index];
+        instrument.call_after_halt = (instrument.auction_ms, instrument.auction_random_ms);
+        let halt_ms = instrument.halt_ms;
         if halt_ms == 0 {
             self.end_phase(index);
         } else {
@@ -129,7 +131,7 @@ impl Market {
     pub(crate) fn end_phase(&mut self, index: usize) {
         let instrument = &self.instruments[index];
         if instrument.phase == Phase::Halted {
-            let (auction_ms, random_ms) = (instrument.auction_ms, instrument.auction_random_ms);
+            let (auction_ms, random_ms) = instrument.call_after_halt;
             self.enter_phase(index, Phase::Auction, auction_ms, random_ms);
         } else {
             self.enter_phase(index, Phase::Open, 0, 0);

@@ -268,6 +268,20 @@ fn an_auction_ends_the_window_of_earlier_prints() {
 }
 
 #[test]
+fn bands_that_change_in_a_halt_leave_its_call_as_it_was() {
+    for call_ms in [0, 1_000] {
+        let mut market = market(SetBands { halt_ms: 2_000, ..velocity() });
+        market.send(SELLER, sell(1, "105.01"));
+        market.send(BUYER, buy(1, "110.00"));
+        let changed = SetBands { auction_ms: call_ms, auction_random_ms: call_ms, ..bands() };
+        assert_eq!(market.send(OPERATOR, changed), ["1: done 0"]);
+        assert_eq!(market.advance_ms(2_000)[0], "* phase 1 auction");
+        assert!(market.advance_ms(59_999).is_empty(), "the call lasts a minute");
+        assert_eq!(market.advance_ms(1).last().unwrap(), "* phase 1 open");
+    }
+}
+
+#[test]
 fn an_operator_may_end_a_velocity_halt() {
     let mut market = market(SetBands { halt_ms: 2_000, ..velocity() });
     market.send(SELLER, sell(1, "105.01"));
