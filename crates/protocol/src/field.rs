@@ -38,9 +38,34 @@ impl Primitive {
     }
 }
 
+/// What the number in a field means, so that people can be shown more than a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldKind {
+    /// A count, a choice or a flag: the field's name says of what.
+    Plain,
+    /// Names something; never counted with.
+    Id,
+    Instrument,
+    /// Micro-EC per accelerator-hour.
+    Price,
+    /// Micro-EC.
+    Credits,
+    /// Micro-EC per million tokens.
+    TokenPrice,
+    /// Nanoseconds since 1970.
+    Time,
+    /// Quarter hours since 1970.
+    Quarter,
+    /// Upper-case letters and digits.
+    Code,
+    /// Where an order lies in memory: nothing that people need.
+    Slot,
+}
+
 /// A Rust type that may stand in a message.
 pub trait WireField {
     const PRIMITIVE: Primitive;
+    const KIND: FieldKind = FieldKind::Plain;
     /// Elements: 1 for a scalar.
     const COUNT: usize;
     /// Composite fields list their own parts; scalars and arrays have none.
@@ -57,6 +82,7 @@ pub struct FieldInfo {
     /// From the start of the block (the byte after the header).
     pub offset: usize,
     pub primitive: Primitive,
+    pub kind: FieldKind,
     /// Elements, composites too: 1 for a field that is no list.
     pub count: usize,
     pub composite: &'static str,
@@ -84,41 +110,42 @@ impl FieldInfo {
 }
 
 macro_rules! wire_field {
-    ($($name:ty => $primitive:ident x $count:expr;)*) => {
+    ($($name:ty => $primitive:ident x $count:literal $kind:ident;)*) => {
         $(impl WireField for $name {
             const PRIMITIVE: Primitive = Primitive::$primitive;
+            const KIND: FieldKind = FieldKind::$kind;
             const COUNT: usize = $count;
         })*
     };
 }
 
 wire_field! {
-    u8 => U8 x 1;
-    u16 => U16 x 1;
-    u32 => U32 x 1;
-    u64 => U64 x 1;
-    i32 => I32 x 1;
-    i64 => I64 x 1;
-    types::AccountId => U32 x 1;
-    types::SessionId => U32 x 1;
-    types::ConnectionId => U64 x 1;
-    types::InstrumentId => U32 x 1;
-    types::OrderId => U64 x 1;
-    types::TradeId => U64 x 1;
-    types::ClientOrderId => U64 x 1;
-    types::ModelId => U16 x 1;
-    types::ShardId => U16 x 1;
-    types::SlotHint => U32 x 1;
-    types::SeqNum => U64 x 1;
-    types::Price => I64 x 1;
-    types::MicroEc => I64 x 1;
-    types::TokenPrice => I64 x 1;
-    types::KiloTokens => U64 x 1;
-    types::Yield => U32 x 1;
-    types::TimeNs => U64 x 1;
-    types::QuarterSlot => U32 x 1;
-    types::ClassCode => Char x 8;
-    types::AreaCode => Char x 8;
+    u8 => U8 x 1 Plain;
+    u16 => U16 x 1 Plain;
+    u32 => U32 x 1 Plain;
+    u64 => U64 x 1 Plain;
+    i32 => I32 x 1 Plain;
+    i64 => I64 x 1 Plain;
+    types::AccountId => U32 x 1 Id;
+    types::SessionId => U32 x 1 Id;
+    types::ConnectionId => U64 x 1 Id;
+    types::InstrumentId => U32 x 1 Instrument;
+    types::OrderId => U64 x 1 Id;
+    types::TradeId => U64 x 1 Id;
+    types::ClientOrderId => U64 x 1 Id;
+    types::ModelId => U16 x 1 Id;
+    types::ShardId => U16 x 1 Id;
+    types::SlotHint => U32 x 1 Slot;
+    types::SeqNum => U64 x 1 Id;
+    types::Price => I64 x 1 Price;
+    types::MicroEc => I64 x 1 Credits;
+    types::TokenPrice => I64 x 1 TokenPrice;
+    types::KiloTokens => U64 x 1 Plain;
+    types::Yield => U32 x 1 Plain;
+    types::TimeNs => U64 x 1 Time;
+    types::QuarterSlot => U32 x 1 Quarter;
+    types::ClassCode => Char x 8 Code;
+    types::AreaCode => Char x 8 Code;
 }
 
 impl<const N: usize> WireField for [u8; N] {
@@ -128,6 +155,7 @@ impl<const N: usize> WireField for [u8; N] {
 
 impl<const N: usize> WireField for [types::InstrumentId; N] {
     const PRIMITIVE: Primitive = Primitive::U32;
+    const KIND: FieldKind = FieldKind::Instrument;
     const COUNT: usize = N;
 }
 

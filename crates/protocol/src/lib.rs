@@ -15,8 +15,9 @@ mod refusal;
 mod reject;
 mod request_id;
 pub mod schema;
+mod view;
 
-pub use field::{FieldInfo, Primitive, WireField};
+pub use field::{FieldInfo, FieldKind, Primitive, WireField};
 pub use frame::{
     BLOCK_BYTES_MAX, FRAME_BYTES_MAX, Frame, FrameError, FrameHeader, HEADER_BYTES, SCHEMA_ID, VERSION,
 };
@@ -25,6 +26,7 @@ pub use messages::{Command, Event, FeedMessage, PublicEvent, SessionMessage, TAB
 pub use origin::{Origin, RecordError, SequencedCommand};
 pub use refusal::{Refusal, RefusalUnit};
 pub use reject::{CancelReason, CloseReason, RejectReason, RequestStatus};
+pub use view::{MessageView, Symbols, Value};
 
 /// The ALPN protocol name of this version.
 pub const ALPN: &[u8] = b"joulebook/1";

@@ -130,6 +130,7 @@ macro_rules! message {
                 doc: concat!($($field_doc, "\n",)* ""),
                 offset: core::mem::offset_of!($name, $field),
                 primitive: <$type as crate::WireField>::PRIMITIVE,
+                kind: <$type as crate::WireField>::KIND,
                 composite: <$type as crate::WireField>::COMPOSITE,
                 count: <$type as crate::WireField>::COUNT,
                 parts: <$type as crate::WireField>::PARTS,
