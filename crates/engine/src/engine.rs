@@ -58,6 +58,8 @@ pub struct Engine {
     pub(crate) random: Random,
     pub(crate) hash: EventHash,
     pub(crate) ignored_commands: u64,
+    /// Events of sessions that nobody is logged on to come out too.
+    pub(crate) tells_all: bool,
     /// Memory of commands that need some, used again.
     pub(crate) resend_positions: Vec<Position>,
     pub(crate) dry_walk: DryWalk,
@@ -105,6 +107,7 @@ impl Engine {
             random: Random::default(),
             hash: EventHash::new(),
             ignored_commands: 0,
+            tells_all: false,
             resend_positions: Vec::new(),
             dry_walk: DryWalk::default(),
             token_walk: TokenWalk::default(),

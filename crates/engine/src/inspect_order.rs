@@ -35,6 +35,11 @@ impl Engine {
         self.orders.find(order_id, SlotHint::UNKNOWN).map(|slot| self.details_at(slot))
     }
 
+    /// The newest order id given out so far; [`OrderId::NONE`] before the first.
+    pub fn last_order_id(&self) -> OrderId {
+        self.last_order_id
+    }
+
     /// Open orders outside of books, by session in the order of first logon, oldest first.
     pub fn orders_outside(&self) -> impl Iterator<Item = OrderDetails> {
         let slots =

@@ -20,7 +20,7 @@ impl Engine {
             u64::from(self.accounts[session.account].id.raw()) << 32 | u64::from(session.id.raw()),
         );
         entry.without_slot(|frame| self.hash.absorb(frame));
-        if session.is_connected() {
+        if session.is_connected() || self.tells_all {
             out.push_frame(session.connection, session_ix.raw(), M::TEMPLATE_ID, entry.frame());
         }
     }

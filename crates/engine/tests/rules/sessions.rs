@@ -129,3 +129,22 @@ impl<I: Iterator<Item = joulebook_types::QuarterSlot>> LastSlot for I {
         self.last().unwrap().to_string()
     }
 }
+
+#[test]
+fn a_tool_hears_what_sessions_are_told_that_nobody_is_logged_on_to() {
+    let run = |tell_all| {
+        let mut market = Market::trading();
+        if tell_all {
+            market.engine.tell_all();
+        }
+        market.send(BUYER, buy(3, "27.00"));
+        market.hang_up(BUYER, 1, 2_001);
+        market.send(SELLER, sell(1, "27.00"));
+        let fills =
+            market.private_events().iter().filter(|event| matches!(event, Event::OrderFilled(_))).count();
+        (fills, market.engine.event_chain_hash(), market.engine.state_hash())
+    };
+    let ((heard, chain, state), (all, same_chain, same_state)) = (run(false), run(true));
+    assert_eq!((heard, all), (1, 2));
+    assert_eq!((chain, state), (same_chain, same_state), "who listens changes nothing");
+}
