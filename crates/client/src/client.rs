@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::dial::Dialer;
 use crate::error::Repeat;
-use crate::line::{Keeper, Line};
+use crate::line::{Keeper, Line, RECONNECT_PAUSE_MAX};
 use crate::trading::{Answer, Trading, Waiting};
 use crate::{AccountKey, ClientError, Rejection, Venue};
 
@@ -38,6 +38,9 @@ pub struct ClientConfig {
     pub unanswered_max: usize,
     /// Notices that may wait to be read. At that many the client stops reading from the exchange.
     pub notices_max: usize,
+    /// The longest pause between two attempts to get a lost connection back. The first is 50 ms at most, and each is
+    /// twice as long as the one before until a connection has lasted.
+    pub reconnect_pause_max: Duration,
 }
 
 impl ClientConfig {
@@ -53,6 +56,7 @@ impl ClientConfig {
             answer_timeout: Duration::from_secs(10),
             unanswered_max: 65_536,
             notices_max: 65_536,
+            reconnect_pause_max: RECONNECT_PAUSE_MAX,
         }
     }
 }
@@ -123,7 +127,7 @@ impl Client {
         let dialer = Dialer::new(config.venue)?;
         let (logged_on, first_logon) = oneshot::channel();
         let trading = Trading::new(config.key, config.session, waiting.clone(), sender);
-        let keeper = Keeper::new(line.clone(), dialer, trading, logged_on);
+        let keeper = Keeper::new(line.clone(), dialer, trading, logged_on, config.reconnect_pause_max);
         let task = Some(tokio::spawn(keeper.run()));
         let client = Self { line, waiting, answer_timeout: config.answer_timeout, task };
         match first_logon.await {

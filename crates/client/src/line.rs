@@ -18,7 +18,8 @@ use crate::{ClientError, Sha256};
 
 /// First pause before a reconnect; it doubles up to the longest.
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
-const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// The longest pause, unless somebody knows better.
+pub(crate) const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(5);
 /// A logon that lasts this long starts the pauses anew. One that ends sooner may end for a reason that comes back.
 const STABLE: Duration = Duration::from_secs(1);
 /// Time for the last bytes to leave when the client closes.
@@ -122,6 +123,7 @@ pub(crate) struct Keeper<O> {
     logged_on: Option<Instant>,
     /// Reconnects since the last stable connection.
     attempts: u32,
+    pause_max: Duration,
 }
 
 impl<O: Owner> Keeper<O> {
@@ -130,9 +132,19 @@ impl<O: Owner> Keeper<O> {
         dialer: Dialer,
         owner: O,
         first_logon: oneshot::Sender<Result<(), ClientError>>,
+        pause_max: Duration,
     ) -> Self {
-        let first_logon = Some(first_logon);
-        Self { line, dialer, owner, first_logon, refused: None, is_lost: false, logged_on: None, attempts: 0 }
+        Self {
+            line,
+            dialer,
+            owner,
+            first_logon: Some(first_logon),
+            refused: None,
+            is_lost: false,
+            logged_on: None,
+            attempts: 0,
+            pause_max,
+        }
     }
 
     /// Until the client is closed or the session is over for good.
@@ -313,7 +325,7 @@ impl<O: Owner> Keeper<O> {
 
     /// Waits longer each time, and not as long as other clients that lost the same exchange.
     async fn pause(&mut self) {
-        let doubled = BACKOFF_MIN.saturating_mul(1 << self.attempts.min(16)).min(BACKOFF_MAX);
+        let doubled = BACKOFF_MIN.saturating_mul(1 << self.attempts.min(16)).min(self.pause_max);
         let identity = self.owner.account().raw() ^ self.owner.session().raw().rotate_left(16);
         let share = identity.wrapping_mul(0x9e37_79b9) >> 24;
         self.attempts += 1;

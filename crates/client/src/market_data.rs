@@ -12,7 +12,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::dial::Dialer;
-use crate::line::{Keeper, Line, Owner};
+use crate::line::{Keeper, Line, Owner, RECONNECT_PAUSE_MAX};
 use crate::{ClientError, Venue};
 
 /// What to subscribe to. Definitions, phases and yields always come.
@@ -70,7 +70,7 @@ impl MarketData {
             awaited: Vec::new(),
         };
         let market = Arc::new(Market { line: line.clone(), receiver });
-        tokio::spawn(Keeper::new(line, dialer, subscriber, logged_on).run());
+        tokio::spawn(Keeper::new(line, dialer, subscriber, logged_on, RECONNECT_PAUSE_MAX).run());
         match first_logon.await {
             Ok(Ok(())) => Ok((Self { market, versions }, Changes { notices })),
             Ok(Err(error)) => Err(error),
