@@ -5,6 +5,8 @@ mod browser;
 mod http;
 mod market;
 mod raw;
+mod strace;
+mod trader;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
@@ -18,6 +20,8 @@ pub use browser::Browser;
 pub use http::{HttpAnswer, http_get, http_json_until, http_request};
 pub use market::{ALICE, BOB, CAROL, Market, ahead_minute, block_on, connect, in_time, limit, now};
 pub use raw::{RawConnection, RawStream, Received, Signer};
+pub use strace::{Attached, Strace, SystemCall};
+pub use trader::{AckCounter, AckLog, Tally, Trader, Traders};
 
 /// Nothing that a healthy exchange does takes longer, however busy the machine is.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -78,6 +82,21 @@ pub fn steady_port() -> u16 {
     }
 }
 
+/// # Panics
+/// When there is no such process.
+pub fn send_signal(process: u32, signal: &str) {
+    let sent = Command::new("kill").args([&format!("-{signal}"), &process.to_string()]).status();
+    assert!(sent.expect("kill runs").success(), "no process {process}");
+}
+
+/// `joulebook serve` on free ports with small journal files.
+fn serve(dir: &Path, args: &[&str]) -> Command {
+    let mut command = joulebook(&["serve", "--gateway", "127.0.0.1:0", "--operator", "127.0.0.1:0"]);
+    command.args(["--http", "127.0.0.1:0", "--set", "journal.segment_mib=1"]);
+    command.arg("--data").arg(dir).arg("--ports-file").arg(dir.join("ports.json")).args(args);
+    command
+}
+
 impl Daemon {
     /// Starts on free ports with small journal files, and waits for the line that says it is ready.
     ///
@@ -85,27 +104,47 @@ impl Daemon {
     /// When it does not become ready; what it printed is in the message.
     pub fn start(dir: &Path, args: &[&str]) -> Self {
         let mut daemon = Self::try_start(dir, args).unwrap_or_else(|printed| panic!("no daemon: {printed}"));
+        daemon.read_ports();
+        daemon
+    }
+
+    /// As [`Self::start`], with `strace` around it.
+    ///
+    /// # Panics
+    /// When it does not become ready; what it printed is in the message.
+    pub fn start_traced(dir: &Path, args: &[&str], strace: &Strace) -> Self {
+        let mut daemon = Self::try_start_traced(dir, args, strace)
+            .unwrap_or_else(|printed| panic!("no daemon: {printed}"));
+        daemon.read_ports();
+        daemon
+    }
+
+    fn read_ports(&mut self) {
         let ports: serde_json::Value =
-            serde_json::from_slice(&std::fs::read(dir.join("ports.json")).expect("a ports file"))
+            serde_json::from_slice(&std::fs::read(self.dir.join("ports.json")).expect("a ports file"))
                 .expect("JSON");
         let address =
             |name: &str| ports[name].as_str().and_then(|text| text.parse().ok()).expect("an address");
-        (daemon.gateway, daemon.operator, daemon.http) =
-            (address("gateway"), address("operator"), address("http"));
-        daemon
+        (self.gateway, self.operator, self.http) = (address("gateway"), address("operator"), address("http"));
     }
 
     /// As [`Self::start`], but gives back what was printed when the daemon ends instead of becoming ready.
     /// `--set SECTION.KEY=VALUE` in `args` wins over the ports and the size of the journal's files.
     pub fn try_start(dir: &Path, args: &[&str]) -> Result<Self, String> {
-        let ports = dir.join("ports.json");
-        let mut command = joulebook(&["serve", "--gateway", "127.0.0.1:0", "--operator", "127.0.0.1:0"]);
-        command.args(["--http", "127.0.0.1:0", "--set", "journal.segment_mib=1"]);
-        command.arg("--data").arg(dir).arg("--ports-file").arg(&ports).args(args);
+        Self::spawn(dir, serve(dir, args))
+    }
+
+    /// As [`Self::try_start`], with `strace` around it.
+    pub fn try_start_traced(dir: &Path, args: &[&str], strace: &Strace) -> Result<Self, String> {
+        Self::spawn(dir, strace.around(&serve(dir, args)))
+    }
+
+    fn spawn(dir: &Path, mut command: Command) -> Result<Self, String> {
         // A file, because a pipe that nobody empties would in the end stop the daemon.
         let mut stderr = tempfile::tempfile().expect("a temporary file");
         command.stderr(stderr.try_clone().expect("a second handle"));
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("the binary starts");
         let lines = lines_of(child.stdout.take().expect("piped"));
         let mut printed = String::new();
         let deadline = Instant::now() + PATIENCE;
@@ -136,6 +175,15 @@ impl Daemon {
         self.child.wait().expect("it ended");
     }
 
+    /// As [`Self::kill`], and returns when the `strace` around it has ended too.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn kill_traced(mut self) {
+        self.child.kill().expect("it ran");
+        self.wait();
+    }
+
     /// SIGTERM, and everything that it still prints.
     ///
     /// # Panics
@@ -147,9 +195,7 @@ impl Daemon {
 
     /// SIGTERM. It ends when it has said goodbye to everybody.
     pub fn terminate(&self) {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
-        assert!(sent.success());
+        send_signal(self.child.id(), "TERM");
     }
 
     /// Waits for the end, and gives everything that it still prints.

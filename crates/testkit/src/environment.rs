@@ -16,6 +16,11 @@ pub fn joulebook_binary() -> PathBuf {
     existing_binary(env::var_os("JOULEBOOK_BIN"))
 }
 
+/// The size of a test: what the variable says, which a release sets, or what every change can afford.
+pub fn size(variable: &str, default: u64) -> u64 {
+    parsed_size(variable, env::var(variable).ok(), default)
+}
+
 /// Says that the current test did not run and why; `cargo xtask test` counts these lines.
 /// Written past the test runner's capture, which hides what a passing test prints.
 pub fn print_skipped(reason: &str) {
@@ -45,6 +50,11 @@ macro_rules! data_dir_or_skip {
             }
         }
     };
+}
+
+fn parsed_size(variable: &str, value: Option<String>, default: u64) -> u64 {
+    let Some(text) = value else { return default };
+    text.parse().unwrap_or_else(|_| panic!("{variable} is `{text}`, which is no size"))
 }
 
 fn existing_folder(value: Option<OsString>) -> Option<PathBuf> {
@@ -80,6 +90,18 @@ mod tests {
     #[should_panic(expected = "which is not a folder")]
     fn a_wrong_data_path_fails_instead_of_skipping() {
         existing_folder(Some("no-such-folder".into()));
+    }
+
+    #[test]
+    fn a_size_comes_from_outside_or_is_the_usual_one() {
+        assert_eq!(parsed_size("KILLS", None, 200), 200);
+        assert_eq!(parsed_size("KILLS", Some("2000".into()), 200), 2_000);
+    }
+
+    #[test]
+    #[should_panic(expected = "KILLS is `many`")]
+    fn a_wrong_size_fails_instead_of_being_small() {
+        parsed_size("KILLS", Some("many".into()), 200);
     }
 
     #[test]

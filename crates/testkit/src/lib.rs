@@ -9,5 +9,5 @@ mod random;
 pub mod script;
 
 pub use allocator::{CountingAllocator, allocations_of_this_thread, count_allocations};
-pub use environment::{data_dir, joulebook_binary, print_skipped};
+pub use environment::{data_dir, joulebook_binary, print_skipped, size};
 pub use random::Xoshiro256pp;
