@@ -24,8 +24,10 @@ mod error;
 mod format;
 mod local;
 mod log;
+mod mark;
 mod memory;
 mod reader;
+mod snapshot_file;
 mod storage;
 mod tail;
 
@@ -42,7 +44,12 @@ pub use error::JournalError;
 pub use format::{BLOCK_BYTES, FORMAT_VERSION, MIN_SEGMENT_BYTES};
 pub use local::{LocalConfig, LocalJournal};
 pub use log::{CommandLog, LogEvent, LogFault, NodeId, RefusalReason, Refused, SnapshotId, Term, Ticket};
+pub use mark::JournalMark;
 pub use memory::MemoryLog;
 pub use reader::{BatchView, JournalReader};
+pub use snapshot_file::{
+    SNAPSHOT_VERSION, SnapshotDamage, SnapshotHeader, SnapshotName, SnapshotStorage, SnapshotWriter,
+    read_snapshot,
+};
 pub use storage::{Completion, Segment, SegmentNumber, Storage, StorageError, StorageErrorKind};
 pub use tail::{Cut, Tail};

@@ -1,4 +1,6 @@
-//! A disk in memory that can lose, tear and flip what is on it.
+//! Disks in memory that can lose, tear and flip what is on them.
+
+mod snapshots;
 
 use std::{
     collections::BTreeMap,
@@ -7,6 +9,8 @@ use std::{
 };
 
 use crate::{Completion, GroupBuffer, Segment, SegmentNumber, Storage, StorageError, StorageErrorKind};
+
+pub use snapshots::MemSnapshots;
 
 /// The unit that a power cut keeps or loses as a whole.
 pub const SECTOR_BYTES: usize = 512;

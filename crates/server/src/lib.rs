@@ -4,6 +4,7 @@
 pub mod config;
 pub mod identity;
 pub mod recovery;
+pub mod snapshots;
 pub mod storage;
 
 mod clock;

@@ -329,7 +329,7 @@ fn list_segments(folder: &Path) -> io::Result<Vec<Segment>> {
     Ok(segments)
 }
 
-fn create_folder(dir: &Path) -> Result<(), OpenError> {
+pub(crate) fn create_folder(dir: &Path) -> Result<(), OpenError> {
     let created = DirBuilder::new().recursive(true).mode(0o700).create(dir);
     created.map_err(|error| io_error("create the folder", dir, error))
 }
@@ -397,7 +397,7 @@ fn io_error(doing: &'static str, path: &Path, error: io::Error) -> OpenError {
     OpenError::Io { doing, path: path.to_owned(), error }
 }
 
-fn storage_error(doing: &'static str, path: &Path, error: &io::Error) -> StorageError {
+pub(crate) fn storage_error(doing: &'static str, path: &Path, error: &io::Error) -> StorageError {
     let kind = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StorageErrorKind::NoSpace,
         _ => StorageErrorKind::Io,
