@@ -28,6 +28,14 @@ pub struct SystemCall {
     pub result: Option<i64>,
 }
 
+impl SystemCall {
+    /// The file of a call whose first argument is a descriptor.
+    pub fn file(&self) -> Option<&str> {
+        let (_, rest) = self.text.split_once('<')?;
+        rest.split_once('>').map(|(path, _)| path)
+    }
+}
+
 impl Strace {
     /// What it sees goes to files in `folder`. `None`, and a line that says so, where there is no `strace` or it may not
     /// trace.
@@ -53,6 +61,12 @@ impl Strace {
         }
     }
 
+    /// Stops the daemon only at the calls that are traced, at the price that nothing can be killed.
+    pub fn light(mut self) -> Self {
+        self.options.push("--seccomp-bpf".to_owned());
+        self
+    }
+
     /// Watches these calls, comma separated.
     pub fn trace(self, calls: &str) -> Self {
         self.option("-e", format!("trace={calls}"))
@@ -62,11 +76,6 @@ impl Strace {
     /// by itself.
     pub fn inject(self, call: &str, what: &str, when: &str) -> Self {
         self.option("-e", format!("inject={call}:{what}:when={when}"))
-    }
-
-    /// Only calls on this file.
-    pub fn only(self, file: &Path) -> Self {
-        self.option("-P", file.display().to_string())
     }
 
     fn option(mut self, name: &str, value: String) -> Self {
@@ -164,7 +173,7 @@ mod tests {
         let sync = "1795417462.016184118 fdatasync(15</j/1.seg>) = 0 <0.000123456>";
         let call = read_call(7, sync).expect("a call");
         assert_eq!((call.thread, call.name.as_str(), call.result), (7, "fdatasync", Some(0)));
-        assert_eq!(call.ended_ns - call.begun_ns, 123_456);
+        assert_eq!((call.ended_ns - call.begun_ns, call.file()), (123_456, Some("/j/1.seg")));
         let failed =
             "1.000000002 fdatasync(15</j/1.seg>) = -1 EIO (Input/output error) (INJECTED) <0.000000001>";
         let call = read_call(7, failed).expect("a call");

@@ -13,7 +13,7 @@ use joulebook_testkit::Xoshiro256pp;
 use joulebook_types::{ClientOrderId, InstrumentId, OrderId, Price, Side, SlotHint, TimeInForce, TradeId};
 use tokio::sync::{Notify, watch};
 
-use crate::{Daemon, Market, ahead_minute, connect, in_time, limit};
+use crate::{Daemon, Market, ahead_minute, connect, in_time, limit, now};
 
 /// Requests of one trader that wait for their answers at once.
 const WINDOW: usize = 8;
@@ -115,6 +115,11 @@ impl Traders {
             lost: sum.lost + trader.log.lost,
             doubled: sum.doubled + trader.log.doubled,
         })
+    }
+
+    /// When the newest numbered event came, in nanoseconds since 1970.
+    pub fn told_ns(&self) -> u64 {
+        self.traders.iter().map(|trader| trader.log.told_ns).max().unwrap_or(0)
     }
 
     pub async fn close(self) {
@@ -259,6 +264,7 @@ pub struct AckLog {
     answered: BTreeSet<ClientOrderId>,
     fills: BTreeMap<(TradeId, Side), (Price, u32)>,
     acks: u64,
+    told_ns: u64,
     lost: u64,
     doubled: u64,
 }
@@ -363,6 +369,7 @@ impl AckLog {
         }
         self.last_event_seq = stamp.event_seq;
         self.acks += 1;
+        self.told_ns = now().raw();
     }
 
     fn compare(&mut self, name: &str) {
