@@ -5,7 +5,7 @@ use loom::{
     thread,
 };
 
-use crate::{Doorbell, Full, Wake, ring};
+use crate::{Doorbell, Full, Gate, Wake, Watermark, ring};
 
 /// Two words, so Loom sees a read that races with a write of either.
 type Item = (u64, u64);
@@ -165,5 +165,118 @@ fn no_wake_up_is_lost() {
             assert_eq!(got, item(n));
         }
         ringer.join().unwrap();
+    });
+}
+
+#[test]
+fn whoever_sees_a_gate_open_sees_what_was_pushed_before() {
+    loom::model(|| {
+        let gate = Arc::new(Gate::shut());
+        let (mut tx, mut rx) = ring::<Item>(2);
+        let writer = thread::spawn({
+            let gate = Arc::clone(&gate);
+            move || {
+                tx.try_push(item(0)).unwrap();
+                assert!(gate.set(true));
+                tx.try_push(item(1)).unwrap();
+            }
+        });
+        let was_open = gate.is_open();
+        let first = rx.pop();
+        assert!(!was_open || first == Some(item(0)), "the gate was open before the item was there");
+        writer.join().unwrap();
+        assert!(gate.is_open());
+    });
+}
+
+#[test]
+fn a_gate_that_is_shut_before_a_wake_is_seen_after_it() {
+    // As a thread is told to stop: it looks, sleeps until it is woken, and looks again.
+    loom::model(|| {
+        let gate = Arc::new(Gate::open());
+        let token = Arc::new(Token { set: Mutex::new(false), changed: Condvar::new() });
+        let stopper = thread::spawn({
+            let (gate, waker) = (Arc::clone(&gate), TokenWaker(Arc::clone(&token)));
+            move || {
+                gate.set(false);
+                waker.wake();
+            }
+        });
+        while gate.is_open() {
+            token.park();
+        }
+        stopper.join().unwrap();
+    });
+}
+
+/// A watermark whose waiter parks on the token.
+fn watermark(token: &Arc<Token>) -> Arc<Watermark> {
+    Arc::new(Watermark::new(0, std::sync::Arc::new(TokenWaker(Arc::clone(token)))))
+}
+
+fn wait_for(mark: &Watermark, wanted: u64, token: &Token) -> u64 {
+    loop {
+        let reached = mark.get();
+        if wanted <= reached {
+            return reached;
+        }
+        if mark.prepare_sleep(wanted) {
+            token.park();
+        }
+        mark.awake();
+    }
+}
+
+#[test]
+fn a_watermark_loses_no_wake_up() {
+    // A lost wake-up leaves the waiter parked for ever, which Loom reports as a deadlock.
+    loom::model(|| {
+        let token = Arc::new(Token { set: Mutex::new(false), changed: Condvar::new() });
+        let mark = watermark(&token);
+        let writer = thread::spawn({
+            let mark = Arc::clone(&mark);
+            move || (1..=2).for_each(|number| mark.publish(number))
+        });
+        for wanted in 1..=2 {
+            assert!(wanted <= wait_for(&mark, wanted, &token));
+        }
+        writer.join().unwrap();
+    });
+}
+
+#[test]
+fn a_waiter_that_woke_for_something_else_may_want_another_number() {
+    // It calls its sleep off, and may want a larger number while the writer still looks at the smaller one.
+    loom::model(|| {
+        let token = Arc::new(Token { set: Mutex::new(false), changed: Condvar::new() });
+        let mark = watermark(&token);
+        let writer = thread::spawn({
+            let mark = Arc::clone(&mark);
+            move || (1..=2).for_each(|number| mark.publish(number))
+        });
+        mark.prepare_sleep(1);
+        mark.awake();
+        assert_eq!(wait_for(&mark, 2, &token), 2);
+        writer.join().unwrap();
+    });
+}
+
+#[test]
+fn whoever_sees_a_watermark_sees_what_was_done_before() {
+    loom::model(|| {
+        let token = Arc::new(Token { set: Mutex::new(false), changed: Condvar::new() });
+        let mark = watermark(&token);
+        let (mut tx, mut rx) = ring::<Item>(2);
+        let writer = thread::spawn({
+            let mark = Arc::clone(&mark);
+            move || {
+                tx.try_push(item(0)).unwrap();
+                mark.publish(1);
+            }
+        });
+        let reached = mark.get();
+        let first = rx.pop();
+        assert!(reached == 0 || first == Some(item(0)), "the mark was there before the item");
+        writer.join().unwrap();
     });
 }
