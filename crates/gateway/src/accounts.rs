@@ -6,10 +6,10 @@ use joulebook_protocol::RejectReason;
 use joulebook_protocol::messages::AccountDefinition;
 use joulebook_session::{Verify, logon_bytes};
 use joulebook_types::{AccountId, Role, Roles};
-use ring::rand::{SecureRandom, SystemRandom};
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 
-use crate::GatewayError;
+use crate::config::GatewayError;
+use crate::entropy::Entropy;
 
 /// The table that the core keeps up to date with `AccountDefinition`s.
 #[derive(Debug)]
@@ -35,9 +35,9 @@ pub(crate) enum Endpoint {
 }
 
 impl Accounts {
-    pub(crate) fn new(random: &SystemRandom) -> Result<Self, GatewayError> {
+    pub(crate) fn new(entropy: &mut dyn Entropy) -> Result<Self, GatewayError> {
         let mut seed = [0; 32];
-        random.fill(&mut seed).map_err(|_| GatewayError::Random)?;
+        entropy.fill(&mut seed).map_err(|_| GatewayError::Random)?;
         let nobody = Ed25519KeyPair::from_seed_unchecked(&seed).map_err(|_| GatewayError::Random)?;
         let mut public_key = [0; 32];
         public_key.copy_from_slice(nobody.public_key().as_ref());

@@ -1,13 +1,12 @@
 //! What a gateway is told at its start.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use crossbeam::utils::CachePadded;
 use joulebook_metrics::GatewayMetrics;
 use joulebook_protocol::pipe::{COMMAND_SLOTS_MAX, CommandSlot, EventFrame};
-use joulebook_quic::{DriverConfig, QuicError, ServerConfig};
-use joulebook_rings::{Consumer, Doorbell, Producer};
+use joulebook_quic::QuicError;
+use joulebook_rings::{Consumer, Doorbell, Gate, Producer};
 use joulebook_session::SessionLimits;
 
 /// Everything that is decided before the first turn.
@@ -15,23 +14,25 @@ use joulebook_session::SessionLimits;
 pub struct GatewayConfig {
     /// Goes into connection ids: gateways of one exchange must differ.
     pub number: u16,
-    /// For everybody but operators.
-    pub public: ListenerConfig,
-    /// For operators alone; without it no operator can log on here.
-    pub operator: Option<ListenerConfig>,
     pub limits: GatewayLimits,
     /// Tells this run's market data from that of earlier runs, such as the time of the start.
     pub feed_epoch: u64,
 }
 
-/// One UDP socket and who the exchange is on it.
-#[derive(Clone, Debug)]
-pub struct ListenerConfig {
-    /// Address, and limits on connections: in all and per peer address.
-    pub driver: DriverConfig,
-    /// Certificate and transport.
-    pub server: ServerConfig,
-    /// SHA-256 of the leaf certificate (DER) in `server`: clients sign it at logon.
+/// Where clients come in.
+#[derive(Debug)]
+pub struct Listeners<N> {
+    /// For everybody but operators.
+    pub public: Listener<N>,
+    /// For operators alone; without it no operator can log on here.
+    pub operator: Option<Listener<N>>,
+}
+
+/// One way in.
+#[derive(Debug)]
+pub struct Listener<N> {
+    pub network: N,
+    /// Who the exchange is on it: SHA-256 of its leaf certificate (DER). Clients sign it at logon.
     pub leaf_sha256: [u8; 32],
 }
 
@@ -72,8 +73,8 @@ pub struct CoreLink {
     /// Rung when commands were pushed.
     pub core_bell: Arc<Doorbell>,
     pub events: Consumer<EventFrame>,
-    /// While true, new orders are refused; cancels are not.
-    pub read_only: Arc<AtomicBool>,
+    /// While it is shut, new orders are refused; cancels are not.
+    pub order_gate: Arc<Gate>,
     pub metrics: Arc<CachePadded<GatewayMetrics>>,
 }
 
@@ -84,7 +85,7 @@ pub enum GatewayError {
     Public(QuicError),
     #[error("operator endpoint: {0}")]
     Operator(QuicError),
-    #[error("the operating system gives no random numbers")]
+    #[error("there are no random numbers")]
     Random,
     /// The longest command would wait for ever.
     #[error("a command ring of {slots} slots, at least {COMMAND_SLOTS_MAX} are needed")]

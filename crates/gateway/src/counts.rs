@@ -9,23 +9,24 @@ use joulebook_protocol::messages::{
     RequestRepeated, Stamp, TokenOrderDone,
 };
 use joulebook_protocol::{CancelReason, Frame, Message, RejectReason};
-use joulebook_quic::DriverStats;
 use joulebook_types::TimeNs;
+
+use crate::network::NetworkTotals;
 
 #[derive(Debug)]
 pub(crate) struct Counts {
     pub(crate) metrics: Arc<CachePadded<GatewayMetrics>>,
-    /// Totals of all drivers when they were last looked at.
-    network: DriverStats,
+    /// Totals of all networks when they were last looked at.
+    network: NetworkTotals,
     network_next: TimeNs,
 }
 
-/// Looking at a driver's totals visits every connection, so it is done this often only.
+/// Looking at a network's totals visits every connection, so it is done this often only.
 const NETWORK_EVERY_NS: u64 = 250_000_000;
 
 impl Counts {
     pub(crate) fn new(metrics: Arc<CachePadded<GatewayMetrics>>) -> Self {
-        Self { metrics, network: DriverStats::default(), network_next: TimeNs::ZERO }
+        Self { metrics, network: NetworkTotals::default(), network_next: TimeNs::ZERO }
     }
 
     /// An event that goes to a session: what became of which request, and how long it took.
@@ -70,20 +71,19 @@ impl Counts {
         self.network_next <= now
     }
 
-    /// Takes over the totals of all drivers together, and how many connections they have.
-    pub(crate) fn network(&mut self, stats: DriverStats, connections: usize, now: TimeNs) {
+    /// Takes over the totals of all networks together, and how many connections they have.
+    pub(crate) fn network(&mut self, totals: NetworkTotals, connections: usize, now: TimeNs) {
         self.network_next = TimeNs::new(now.raw().saturating_add(NETWORK_EVERY_NS));
         let (metrics, last) = (&self.metrics, self.network);
         let grow = |counter: &Counter, new: u64, old: u64| counter.add(new.saturating_sub(old));
-        grow(&metrics.bytes_in, stats.bytes_in, last.bytes_in);
-        grow(&metrics.bytes_out, stats.bytes_out, last.bytes_out);
-        grow(&metrics.datagrams_in, stats.datagrams_in, last.datagrams_in);
-        grow(&metrics.datagrams_out, stats.datagrams_out, last.datagrams_out);
-        grow(&metrics.connections_opened, stats.accepted, last.accepted);
-        let refused = |stats: &DriverStats| stats.refused + stats.handshakes_failed;
-        grow(&metrics.connections_refused, refused(&stats), refused(&last));
+        grow(&metrics.bytes_in, totals.bytes_in, last.bytes_in);
+        grow(&metrics.bytes_out, totals.bytes_out, last.bytes_out);
+        grow(&metrics.datagrams_in, totals.datagrams_in, last.datagrams_in);
+        grow(&metrics.datagrams_out, totals.datagrams_out, last.datagrams_out);
+        grow(&metrics.connections_opened, totals.accepted, last.accepted);
+        grow(&metrics.connections_refused, totals.refused, last.refused);
         metrics.connections.set(connections as i64);
-        self.network = stats;
+        self.network = totals;
     }
 }
 

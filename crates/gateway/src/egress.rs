@@ -2,12 +2,15 @@
 
 use joulebook_protocol::PublicEvent;
 use joulebook_protocol::pipe::EventFrame;
-use joulebook_quic::{DriverStats, WriteOutcome, transport};
 
 use crate::floor::Floor;
+use crate::network::{Network, NetworkTotals, WriteOutcome};
 use crate::streams::StreamKey;
 
-impl Floor {
+/// What a connection may have on its way unread once a session on it is logged on.
+const WINDOW_BYTES_AFTER_LOGON: u32 = joulebook_quic::transport::WINDOW_BYTES_AFTER_LOGON;
+
+impl<N: Network> Floor<N> {
     /// Passes an event on: a public one to the tables and the feed, any other to its session.
     pub(crate) fn on_core_event(&mut self, event: &EventFrame) {
         let Some(connection) = event.destination() else { return self.on_public_event(event) };
@@ -42,11 +45,11 @@ impl Floor {
         stream.is_counted = true;
         self.counts.metrics.sessions.add(1);
         self.counts.metrics.logons.increment();
-        let (listener, conn) = (stream.listener, stream.conn);
+        let (listener, connection) = (stream.listener, stream.connection);
         let door = &mut self.doors[listener];
-        if self.large_windows < self.limits.large_windows_max && door.wants_large_window(conn) {
+        if self.large_windows < self.limits.large_windows_max && door.wants_large_window(connection) {
             self.large_windows += 1;
-            door.driver.grow_window(conn, transport::WINDOW_BYTES_AFTER_LOGON);
+            door.network.grow_window(connection, WINDOW_BYTES_AFTER_LOGON);
         }
     }
 
@@ -59,10 +62,10 @@ impl Floor {
 
     fn write(&mut self, key: StreamKey) {
         let Some(stream) = self.streams.get(key).filter(|stream| !stream.is_write_blocked) else { return };
-        let driver = &mut self.doors[stream.listener].driver;
+        let network = &mut self.doors[stream.listener].network;
         let unsent = stream.session.unsent();
         if !unsent.is_empty() {
-            match driver.write(stream.conn, stream.id, unsent) {
+            match network.write(stream.connection, stream.id, unsent) {
                 WriteOutcome::All => {
                     let count = unsent.len();
                     stream.session.sent(count);
@@ -72,12 +75,12 @@ impl Floor {
                     stream.is_write_blocked = true;
                     return;
                 }
-                WriteOutcome::Stopped { .. } | WriteOutcome::Gone => return self.lose(key),
+                WriteOutcome::Lost => return self.lose(key),
             }
         }
         if let Some(ending) = stream.ending.as_mut().filter(|ending| !ending.is_finished) {
             ending.is_finished = true;
-            if !driver.finish(stream.conn, stream.id) {
+            if !network.finish(stream.connection, stream.id) {
                 self.forget(key);
             }
         }
@@ -88,17 +91,16 @@ impl Floor {
         if !self.counts.network_is_due(now) {
             return;
         }
-        let (mut total, mut connections) = (DriverStats::default(), 0);
+        let (mut total, mut connections) = (NetworkTotals::default(), 0);
         for door in &self.doors {
-            let stats = door.driver.stats();
-            total.bytes_in += stats.bytes_in;
-            total.bytes_out += stats.bytes_out;
-            total.datagrams_in += stats.datagrams_in;
-            total.datagrams_out += stats.datagrams_out;
-            total.accepted += stats.accepted;
-            total.refused += stats.refused;
-            total.handshakes_failed += stats.handshakes_failed;
-            connections += door.driver.open_connections();
+            let totals = door.network.totals();
+            total.bytes_in += totals.bytes_in;
+            total.bytes_out += totals.bytes_out;
+            total.datagrams_in += totals.datagrams_in;
+            total.datagrams_out += totals.datagrams_out;
+            total.accepted += totals.accepted;
+            total.refused += totals.refused;
+            connections += door.network.open_connections();
         }
         self.counts.network(total, connections, now);
     }

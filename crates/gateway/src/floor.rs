@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
 
 use crossbeam::utils::CachePadded;
 use joulebook_feed::FeedPublisher;
@@ -10,26 +9,26 @@ use joulebook_metrics::GatewayMetrics;
 use joulebook_protocol::messages::SessionClosed;
 use joulebook_protocol::pipe::{COMMAND_SLOTS_MAX, CommandSlot};
 use joulebook_protocol::{CloseReason, Command, Origin, RejectReason};
-use joulebook_quic::{ConnKey, Event, ReadOutcome, StreamId};
 use joulebook_rings::{Doorbell, Producer};
 use joulebook_session::{Intake, Now, ServerOutput, ServerSession, Verify};
 use joulebook_types::{AccountId, SessionId, TimeNs};
-use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::accounts::{Accounts, Endpoint};
-use crate::config::{GatewayConfig, GatewayError, GatewayLimits};
+use crate::config::{GatewayConfig, GatewayError, GatewayLimits, Listeners};
 use crate::counts::Counts;
 use crate::door::Door;
+use crate::entropy::Entropy;
 use crate::ingress::Ingress;
+use crate::network::{Network, NetworkEvent, ReadOutcome};
 use crate::streams::{Ending, Stream, StreamKey, Streams};
 use crate::timers::Timers;
 
 /// What the gateway owns besides the ring of events.
-pub(crate) struct Floor {
+pub(crate) struct Floor<N: Network> {
     pub(crate) number: u16,
     pub(crate) limits: GatewayLimits,
-    pub(crate) doors: Vec<Door>,
-    pub(crate) streams: Streams,
+    pub(crate) doors: Vec<Door<N>>,
+    pub(crate) streams: Streams<N>,
     pub(crate) timers: Timers,
     pub(crate) accounts: Accounts,
     pub(crate) feed: FeedPublisher,
@@ -39,7 +38,7 @@ pub(crate) struct Floor {
     /// Where each session is logged on, or about to be.
     by_session: HashMap<(AccountId, SessionId), StreamKey>,
     pub(crate) large_windows: usize,
-    random: SystemRandom,
+    entropy: Box<dyn Entropy + Send>,
     pub(crate) counts: Counts,
     pub(crate) intake: Intake,
     is_closing: bool,
@@ -51,36 +50,35 @@ const READ_BYTES: usize = 32 << 10;
 /// How long the last bytes of a stream may take to be fetched.
 const LINGER_MS: u32 = 3_000;
 
-impl Floor {
+impl<N: Network> Floor<N> {
     pub(crate) fn new(
         config: GatewayConfig,
-        commands: Producer<CommandSlot>,
-        core_bell: Arc<Doorbell>,
+        listeners: Listeners<N>,
+        (commands, core_bell): (Producer<CommandSlot>, Arc<Doorbell>),
         metrics: Arc<CachePadded<GatewayMetrics>>,
+        mut entropy: Box<dyn Entropy + Send>,
         now: Now,
     ) -> Result<Self, GatewayError> {
-        let GatewayConfig { number, public, operator, limits, feed_epoch } = config;
+        let GatewayConfig { number, limits, feed_epoch } = config;
         if commands.capacity() < COMMAND_SLOTS_MAX {
             return Err(GatewayError::CommandRing { slots: commands.capacity() });
         }
-        let mut doors = vec![Door::open(public, Endpoint::Public).map_err(GatewayError::Public)?];
-        if let Some(operator) = operator {
-            doors.push(Door::open(operator, Endpoint::Operator).map_err(GatewayError::Operator)?);
-        }
-        let random = SystemRandom::new();
+        let Listeners { public, operator } = listeners;
+        let mut doors = vec![Door::new(public, Endpoint::Public)];
+        doors.extend(operator.map(|operator| Door::new(operator, Endpoint::Operator)));
         Ok(Self {
             number,
             limits,
             doors,
             streams: Streams::new(limits.sessions_max, limits.feed_backlog_bytes, now),
             timers: Timers::default(),
-            accounts: Accounts::new(&random)?,
+            accounts: Accounts::new(&mut *entropy)?,
             feed: FeedPublisher::new(feed_epoch),
             ingress: Ingress::new(commands, core_bell),
             waiting: VecDeque::new(),
             by_session: HashMap::new(),
             large_windows: 0,
-            random,
+            entropy,
             counts: Counts::new(metrics),
             intake: Intake::Open,
             is_closing: false,
@@ -92,12 +90,13 @@ impl Floor {
         self.streams.now
     }
 
-    /// Takes one batch of datagrams per listener.
-    pub(crate) fn receive(&mut self, instant: Instant) -> bool {
+    /// Takes one batch per listener.
+    pub(crate) fn receive(&mut self) -> bool {
+        let now = self.now().steady;
         let mut progress = false;
         for door in 0..self.doors.len() {
-            progress |= self.doors[door].driver.receive(instant) > 0;
-            while let Some(event) = self.doors[door].driver.next_event() {
+            progress |= self.doors[door].network.receive(now);
+            while let Some(event) = self.doors[door].network.next_event() {
                 progress = true;
                 self.on_network_event(door, event);
             }
@@ -105,68 +104,68 @@ impl Floor {
         progress
     }
 
-    fn on_network_event(&mut self, door: usize, event: Event) {
+    fn on_network_event(&mut self, door: usize, event: NetworkEvent<N::Connection, N::Stream>) {
         match event {
-            Event::Connected { conn, .. } => self.doors[door].connected(conn),
-            Event::StreamOpened { conn, stream } => self.open_stream(door, conn, stream),
-            Event::Readable { conn, stream } => {
-                if let Some(key) = self.doors[door].stream(conn, stream) {
+            NetworkEvent::Connected { connection } => self.doors[door].connected(connection),
+            NetworkEvent::StreamOpened { connection, stream } => self.open_stream(door, connection, stream),
+            NetworkEvent::Readable { connection, stream } => {
+                if let Some(key) = self.doors[door].stream(connection, stream) {
                     if let Some(stream) = self.streams.get(key) {
                         stream.is_readable = true;
                     }
                     self.pump(key);
                 }
             }
-            Event::Writable { conn, stream } => {
-                if let Some(key) = self.doors[door].stream(conn, stream) {
+            NetworkEvent::Writable { connection, stream } => {
+                if let Some(key) = self.doors[door].stream(connection, stream) {
                     if let Some(stream) = self.streams.get(key) {
                         stream.is_write_blocked = false;
                     }
                     self.streams.mark_dirty(key);
                 }
             }
-            Event::Delivered { conn, stream } => {
-                if let Some(key) = self.doors[door].stream(conn, stream) {
+            NetworkEvent::Delivered { connection, stream } => {
+                if let Some(key) = self.doors[door].stream(connection, stream) {
                     self.forget(key);
                 }
             }
-            Event::Stopped { conn, stream, .. } => {
-                if let Some(key) = self.doors[door].stream(conn, stream) {
+            NetworkEvent::Stopped { connection, stream } => {
+                if let Some(key) = self.doors[door].stream(connection, stream) {
                     self.lose(key);
                 }
             }
-            Event::Closed { conn, .. } => {
-                self.large_windows -= usize::from(self.doors[door].has_large_window(conn));
-                while let Some(key) = self.doors[door].disconnected(conn) {
+            NetworkEvent::Closed { connection } => {
+                self.large_windows -= usize::from(self.doors[door].has_large_window(connection));
+                while let Some(key) = self.doors[door].disconnected(connection) {
                     self.lose(key);
                 }
             }
         }
     }
 
-    fn open_stream(&mut self, door: usize, conn: ConnKey, id: StreamId) {
+    fn open_stream(&mut self, door: usize, connection: N::Connection, id: N::Stream) {
         let mut nonce = [0; 32];
         let reason = if self.is_closing {
             CloseReason::GoingAway
-        } else if self.limits.streams_per_connection_max <= self.doors[door].streams(conn) {
+        } else if self.limits.streams_per_connection_max <= self.doors[door].streams(connection) {
             CloseReason::TooManySessions
-        } else if self.random.fill(&mut nonce).is_err() {
+        } else if self.entropy.fill(&mut nonce).is_err() {
             CloseReason::Fault
         } else {
             let (now, number, limits) = (self.now(), self.number, self.limits.session);
             let inserted = self.streams.insert(|key| {
                 let session = ServerSession::new(limits, key.connection(number), nonce, now);
-                Stream::new(key, door, conn, id, session)
+                Stream::new(key, door, connection, id, session)
             });
             if let Some(key) = inserted {
-                self.doors[door].add_stream(conn, id, key);
+                self.doors[door].add_stream(connection, id, key);
                 return self.schedule(key);
             }
             CloseReason::TooManySessions
         };
         let code = u32::from(reason.raw());
-        self.doors[door].driver.reset(conn, id, code);
-        self.doors[door].driver.stop_sending(conn, id, code);
+        self.doors[door].network.reset(connection, id, code);
+        self.doors[door].network.stop_sending(connection, id, code);
     }
 
     /// Lets streams go on that waited for room in the ring.
@@ -227,8 +226,8 @@ impl Floor {
         }
         let session = &mut stream.session;
         let mut came = false;
-        let driver = &mut self.doors[stream.listener].driver;
-        let outcome = driver.read(stream.conn, stream.id, budget, |bytes| {
+        let network = &mut self.doors[stream.listener].network;
+        let outcome = network.read(stream.connection, stream.id, budget, |bytes| {
             session.on_bytes(bytes, now);
             came = true;
         });
@@ -239,7 +238,7 @@ impl Floor {
                 stream.is_readable = false;
                 stream.is_read_to_end = true;
             }
-            ReadOutcome::Reset { .. } | ReadOutcome::Gone => {
+            ReadOutcome::Lost => {
                 self.lose(key);
                 return false;
             }
@@ -327,7 +326,7 @@ impl Floor {
         let code = u32::from(reason.raw());
         stream.ending =
             Some(Ending { code, until: now.steady.saturating_add_ms(LINGER_MS), is_finished: false });
-        self.doors[stream.listener].driver.stop_sending(stream.conn, stream.id, code);
+        self.doors[stream.listener].network.stop_sending(stream.connection, stream.id, code);
         if std::mem::take(&mut stream.is_subscribed) {
             self.feed.remove(key.subscriber());
         }
@@ -375,7 +374,7 @@ impl Floor {
     fn abandon(&mut self, key: StreamKey) {
         let Some(stream) = self.streams.get(key) else { return };
         let code = stream.ending.map_or(0, |ending| ending.code);
-        self.doors[stream.listener].driver.reset(stream.conn, stream.id, code);
+        self.doors[stream.listener].network.reset(stream.connection, stream.id, code);
         self.forget(key);
     }
 
@@ -386,7 +385,7 @@ impl Floor {
                 stream.in_core.is_none(),
                 "the core must learn of a session's end before its stream goes"
             );
-            self.doors[stream.listener].remove_stream(stream.conn, stream.id);
+            self.doors[stream.listener].remove_stream(stream.connection, stream.id);
         }
     }
 
@@ -431,26 +430,27 @@ impl Floor {
     }
 
     pub(crate) fn has_work(&mut self) -> bool {
-        self.doors.iter().any(|door| door.driver.has_work())
+        self.doors.iter().any(|door| door.network.has_work())
             || (self.is_held_up() && self.ingress.has_place())
             || (self.is_closing && !self.are_doors_closed && self.streams.is_empty())
     }
 
-    pub(crate) fn transmit(&mut self, instant: Instant) {
+    pub(crate) fn transmit(&mut self) {
+        let now = self.now().steady;
         if self.is_closing && self.streams.is_empty() && !std::mem::replace(&mut self.are_doors_closed, true)
         {
             for door in &mut self.doors {
                 let code = u32::from(CloseReason::GoingAway.raw());
-                door.driver.close_all(code, CloseReason::GoingAway.name().as_bytes(), instant);
+                door.network.close_all(code, CloseReason::GoingAway.name().as_bytes(), now);
             }
         }
-        self.doors.iter_mut().for_each(|door| door.driver.transmit(instant));
+        self.doors.iter_mut().for_each(|door| door.network.transmit(now));
         self.count_network();
     }
 
     pub(crate) fn begin_shutdown(&mut self) {
         self.is_closing = true;
-        self.doors.iter_mut().for_each(|door| door.driver.stop_accepting());
+        self.doors.iter_mut().for_each(|door| door.network.stop_accepting());
         let keys: Vec<StreamKey> = self.streams.keys().collect();
         for key in keys {
             self.close(key, CloseReason::GoingAway);
@@ -458,6 +458,6 @@ impl Floor {
     }
 
     pub(crate) fn is_finished(&self) -> bool {
-        self.are_doors_closed && self.doors.iter().all(|door| door.driver.is_drained())
+        self.are_doors_closed && self.doors.iter().all(|door| door.network.is_drained())
     }
 }

@@ -1,9 +1,10 @@
 //! Every open stream with its session.
 
 use joulebook_feed::{SubscriberId, Subscribers};
-use joulebook_quic::{ConnKey, StreamId};
 use joulebook_session::{Now, ServerSession};
 use joulebook_types::{AccountId, ConnectionId, SessionId, TimeNs};
+
+use crate::network::Network;
 
 /// Names one stream for as long as it lives; later it names nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,9 +14,8 @@ pub(crate) struct StreamKey {
 }
 
 /// Streams by slot, and those that have something to write.
-#[derive(Debug)]
-pub(crate) struct Streams {
-    slots: Vec<Slot>,
+pub(crate) struct Streams<N: Network> {
+    slots: Vec<Slot<N>>,
     free: Vec<u32>,
     slots_max: usize,
     dirty: Vec<StreamKey>,
@@ -24,18 +24,16 @@ pub(crate) struct Streams {
     pub(crate) now: Now,
 }
 
-#[derive(Debug)]
-struct Slot {
+struct Slot<N: Network> {
     generation: u32,
-    stream: Option<Box<Stream>>,
+    stream: Option<Box<Stream<N>>>,
 }
 
-#[derive(Debug)]
-pub(crate) struct Stream {
+pub(crate) struct Stream<N: Network> {
     pub(crate) key: StreamKey,
     pub(crate) listener: usize,
-    pub(crate) conn: ConnKey,
-    pub(crate) id: StreamId,
+    pub(crate) connection: N::Connection,
+    pub(crate) id: N::Stream,
     pub(crate) session: ServerSession,
     /// Account and session for as long as the core believes them to be here.
     pub(crate) in_core: Option<(AccountId, SessionId)>,
@@ -87,14 +85,14 @@ impl StreamKey {
     }
 }
 
-impl Streams {
+impl<N: Network> Streams<N> {
     pub(crate) fn new(slots_max: usize, feed_backlog_bytes: usize, now: Now) -> Self {
         let slots_max = slots_max.min(1 << SLOT_BITS);
         Self { slots: Vec::new(), free: Vec::new(), slots_max, dirty: Vec::new(), feed_backlog_bytes, now }
     }
 
     /// Makes a stream with the key that it is given; `None` when all slots are in use.
-    pub(crate) fn insert(&mut self, make: impl FnOnce(StreamKey) -> Stream) -> Option<StreamKey> {
+    pub(crate) fn insert(&mut self, make: impl FnOnce(StreamKey) -> Stream<N>) -> Option<StreamKey> {
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None if self.slots.len() < self.slots_max => {
@@ -109,12 +107,12 @@ impl Streams {
     }
 
     #[inline]
-    pub(crate) fn get(&mut self, key: StreamKey) -> Option<&mut Stream> {
+    pub(crate) fn get(&mut self, key: StreamKey) -> Option<&mut Stream<N>> {
         let slot = self.slots.get_mut(key.slot as usize)?;
         slot.stream.as_deref_mut().filter(|_| slot.generation == key.generation)
     }
 
-    pub(crate) fn remove(&mut self, key: StreamKey) -> Option<Box<Stream>> {
+    pub(crate) fn remove(&mut self, key: StreamKey) -> Option<Box<Stream<N>>> {
         let slot = self.slots.get_mut(key.slot as usize).filter(|slot| slot.generation == key.generation)?;
         let stream = slot.stream.take()?;
         // Never zero, so that no connection id is zero either.
@@ -155,18 +153,18 @@ impl Streams {
     }
 }
 
-impl Stream {
+impl<N: Network> Stream<N> {
     pub(crate) fn new(
         key: StreamKey,
         listener: usize,
-        conn: ConnKey,
-        id: StreamId,
+        connection: N::Connection,
+        id: N::Stream,
         session: ServerSession,
     ) -> Self {
         Self {
             key,
             listener,
-            conn,
+            connection,
             id,
             session,
             in_core: None,
@@ -187,7 +185,7 @@ impl Stream {
     }
 }
 
-impl Subscribers for Streams {
+impl<N: Network> Subscribers for Streams<N> {
     fn is_lagging(&self, subscriber: SubscriberId) -> bool {
         match self.slots.get(subscriber.0 as usize).and_then(|slot| slot.stream.as_deref()) {
             // While the connection takes all that it is given, what is unsent is of this turn only.

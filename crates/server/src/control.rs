@@ -1,9 +1,8 @@
 //! What the daemon's threads tell each other besides commands and events.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use joulebook_rings::Wake;
+use joulebook_rings::{Gate, Wake};
 use tokio::sync::watch;
 
 /// How the exchange is.
@@ -16,11 +15,12 @@ pub enum Health {
 
 /// Shared by all threads of a daemon.
 pub struct Control {
-    stop: AtomicBool,
+    /// Open for as long as the exchange may run.
+    running: Gate,
     health: watch::Sender<Health>,
-    /// The gateways refuse new orders while this is true.
-    read_only: Arc<AtomicBool>,
-    /// Whoever must look at `stop`.
+    /// The gateways refuse new orders while this is shut. Only the core's thread moves it.
+    order_gate: Arc<Gate>,
+    /// Whoever must look at `running`.
     wakers: Mutex<Vec<Arc<dyn Wake>>>,
     /// Told whenever the journal stops or begins again to take orders, with the reason.
     on_journal: OnceLock<JournalListener>,
@@ -31,9 +31,9 @@ type JournalListener = Box<dyn Fn(Result<&str, &str>) + Send + Sync>;
 impl Control {
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
-            stop: AtomicBool::new(false),
+            running: Gate::open(),
             health: watch::Sender::new(Health::Running),
-            read_only: Arc::default(),
+            order_gate: Arc::new(Gate::open()),
             wakers: Mutex::default(),
             on_journal: OnceLock::new(),
         })
@@ -55,29 +55,28 @@ impl Control {
     }
 
     pub fn stop(&self) {
-        self.stop.store(true, Ordering::SeqCst);
+        // Before the wakes: whoever looks after its wake must find the gate shut.
+        self.running.set(false);
         for waker in self.wakers.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             waker.wake();
         }
     }
 
     pub fn is_stopping(&self) -> bool {
-        self.stop.load(Ordering::SeqCst)
+        !self.running.is_open()
     }
 
     /// What the gateways look at.
-    pub fn read_only(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.read_only)
+    pub fn order_gate(&self) -> Arc<Gate> {
+        Arc::clone(&self.order_gate)
     }
 
     pub fn is_read_only(&self) -> bool {
-        self.read_only.load(Ordering::Acquire)
+        !self.order_gate.is_open()
     }
 
-    /// Written only when it changes, so that the gateways keep it in their caches.
     pub fn set_read_only(&self, is_read_only: bool) {
-        if self.read_only.load(Ordering::Relaxed) != is_read_only {
-            self.read_only.store(is_read_only, Ordering::Release);
+        if self.order_gate.set(!is_read_only) {
             if is_read_only {
                 const FULL: &str = "the disk is full: new orders are refused, cancels are not";
                 tracing::warn!("{FULL}");

@@ -11,7 +11,10 @@ use crossbeam::channel::{RecvTimeoutError, Sender, bounded};
 use crossbeam::sync::Parker;
 use joulebook_console::{self as console, Check, Console, ConsoleState, RunInfo};
 use joulebook_engine::Engine;
-use joulebook_gateway::{CoreLink, Gateway, GatewayConfig, GatewayError, GatewayLimits, ListenerConfig};
+use joulebook_gateway::{
+    CoreLink, Gateway, GatewayConfig, GatewayError, GatewayLimits, ListenerConfig, Listeners, QuicNetwork,
+    SteadyClock, SystemEntropy,
+};
 use joulebook_journal::{CommandLog, JournalReader, LocalConfig, LocalJournal, MemoryLog, Term};
 use joulebook_metrics::ServerMetrics;
 use joulebook_protocol::ALPN;
@@ -19,7 +22,7 @@ use joulebook_protocol::pipe::{CommandSlot, EventFrame};
 use joulebook_quic::tls::server_config;
 use joulebook_quic::transport::{TransportProfile, transport_config};
 use joulebook_quic::{DriverConfig, QuicError, ResetKey};
-use joulebook_rings::{Consumer, Doorbell, Wake, ring};
+use joulebook_rings::{Consumer, Doorbell, Gate, Wake, ring};
 use joulebook_sequencer::{Clock, Core, Egress, EgressKind};
 use joulebook_session::SessionLimits;
 use joulebook_sys::{EventFd, available_cores};
@@ -35,7 +38,7 @@ use crate::observer::MetricsObserver;
 use crate::recovery::{RecoveryError, SHARD, replay};
 use crate::storage::FileStorage;
 use crate::tap::Tap;
-use crate::wiring::{ExchangeCore, FdWake, Ready, run_core, run_gateway, run_inline};
+use crate::wiring::{Clocks, ExchangeCore, FdWake, Ready, run_core, run_gateway, run_inline};
 
 /// Commands that wait between a gateway and the core.
 const COMMAND_RING: usize = 16_384;
@@ -167,15 +170,16 @@ impl Daemon {
             commands,
             core_bell: Arc::clone(&core_bell),
             events: gateway_events,
-            read_only: control.read_only(),
+            order_gate: control.order_gate(),
             metrics: metrics.gateway(0),
         };
-        let gateway = Gateway::new(
-            gateway_config(config, &dir, &tls, clock.now())?,
-            link,
-            clock.now(),
-            Instant::now(),
-        )?;
+        let instant = Instant::now();
+        let steady = SteadyClock::starting_at(instant, clock.now());
+        let mut clocks = Clocks { exchange: clock, steady };
+        let now = clocks.read(instant);
+        let listeners = listeners(config, &dir, &tls, steady)?;
+        let entropy = Box::new(SystemEntropy::default());
+        let gateway = Gateway::new(gateway_config(config, now.wall), listeners, link, entropy, now)?;
         let info = Info {
             data_dir: dir.clone(),
             ca_path: tls.ca_path,
@@ -197,7 +201,7 @@ impl Daemon {
             parker,
             gateway_bell,
             core_bell,
-            clock,
+            clocks,
             control: Arc::clone(&control),
             starter,
         };
@@ -352,7 +356,7 @@ fn make_core(
 struct Threads {
     gateway: Gateway,
     core: ExchangeCore,
-    clock: ExchangeClock,
+    clocks: Clocks,
     fd: Arc<EventFd>,
     parker: Parker,
     gateway_bell: Arc<Doorbell>,
@@ -363,21 +367,21 @@ struct Threads {
 
 impl Threads {
     fn spawn(self, wiring: Wiring) -> io::Result<JoinHandle<Engine>> {
-        let Self { mut gateway, core, clock, fd, parker, gateway_bell, core_bell, control, starter } = self;
+        let Self { mut gateway, core, clocks, fd, parker, gateway_bell, core_bell, control, starter } = self;
         let named = |name: &str| std::thread::Builder::new().name(name.into());
-        let doors = Arc::default();
+        let doors = Arc::new(Gate::shut());
         gateway.open_doors_at(Arc::clone(&doors));
         let ready = Ready::new(starter, doors);
         match wiring {
             Wiring::Inline | Wiring::Auto => named("exchange").spawn(move || {
                 let _guard = control.fault_on_panic();
-                run_inline(gateway, core, clock, &fd, &control, ready)
+                run_inline(gateway, core, clocks, &fd, &control, ready)
             }),
             Wiring::Threaded => {
                 let gateway_control = Arc::clone(&control);
                 let gateway_thread = named("gateway").spawn(move || {
                     let _guard = gateway_control.fault_on_panic();
-                    run_gateway(gateway, clock, &fd, &gateway_bell, &gateway_control);
+                    run_gateway(gateway, clocks, &fd, &gateway_bell, &gateway_control);
                 })?;
                 named("core").spawn(move || {
                     let _guard = control.fault_on_panic();
@@ -389,12 +393,13 @@ impl Threads {
     }
 }
 
-fn gateway_config(
+/// The sockets, for clients and for operators.
+fn listeners(
     config: &Config,
     dir: &Path,
     tls: &TlsIdentity,
-    now: TimeNs,
-) -> Result<GatewayConfig, StartError> {
+    steady: SteadyClock,
+) -> Result<Listeners<QuicNetwork>, StartError> {
     let limits = &config.limits;
     let reset_key = identity::reset_key(dir)?;
     let listener = |address: SocketAddr| -> Result<ListenerConfig, StartError> {
@@ -408,6 +413,12 @@ fn gateway_config(
         };
         Ok(ListenerConfig { driver, server, leaf_sha256: tls.leaf_sha256 })
     };
+    let (public, operator) = (listener(config.gateway.listen)?, listener(config.gateway.operator_listen)?);
+    Ok(Listeners::bind(public, Some(operator), steady)?)
+}
+
+fn gateway_config(config: &Config, now: TimeNs) -> GatewayConfig {
+    let limits = &config.limits;
     let session = SessionLimits {
         orders_per_s: limits.orders_per_s,
         order_burst: limits.orders_burst,
@@ -416,17 +427,12 @@ fn gateway_config(
         unsent_bytes_max: limits.unread_bytes as usize,
         ..SessionLimits::default()
     };
-    Ok(GatewayConfig {
-        number: 0,
-        public: listener(config.gateway.listen)?,
-        operator: Some(listener(config.gateway.operator_listen)?),
-        limits: GatewayLimits {
-            session,
-            sessions_max: config.engine.sessions_max as usize,
-            ..GatewayLimits::default()
-        },
-        feed_epoch: now.raw(),
-    })
+    let limits = GatewayLimits {
+        session,
+        sessions_max: config.engine.sessions_max as usize,
+        ..GatewayLimits::default()
+    };
+    GatewayConfig { number: 0, limits, feed_epoch: now.raw() }
 }
 
 fn bind_http(address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -4,16 +4,16 @@
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::Sender;
 use crossbeam::sync::Parker;
 use joulebook_engine::Engine;
-use joulebook_gateway::Gateway;
+use joulebook_gateway::{Gateway, SteadyClock};
 use joulebook_journal::CommandLog;
-use joulebook_rings::{Doorbell, Wake};
+use joulebook_rings::{Doorbell, Gate, Wake};
 use joulebook_sequencer::{Clock, Core, Turn};
+use joulebook_session::Now;
 use joulebook_sys::{EventFd, PollSet, Readiness};
 
 use crate::clock::ExchangeClock;
@@ -40,21 +40,35 @@ impl Wake for FdWake {
     }
 }
 
+/// What a gateway's thread tells the time by.
+#[derive(Clone, Copy, Debug)]
+pub struct Clocks {
+    pub exchange: ExchangeClock,
+    /// The gateway's deadlines, and those of the network below it.
+    pub steady: SteadyClock,
+}
+
+impl Clocks {
+    pub fn read(&mut self, instant: Instant) -> Now {
+        Now { steady: self.steady.time(instant), wall: self.exchange.now() }
+    }
+}
+
 /// Tells the starter and the gateway, once, that the first commands are durable and everybody knows what they made.
 pub struct Ready {
     starter: Option<Sender<()>>,
-    doors: Arc<AtomicBool>,
+    doors: Arc<Gate>,
 }
 
 impl Ready {
     /// `doors` is what the gateway waits for.
-    pub fn new(starter: Sender<()>, doors: Arc<AtomicBool>) -> Self {
+    pub fn new(starter: Sender<()>, doors: Arc<Gate>) -> Self {
         Self { starter: Some(starter), doors }
     }
 
     fn tell_if(&mut self, is_ready: impl FnOnce() -> bool) {
         if self.starter.is_some() && is_ready() {
-            self.doors.store(true, Ordering::Release);
+            self.doors.set(true);
             // Dropping the sender is the message.
             self.starter = None;
         }
@@ -65,7 +79,7 @@ impl Ready {
 pub fn run_inline(
     mut gateway: Gateway,
     mut core: ExchangeCore,
-    mut clock: ExchangeClock,
+    mut clocks: Clocks,
     fd: &EventFd,
     control: &Control,
     mut ready: Ready,
@@ -73,7 +87,7 @@ pub fn run_inline(
     let (mut settle_by, mut goodbye): (Option<Instant>, Option<Instant>) = (None, None);
     loop {
         let now = Instant::now();
-        let mut moved = gateway.turn(clock.now(), now);
+        let mut moved = gateway.turn(clocks.read(now));
         match core.turn() {
             Turn::Busy => moved = true,
             Turn::Idle => {}
@@ -104,7 +118,7 @@ pub fn run_inline(
         }
         if !moved && !gateway.has_work() {
             let other = [goodbye.or(settle_by), retry(&core)].into_iter().flatten().min();
-            let deadline = earliest(gateway.next_timeout(), core.next_wait_ns(), other);
+            let deadline = earliest(next_timeout(&gateway, &clocks), core.next_wait_ns(), other);
             sleep_on_sockets(&gateway, fd, deadline);
         }
     }
@@ -113,7 +127,7 @@ pub fn run_inline(
 /// The gateway's thread of the threaded wiring.
 pub fn run_gateway(
     mut gateway: Gateway,
-    mut clock: ExchangeClock,
+    mut clocks: Clocks,
     fd: &EventFd,
     bell: &Doorbell,
     control: &Control,
@@ -121,7 +135,7 @@ pub fn run_gateway(
     let (mut settle_by, mut goodbye): (Option<Instant>, Option<Instant>) = (None, None);
     loop {
         let now = Instant::now();
-        let moved = gateway.turn(clock.now(), now);
+        let moved = gateway.turn(clocks.read(now));
         if control.is_stopping() {
             let patience = *settle_by.get_or_insert(now + SETTLE);
             match goodbye {
@@ -137,7 +151,7 @@ pub fn run_gateway(
         if !moved {
             bell.prepare_sleep();
             if !gateway.has_work() {
-                sleep_on_sockets(&gateway, fd, earliest(gateway.next_timeout(), None, goodbye));
+                sleep_on_sockets(&gateway, fd, earliest(next_timeout(&gateway, &clocks), None, goodbye));
             }
             bell.awake();
         }
@@ -199,6 +213,10 @@ fn fault(core: ExchangeCore, control: &Control) -> Engine {
     let what = core.fault().map_or_else(|| "the exchange stopped".to_owned(), ToString::to_string);
     control.fault(what);
     core.into_engine()
+}
+
+fn next_timeout(gateway: &Gateway, clocks: &Clocks) -> Option<Instant> {
+    gateway.next_timeout().map(|at| clocks.steady.instant(at))
 }
 
 fn sleep_on_sockets(gateway: &Gateway, fd: &EventFd, deadline: Option<Instant>) {
@@ -300,7 +318,7 @@ mod tests {
         control.wake_on_stop(Arc::new(parker.unparker().clone()));
         let core_bell = bell(parker.unparker().clone());
         let (starter, started) = bounded(0);
-        let ready = Ready::new(starter, Arc::default());
+        let ready = Ready::new(starter, Arc::new(Gate::shut()));
         let thread = std::thread::spawn({
             let control = Arc::clone(&control);
             move || run_core(core, &parker, &core_bell, &control, &|| true, ready)

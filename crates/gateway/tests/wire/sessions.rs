@@ -1,7 +1,6 @@
 //! Logons, orders, ends of sessions, over real QUIC.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::world::{Client, OPERATOR, Setup, TRADER, World, key};
@@ -11,6 +10,7 @@ use joulebook_protocol::pipe::COMMAND_SLOTS_MAX;
 use joulebook_protocol::{CloseReason, Command, Event, RejectReason, encode};
 use joulebook_quic::WriteOutcome;
 use joulebook_quic::transport::TransportProfile;
+use joulebook_rings::Gate;
 use joulebook_session::{ClientConfig, ClientOutput, SessionLimits};
 use joulebook_types::{AccountId, ClientOrderId, ConnectionId, SessionId, TimeNs};
 
@@ -29,7 +29,7 @@ fn ack(event_seq: u64, received: TimeNs) -> OrderAccepted {
 #[test]
 fn the_doors_stay_shut_until_the_core_has_said_what_there_is() {
     let mut world = World::new();
-    let told = Arc::new(AtomicBool::new(false));
+    let told = Arc::new(Gate::shut());
     world.gateway.open_doors_at(Arc::clone(&told));
     let mut client = world.dial(false, &TransportProfile::client());
     let mut turns = 0;
@@ -37,7 +37,7 @@ fn the_doors_stay_shut_until_the_core_has_said_what_there_is() {
         turns += 1;
         // So many would be enough for a handshake.
         assert!(!clients[0].is_connected || 200 < turns, "let in after {turns} turns");
-        told.store(200 <= turns, Ordering::Release);
+        told.set(200 <= turns);
         clients[0].is_connected
     });
 }

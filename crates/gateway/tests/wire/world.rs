@@ -1,12 +1,13 @@
 //! A real gateway and real clients over real sockets; the test plays the core at the other ends of the rings.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam::sync::Parker;
 use crossbeam::utils::CachePadded;
-use joulebook_gateway::{CoreLink, Gateway, GatewayConfig, GatewayLimits, ListenerConfig};
+use joulebook_gateway::{
+    CoreLink, Gateway, GatewayConfig, GatewayLimits, ListenerConfig, Listeners, SteadyClock, SystemEntropy,
+};
 use joulebook_metrics::GatewayMetrics;
 use joulebook_protocol::messages::{AccountDefinition, LogonAccepted, NewOrder, SessionOpened};
 use joulebook_protocol::pipe::{CommandAssembler, CommandSlot, EventFrame};
@@ -16,8 +17,8 @@ use joulebook_quic::{
     ClientConfig as QuicClientConfig, ConnKey, Driver, DriverConfig, Event, ReadOutcome, StreamId,
     WriteOutcome, tls,
 };
-use joulebook_rings::{Consumer, Doorbell, Producer, ring};
-use joulebook_session::{ClientConfig, ClientOutput, ClientSession};
+use joulebook_rings::{Consumer, Doorbell, Gate, Producer, ring};
+use joulebook_session::{ClientConfig, ClientOutput, ClientSession, Now};
 use joulebook_sys::{PollSet, Readiness};
 use joulebook_types::{AccountId, ClientOrderId, ConnectionId, Role, Roles, SessionId, TimeNs};
 use ring::digest::{SHA256, digest};
@@ -32,7 +33,7 @@ pub struct World {
     pub gateway: Gateway,
     pub commands: Consumer<CommandSlot>,
     pub events: Producer<EventFrame>,
-    pub read_only: Arc<AtomicBool>,
+    pub order_gate: Arc<Gate>,
     pub metrics: Arc<CachePadded<GatewayMetrics>>,
     /// What the core took from the ring, logons that it answered by itself excepted.
     pub taken: Vec<SequencedCommand>,
@@ -45,6 +46,7 @@ pub struct World {
     /// Time that was skipped so far.
     skipped: Duration,
     origin: Instant,
+    clock: SteadyClock,
 }
 
 /// What a test may change.
@@ -110,29 +112,27 @@ impl World {
         };
         let (commands_in, commands) = ring(setup.commands);
         let (events, events_out) = ring(1 << 16);
-        let read_only = Arc::new(AtomicBool::new(false));
+        let order_gate = Arc::new(Gate::open());
         let metrics: Arc<CachePadded<GatewayMetrics>> = Arc::default();
         let link = CoreLink {
             commands: commands_in,
             core_bell: Arc::new(Doorbell::new(Arc::new(Parker::new().unparker().clone()))),
             events: events_out,
-            read_only: Arc::clone(&read_only),
+            order_gate: Arc::clone(&order_gate),
             metrics: Arc::clone(&metrics),
         };
-        let config = GatewayConfig {
-            number: 7,
-            public: listener(),
-            operator: Some(listener()),
-            limits: setup.limits,
-            feed_epoch: 1,
-        };
+        let config = GatewayConfig { number: 7, limits: setup.limits, feed_epoch: 1 };
         let origin = Instant::now();
-        let gateway = Gateway::new(config, link, TimeNs::new(WALL_NS), origin).expect("free ports");
+        let clock = SteadyClock::starting_at(origin, TimeNs::new(WALL_NS));
+        let listeners = Listeners::bind(listener(), Some(listener()), clock).expect("free ports");
+        let now = Now { steady: clock.time(origin), wall: TimeNs::new(WALL_NS) };
+        let gateway = Gateway::new(config, listeners, link, Box::new(SystemEntropy::default()), now);
+        let gateway = gateway.expect("rings that are long enough");
         let mut world = Self {
             gateway,
             commands,
             events,
-            read_only,
+            order_gate,
             metrics,
             taken: Vec::new(),
             assembler: CommandAssembler::default(),
@@ -143,6 +143,7 @@ impl World {
             leaf_sha256,
             skipped: Duration::ZERO,
             origin,
+            clock,
         };
         world.define(TRADER, [Role::Seller, Role::Maker].into_iter().collect());
         world.define(OPERATOR, [Role::Operator].into_iter().collect());
@@ -217,7 +218,8 @@ impl World {
     }
 
     pub fn turn(&mut self) -> bool {
-        let progress = self.gateway.turn(self.wall(), self.instant());
+        let now = Now { steady: self.clock.time(self.instant()), wall: self.wall() };
+        let progress = self.gateway.turn(now);
         let mut took = false;
         while let Some(slot) = self.core_reads.then(|| self.commands.pop()).flatten() {
             took = true;
@@ -274,7 +276,8 @@ impl World {
         let session_deadlines =
             session_deadlines.map(|at| self.origin + Duration::from_nanos(at.raw().saturating_sub(WALL_NS)));
         let network = clients.iter().filter_map(|client| client.driver.next_timeout());
-        let until = network.chain(self.gateway.next_timeout()).chain(session_deadlines).min();
+        let gateway = self.gateway.next_timeout().map(|at| self.clock.instant(at));
+        let until = network.chain(gateway).chain(session_deadlines).min();
         let left =
             until.map_or(Duration::from_secs(1), |until| until.saturating_duration_since(self.instant()));
         let mut poll = PollSet::new();
@@ -288,7 +291,7 @@ impl World {
     }
 
     pub fn set_read_only(&self, read_only: bool) {
-        self.read_only.store(read_only, Ordering::Release);
+        self.order_gate.set(!read_only);
     }
 
     /// The commands that the core took, orders by their ids.

@@ -46,7 +46,22 @@ const EDGES: &[(&str, &[&str])] = &[
     ("agents", &["protocol", "feed"]),
     // The shell hands its agents the feed that the SDK keeps for it.
     ("bots", &["agents", "client", "feed", "quic"]),
-    ("sim", &["sequencer", "session", "feed", "agents"]),
+    // The whole exchange but its network, its disk and its clocks, and the slow engine that checks it.
+    (
+        "sim",
+        &[
+            "sequencer",
+            "session",
+            "feed",
+            "agents",
+            "gateway",
+            "journal",
+            "engine",
+            "reference",
+            "rings",
+            "metrics",
+        ],
+    ),
     ("capi", &["engine"]),
     // The command line is a client too (`book`, `order`, `account`), and `demo` names agents.
     ("joulebook", &["server", "bots", "loadgen", "client", "agents", "feed"]),
