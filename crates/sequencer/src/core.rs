@@ -7,6 +7,7 @@ use joulebook_protocol::{Command, Origin, SequencedCommand, messages};
 use joulebook_rings::Consumer;
 use joulebook_types::{SeqNum, TimeNs};
 
+use crate::clock::Clock;
 use crate::outputs::{Egress, Outputs};
 use crate::replay;
 
@@ -17,11 +18,6 @@ const BATCH_SLOTS_MAX: usize = 512;
 const SLOT_RECORD_BYTES: usize = Batch::record_bytes(COMMAND_SLOT_BYTES);
 /// What a batch must be able to hold so that every command fits one.
 const BATCH_BYTES_NEEDED: usize = Batch::record_bytes(COMMAND_RECORD_BYTES_MAX) + SLOT_RECORD_BYTES;
-
-/// Where exchange time comes from. The core makes it monotonic.
-pub trait Clock {
-    fn now(&mut self) -> TimeNs;
-}
 
 /// What the owner may want to count; every method has an empty default.
 pub trait CoreObserver {

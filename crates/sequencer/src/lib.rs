@@ -6,10 +6,12 @@
 #![forbid(unsafe_code)]
 
 mod backlog;
+mod clock;
 mod core;
 mod outputs;
 mod replay;
 
-pub use crate::core::{Clock, Core, CoreObserver, Ingress, NoObserver, Turn};
+pub use crate::clock::{Clock, ExchangeClock, RawClock, SLEW_DIVISOR};
+pub use crate::core::{Core, CoreObserver, Ingress, NoObserver, Turn};
 pub use outputs::{Egress, EgressKind};
 pub use replay::{ReplayError, apply_batch};

@@ -23,12 +23,12 @@ use joulebook_quic::tls::server_config;
 use joulebook_quic::transport::{TransportProfile, transport_config};
 use joulebook_quic::{DriverConfig, QuicError, ResetKey};
 use joulebook_rings::{Consumer, Doorbell, Gate, Wake, ring};
-use joulebook_sequencer::{Clock, Core, Egress, EgressKind};
+use joulebook_sequencer::{Clock, Core, Egress, EgressKind, ExchangeClock};
 use joulebook_session::SessionLimits;
 use joulebook_sys::{EventFd, available_cores};
 use joulebook_types::{SeqNum, TimeNs};
 
-use crate::clock::ExchangeClock;
+use crate::clock::SystemClock;
 use crate::config::{AckMode, Config, Wiring};
 use crate::control::{Control, Health};
 use crate::genesis::first_commands;
@@ -148,7 +148,7 @@ impl Daemon {
 
         let recovered = recover(config, &dir, Arc::clone(&core_wake), &metrics)?;
         let tls = identity::tls_identity(&dir)?;
-        let mut clock = ExchangeClock::starting_after(recovered.engine.time());
+        let mut clock = ExchangeClock::starting_after(SystemClock, recovered.engine.time());
 
         let (commands, ingress) = ring::<CommandSlot>(COMMAND_RING);
         let (gateway_ring, gateway_events) = ring::<EventFrame>(EVENT_RING);
@@ -341,7 +341,7 @@ fn make_core(
     recovered: Recovered,
     config: &Config,
     dir: &Path,
-    (clock, metrics): (ExchangeClock, &ServerMetrics),
+    (clock, metrics): (ExchangeClock<SystemClock>, &ServerMetrics),
     (ingress, egress): (Consumer<CommandSlot>, Vec<Egress>),
 ) -> Result<ExchangeCore, StartError> {
     let Recovered { engine, log, .. } = recovered;

@@ -12,16 +12,16 @@ use joulebook_engine::Engine;
 use joulebook_gateway::{Gateway, SteadyClock};
 use joulebook_journal::CommandLog;
 use joulebook_rings::{Doorbell, Gate, Wake};
-use joulebook_sequencer::{Clock, Core, Turn};
+use joulebook_sequencer::{Clock, Core, ExchangeClock, Turn};
 use joulebook_session::Now;
 use joulebook_sys::{EventFd, PollSet, Readiness};
 
-use crate::clock::ExchangeClock;
+use crate::clock::SystemClock;
 use crate::control::Control;
 use crate::observer::MetricsObserver;
 
 /// The core over any log: the local journal, or memory for benchmarks.
-pub type ExchangeCore = Core<Box<dyn CommandLog + Send>, ExchangeClock, MetricsObserver>;
+pub type ExchangeCore = Core<Box<dyn CommandLog + Send>, ExchangeClock<SystemClock>, MetricsObserver>;
 
 /// How long a stopping exchange waits for peers to take what was sent to them.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -43,7 +43,7 @@ impl Wake for FdWake {
 /// What a gateway's thread tells the time by.
 #[derive(Clone, Copy, Debug)]
 pub struct Clocks {
-    pub exchange: ExchangeClock,
+    pub exchange: ExchangeClock<SystemClock>,
     /// The gateway's deadlines, and those of the network below it.
     pub steady: SteadyClock,
 }
@@ -307,7 +307,7 @@ mod tests {
             engine,
             log,
             term,
-            ExchangeClock::starting_after(TimeNs::ZERO),
+            ExchangeClock::starting_after(SystemClock, TimeNs::ZERO),
             observer,
             vec![ingress],
             vec![egress],
