@@ -4,6 +4,7 @@
 mod browser;
 mod http;
 mod market;
+mod mounts;
 mod raw;
 mod strace;
 mod trader;
@@ -16,9 +17,12 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use tempfile::NamedTempFile;
+
 pub use browser::Browser;
 pub use http::{HttpAnswer, http_get, http_json_until, http_request};
 pub use market::{ALICE, BOB, CAROL, Market, ahead_minute, block_on, connect, in_time, limit, now};
+pub use mounts::{Disk, with_own_mounts};
 pub use raw::{RawConnection, RawStream, Received, Signer};
 pub use strace::{Attached, Strace, SystemCall};
 pub use trader::{AckCounter, AckLog, Tally, Trader, Traders};
@@ -31,6 +35,8 @@ pub struct Daemon {
     child: Child,
     lines: Receiver<String>,
     stderr: File,
+    /// Not in the data folder, whose disk may be full.
+    ports: NamedTempFile,
     pub gateway: SocketAddr,
     pub operator: SocketAddr,
     pub http: SocketAddr,
@@ -90,10 +96,10 @@ pub fn send_signal(process: u32, signal: &str) {
 }
 
 /// `joulebook serve` on free ports with small journal files.
-fn serve(dir: &Path, args: &[&str]) -> Command {
+fn serve(dir: &Path, ports: &Path, args: &[&str]) -> Command {
     let mut command = joulebook(&["serve", "--gateway", "127.0.0.1:0", "--operator", "127.0.0.1:0"]);
     command.args(["--http", "127.0.0.1:0", "--set", "journal.segment_mib=1"]);
-    command.arg("--data").arg(dir).arg("--ports-file").arg(dir.join("ports.json")).args(args);
+    command.arg("--data").arg(dir).arg("--ports-file").arg(ports).args(args);
     command
 }
 
@@ -121,8 +127,7 @@ impl Daemon {
 
     fn read_ports(&mut self) {
         let ports: serde_json::Value =
-            serde_json::from_slice(&std::fs::read(self.dir.join("ports.json")).expect("a ports file"))
-                .expect("JSON");
+            serde_json::from_slice(&std::fs::read(self.ports.path()).expect("a ports file")).expect("JSON");
         let address =
             |name: &str| ports[name].as_str().and_then(|text| text.parse().ok()).expect("an address");
         (self.gateway, self.operator, self.http) = (address("gateway"), address("operator"), address("http"));
@@ -131,15 +136,17 @@ impl Daemon {
     /// As [`Self::start`], but gives back what was printed when the daemon ends instead of becoming ready.
     /// `--set SECTION.KEY=VALUE` in `args` wins over the ports and the size of the journal's files.
     pub fn try_start(dir: &Path, args: &[&str]) -> Result<Self, String> {
-        Self::spawn(dir, serve(dir, args))
+        let ports = NamedTempFile::new().expect("a temporary file");
+        Self::spawn(dir, serve(dir, ports.path(), args), ports)
     }
 
     /// As [`Self::try_start`], with `strace` around it.
     pub fn try_start_traced(dir: &Path, args: &[&str], strace: &Strace) -> Result<Self, String> {
-        Self::spawn(dir, strace.around(&serve(dir, args)))
+        let ports = NamedTempFile::new().expect("a temporary file");
+        Self::spawn(dir, strace.around(&serve(dir, ports.path(), args)), ports)
     }
 
-    fn spawn(dir: &Path, mut command: Command) -> Result<Self, String> {
+    fn spawn(dir: &Path, mut command: Command, ports: NamedTempFile) -> Result<Self, String> {
         // A file, because a pipe that nobody empties would in the end stop the daemon.
         let mut stderr = tempfile::tempfile().expect("a temporary file");
         command.stderr(stderr.try_clone().expect("a second handle"));
@@ -166,7 +173,7 @@ impl Daemon {
         }
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let dir = dir.to_owned();
-        Ok(Self { child, lines, stderr, gateway: nowhere, operator: nowhere, http: nowhere, dir })
+        Ok(Self { child, lines, stderr, ports, gateway: nowhere, operator: nowhere, http: nowhere, dir })
     }
 
     /// SIGKILL: nothing can be flushed, nothing can be said.

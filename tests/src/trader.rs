@@ -117,6 +117,11 @@ impl Traders {
         })
     }
 
+    /// By trader, as they know it.
+    pub fn open_orders(&self) -> BTreeMap<&'static str, usize> {
+        self.traders.iter().map(|trader| (trader.name, trader.log.open.len())).collect()
+    }
+
     /// When the newest numbered event came, in nanoseconds since 1970.
     pub fn told_ns(&self) -> u64 {
         self.traders.iter().map(|trader| trader.log.told_ns).max().unwrap_or(0)

@@ -458,12 +458,14 @@ fn write_addresses(info: &Info) -> Result<(), StartError> {
     for (name, address) in files {
         // Beside and renamed: who reads the file sees an address, the old one or the new one.
         let (path, beside) = (info.data_dir.join(name), info.data_dir.join(format!("{name}.new")));
-        std::fs::write(&beside, format!("{address}\n"))
-            .and_then(|()| std::fs::rename(&beside, path))
-            .map_err(|error| StartError::System {
-                what: "write the addresses into the data folder",
-                error,
-            })?;
+        let text = format!("{address}\n");
+        if std::fs::read_to_string(&path).is_ok_and(|present| present == text) {
+            // A start on a full disk has nothing to write.
+            continue;
+        }
+        std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path)).map_err(|error| {
+            StartError::System { what: "write the addresses into the data folder", error }
+        })?;
     }
     Ok(())
 }
