@@ -14,3 +14,4 @@ mod tick_index;
 pub use book::{Book, Filled, reaches};
 pub use level::{Level, LevelTotal};
 pub use slab::{Order, OrderSlab, Slot};
+pub use tick_index::TickIndex;

@@ -1,10 +1,10 @@
 //! Which ticks have a level, in order: a radix tree whose nodes come from a pool, so that it does not allocate once it
-//! has seen the market's usual width.
+//! has seen the market's usual width. Its memory follows the entries, however far apart their keys lie.
 
-/// From tick to a level's index. A node tells by one word of bits which of its 64 children exist, so the first, the
+/// From tick to a level's index, or from any sparse number to a dense one. A node tells by one word of bits which of its 64 children exist, so the first, the
 /// last and the next tick are found with bit scans, in as many steps as the largest tick has groups of six bits.
 #[derive(Debug, Default)]
-pub(crate) struct TickIndex {
+pub struct TickIndex {
     nodes: Vec<Node>,
     vacant: Vec<u32>,
     root: u32,
@@ -73,11 +73,15 @@ const fn height_of(tick: u64) -> u32 {
 }
 
 impl TickIndex {
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.len
     }
 
-    pub(crate) fn get(&self, tick: u64) -> Option<u32> {
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub fn get(&self, tick: u64) -> Option<u32> {
         if !self.covers(tick) {
             return None;
         }
@@ -105,7 +109,10 @@ impl TickIndex {
     }
 
     /// Adds a tick that has no level yet.
-    pub(crate) fn insert(&mut self, tick: u64, level: u32) {
+    ///
+    /// # Panics
+    /// When it has one.
+    pub fn insert(&mut self, tick: u64, level: u32) {
         if self.height == 0 {
             self.root = self.new_node();
             self.height = height_of(tick);
@@ -130,7 +137,10 @@ impl TickIndex {
     }
 
     /// Removes a tick that has a level; nodes without children go back to the pool.
-    pub(crate) fn remove(&mut self, tick: u64) {
+    ///
+    /// # Panics
+    /// When it has none.
+    pub fn remove(&mut self, tick: u64) {
         let path = self.path(tick);
         self.len -= 1;
         for height in 1..=self.height {

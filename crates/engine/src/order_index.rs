@@ -1,11 +1,9 @@
 //! From order id to slot, for those who lost the slot hint. Ids are dense, so pages of an array do instead of a hash.
 
-use std::collections::VecDeque;
-
-use joulebook_book::Slot;
+use joulebook_book::{Slot, TickIndex};
 use joulebook_types::OrderId;
 
-const PAGE_ORDERS: u64 = 1_024;
+const PAGE_ORDERS: u64 = 256;
 
 /// A run of consecutive order ids.
 #[derive(Debug)]
@@ -14,49 +12,48 @@ struct Page {
     live: u32,
 }
 
-/// Open orders by id. Memory follows the open orders: a page without any is used again.
+/// Open orders by id. Memory follows the open orders, however far apart their ids lie: only pages with open orders are
+/// there, and a page without any is used again.
 #[derive(Debug, Default)]
 pub(crate) struct OrderIndex {
-    pages: VecDeque<Option<Page>>,
-    /// The number of the first page.
-    first_page: u64,
-    spare: Vec<Page>,
+    /// From the number of a page to its place in `pages`.
+    by_number: TickIndex,
+    pages: Vec<Page>,
+    vacant: Vec<u32>,
+    /// The page of the newest order, and its place: most of what happens, happens there.
+    newest: Option<(u64, u32)>,
     live: usize,
 }
 
 impl OrderIndex {
     pub(crate) fn get(&self, order_id: OrderId) -> Option<Slot> {
-        let (page, index) = place(order_id);
-        let page = usize::try_from(page.checked_sub(self.first_page)?).ok()?;
-        self.pages.get(page)?.as_ref()?.slots[index]
+        let (number, index) = place(order_id);
+        let page = self.page(number)?;
+        self.pages[page as usize].slots[index]
     }
 
     pub(crate) fn insert(&mut self, order_id: OrderId, slot: Slot) {
-        let (page, index) = place(order_id);
-        if self.pages.is_empty() {
-            self.first_page = page;
-        }
-        let page = (page - self.first_page) as usize;
-        while self.pages.len() <= page {
-            self.pages.push_back(None);
-        }
-        let spare = &mut self.spare;
-        let page = self.pages[page].get_or_insert_with(|| spare.pop().unwrap_or_else(Page::new));
-        page.slots[index] = Some(slot);
+        let (number, index) = place(order_id);
+        let place = match self.page(number) {
+            Some(place) => place,
+            None => self.open_page(number),
+        };
+        let page = &mut self.pages[place as usize];
+        assert!(page.slots[index].replace(slot).is_none(), "an order id is used once");
         page.live += 1;
         self.live += 1;
+        self.newest = Some((number, place));
     }
 
     pub(crate) fn remove(&mut self, order_id: OrderId) {
-        let (page, index) = place(order_id);
-        let entry = &mut self.pages[(page - self.first_page) as usize];
-        let page = entry.as_mut().expect("an open order is in the index");
+        let (number, index) = place(order_id);
+        let place = self.page(number).expect("an open order is in the index");
+        let page = &mut self.pages[place as usize];
         assert!(page.slots[index].take().is_some(), "an open order is in the index");
         page.live -= 1;
         self.live -= 1;
         if page.live == 0 {
-            self.spare.extend(entry.take());
-            self.drop_empty_front();
+            self.close_page(number, place);
         }
     }
 
@@ -65,10 +62,27 @@ impl OrderIndex {
         self.live
     }
 
-    fn drop_empty_front(&mut self) {
-        while let Some(None) = self.pages.front() {
-            self.pages.pop_front();
-            self.first_page += 1;
+    fn page(&self, number: u64) -> Option<u32> {
+        match self.newest {
+            Some((newest, place)) if newest == number => Some(place),
+            Some(_) | None => self.by_number.get(number),
+        }
+    }
+
+    fn open_page(&mut self, number: u64) -> u32 {
+        let place = self.vacant.pop().unwrap_or_else(|| {
+            self.pages.push(Page::new());
+            (self.pages.len() - 1) as u32
+        });
+        self.by_number.insert(number, place);
+        place
+    }
+
+    fn close_page(&mut self, number: u64, place: u32) {
+        self.by_number.remove(number);
+        self.vacant.push(place);
+        if self.newest == Some((number, place)) {
+            self.newest = None;
         }
     }
 }
@@ -98,9 +112,26 @@ mod tests {
             index.remove(id(raw));
             assert_eq!(index.get(id(raw)), None);
         }
-        assert_eq!((index.pages.len(), index.spare.len(), index.len()), (0, 1, 0));
+        assert_eq!((index.pages.len(), index.vacant.len(), index.len()), (1, 1, 0));
         index.insert(id(1_000_000), Slot::new(1));
         assert_eq!(index.get(id(3)), None, "before the first page");
         assert_eq!(index.get(id(u64::MAX)), None, "after the last");
+    }
+
+    #[test]
+    fn an_old_order_costs_no_more_than_a_new_one() {
+        let mut index = OrderIndex::default();
+        let id = OrderId::new;
+        for (slot, raw) in (0..).zip([7, 1 << 40, u64::MAX, 8]) {
+            index.insert(id(raw), Slot::new(slot));
+        }
+        assert_eq!((index.pages.len(), index.len()), (3, 4));
+        let slots = [7, 8, 1 << 40, u64::MAX].map(|raw| index.get(id(raw)).map(Slot::raw));
+        assert_eq!(slots, [Some(0), Some(3), Some(1), Some(2)]);
+        for raw in [8, u64::MAX, 7, 1 << 40] {
+            index.remove(id(raw));
+            assert_eq!(index.get(id(raw)), None);
+        }
+        assert_eq!((index.vacant.len(), index.len()), (3, 0));
     }
 }
