@@ -17,9 +17,13 @@ pub struct SlotKey {
 
 /// The ledger's dense number of a slot asset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct AssetIx(u32);
+pub struct AssetIx(pub(crate) u32);
 
 impl AssetIx {
+    pub const fn raw(self) -> u32 {
+        self.0
+    }
+
     pub const fn index(self) -> usize {
         self.0 as usize
     }
@@ -66,17 +70,17 @@ pub enum CapacityError {
 }
 
 #[derive(Debug)]
-struct Asset {
-    key: SlotKey,
+pub(crate) struct Asset {
+    pub(crate) key: SlotKey,
     first_position: PositionIx,
     /// Of all accounts: what the slot's balances must add up to.
-    registered: u64,
+    pub(crate) registered: u64,
     /// Running totals of all accounts' balances, as of the last posting.
-    free: u64,
-    held: u64,
+    pub(crate) free: u64,
+    pub(crate) held: u64,
     /// Whether it is in the list of slots that moved.
     moved: bool,
-    delivered: bool,
+    pub(crate) delivered: bool,
 }
 
 /// A balance of accelerators.
@@ -97,14 +101,14 @@ pub struct SlotTotals {
 /// All positions, chained both by account and by slot.
 #[derive(Debug, Default)]
 pub(crate) struct Capacity {
-    assets: Vec<Asset>,
+    pub(crate) assets: Vec<Asset>,
     by_key: BTreeMap<SlotKey, AssetIx>,
     positions: Vec<Position>,
     vacant: Vec<PositionIx>,
     by_owner: KeyMap<PositionIx>,
     /// Slots whose balances moved since the last check.
     moved: Vec<AssetIx>,
-    delivered: usize,
+    pub(crate) delivered: usize,
     /// First and last position of each account.
     accounts: Vec<(PositionIx, PositionIx)>,
 }

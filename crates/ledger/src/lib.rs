@@ -12,6 +12,7 @@ mod hold;
 mod key_map;
 mod ledger;
 mod posting;
+mod restore;
 mod settlement;
 mod totals;
 
@@ -20,5 +21,6 @@ pub use capacity::{AssetIx, CapacityError, Position, SlotKey, SlotTotals};
 pub use hold::{bid_hold, fee};
 pub use key_map::{KeyMap, pair_key};
 pub use ledger::{CreditError, Ledger};
+pub use restore::PositionBalances;
 pub use settlement::Settlement;
 pub use totals::{Imbalance, Totals};
