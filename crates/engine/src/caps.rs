@@ -243,16 +243,15 @@ impl Engine {
     /// figures of open bids to `open_bids`.
     pub(crate) fn recount_open(&self, account: AccountIx, open_bids: &mut usize) -> bool {
         let (mut orders, mut value) = (0, 0);
-        let mut bids: BTreeMap<AssetIx, u64> = BTreeMap::new();
+        let mut bids: BTreeMap<InstrumentIx, u128> = BTreeMap::new();
         for session in &self.accounts[account].sessions {
             for slot in self.orders.of_session(self.sessions[*session].first_order) {
                 let promise = self.promise_at(slot);
                 orders += 1;
                 value += i128::from(self.value(&promise).raw());
-                let instrument = &self.instruments[promise.instrument];
-                let assets = if promise.side == Side::Buy { &instrument.assets[..] } else { &[] };
-                for asset in assets {
-                    *bids.entry(*asset).or_default() += instrument.accelerators(promise.lots);
+                if promise.side == Side::Buy {
+                    let accelerators = self.instruments[promise.instrument].accelerators(promise.lots);
+                    *bids.entry(promise.instrument).or_default() += u128::from(accelerators);
                 }
             }
         }
@@ -260,14 +259,15 @@ impl Engine {
         if limits.window_accelerators_max == 0 {
             bids.clear();
         }
+        let bids = self.by_slot(&bids);
         *open_bids += bids.len();
         orders == self.orders.count_of(account)
             && value == *open_value
-            && bids.iter().all(|(asset, wanted)| self.open_bids.get(account, *asset) == *wanted)
+            && bids.iter().all(|(asset, wanted)| u128::from(self.open_bids.get(account, *asset)) == *wanted)
     }
 
     /// Counts the open bids of an account whose cap is new.
-    fn count_open_bids(&mut self, account: AccountIx) {
+    pub(crate) fn count_open_bids(&mut self, account: AccountIx) {
         self.for_each_open_order(account, |engine, promise| {
             engine.count_bid(promise, |wanted, more| wanted + more);
         });

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use joulebook_book::Slot;
 use joulebook_ledger::{AccountIx, AssetIx};
 use joulebook_types::{AccountId, InstrumentId, MicroEc, Phase, SessionId, Side, SlotHint};
 
 use crate::Engine;
 use crate::holds::Hold;
+use crate::instruments::InstrumentIx;
 use crate::orders::Place;
 use crate::sessions::SessionIx;
 
@@ -21,8 +23,8 @@ pub enum Imbalance {
     Orders { slab: usize, index: usize, books: usize, sessions: usize },
     /// A session's list of orders is not its orders, or its quotes are not where its table says.
     Session { account: AccountId, session: SessionId },
-    /// An account's held credits are not what its open bids promise.
-    HeldCredits { account: AccountId, held: MicroEc, promised: MicroEc },
+    /// An account's held credits are not what its open bids promise, in micro-EC.
+    HeldCredits { account: AccountId, held: MicroEc, promised: i128 },
     /// An account's held capacity is not what its open asks promise.
     HeldCapacity { account: AccountId },
     /// What an account's open orders are worth, how many they are, or what its bids want is not the running figure.
@@ -71,7 +73,7 @@ impl Engine {
                 let own = self.orders.owner(slot).session == ix && order.account == session.account.raw();
                 let placed = match self.orders.terms(slot).place {
                     Place::Book => order.is_resting(),
-                    Place::Stop => self.stops.get(slot).is_some_and(|stop| stop.order_id == order.order_id),
+                    Place::Stop => self.waits_as_stop(slot),
                     Place::Call => self.waits_in_call(slot),
                 };
                 listed += usize::from(own && placed && found == Some(slot));
@@ -96,11 +98,11 @@ impl Engine {
             let account_ix = AccountIx::new(index as u32);
             let (promised, mut capacity) = self.promises(&account.sessions);
             let held = self.ledger.credits(account_ix).held;
-            if held != promised {
+            if i128::from(held.raw()) != promised {
                 return Err(Imbalance::HeldCredits { account: account.id, held, promised });
             }
             for position in self.ledger.positions(account_ix) {
-                if capacity.remove(&position.asset).unwrap_or(0) != position.held {
+                if capacity.remove(&position.asset).unwrap_or(0) != u128::from(position.held) {
                     return Err(Imbalance::HeldCapacity { account: account.id });
                 }
             }
@@ -122,10 +124,11 @@ impl Engine {
         if counted == running { Ok(()) } else { Err(Imbalance::OpenBids { counted, running }) }
     }
 
-    /// What the open orders of some sessions promise: credits, and accelerators by slot.
-    fn promises(&self, sessions: &[SessionIx]) -> (MicroEc, BTreeMap<AssetIx, u64>) {
-        let mut credits = MicroEc::ZERO;
-        let mut capacity = BTreeMap::new();
+    /// What the open orders of some sessions promise: credits in micro-EC, and accelerators by slot. Summed so widely
+    /// that no state whatsoever overflows it.
+    fn promises(&self, sessions: &[SessionIx]) -> (i128, BTreeMap<AssetIx, u128>) {
+        let mut credits = 0;
+        let mut sold: BTreeMap<InstrumentIx, u128> = BTreeMap::new();
         let orders = sessions.iter().flat_map(|ix| self.orders.of_session(self.sessions[*ix].first_order));
         for slot in orders {
             let promise = self.promise_at(slot);
@@ -134,14 +137,32 @@ impl Engine {
                 continue;
             }
             match self.counted_hold(slot) {
-                Hold::Credits(amount) => credits += amount,
+                Hold::Credits(amount) => credits += i128::from(amount.raw()),
                 Hold::Capacity(accelerators) => {
-                    for asset in &self.instruments[promise.instrument].assets {
-                        *capacity.entry(*asset).or_insert(0) += accelerators;
-                    }
+                    *sold.entry(promise.instrument).or_default() += u128::from(accelerators);
                 }
             }
         }
-        (credits, capacity)
+        (credits, self.by_slot(&sold))
+    }
+
+    /// Accelerators by instrument as accelerators by slot.
+    pub(crate) fn by_slot(&self, by_instrument: &BTreeMap<InstrumentIx, u128>) -> BTreeMap<AssetIx, u128> {
+        let mut by_slot = BTreeMap::new();
+        for (ix, accelerators) in by_instrument {
+            for asset in &self.instruments[*ix].assets {
+                *by_slot.entry(*asset).or_default() += *accelerators;
+            }
+        }
+        // A linked stop may promise nothing of its own.
+        by_slot.retain(|_, accelerators| *accelerators > 0);
+        by_slot
+    }
+
+    /// Whether a stop waits where its order says, and holds what it should.
+    fn waits_as_stop(&self, slot: Slot) -> bool {
+        let order_id = self.orders.slab[slot].order_id;
+        let stop = self.stops.get(slot);
+        stop.is_some_and(|stop| stop.order_id == order_id && stop.held == self.counted_hold(slot))
     }
 }
