@@ -68,6 +68,7 @@ impl Engine {
             walk.put(account.self_trade_group);
             let credits = self.ledger.credits(AccountIx::new(index as u32));
             walk.put([credits.free, credits.held, credits.escrow]);
+            self.walk_places(walk, AccountIx::new(index as u32));
             walk.put([disabled_number(account.disabled)]);
             let Limits { open_orders_max, order_value_max, open_value_max, window_accelerators_max } =
                 account.limits;
@@ -78,6 +79,15 @@ impl Engine {
         walk.put([u8::from(self.disabled.exchange)]);
         walk.number(self.disabled.classes.len());
         self.disabled.classes.iter().for_each(|class| walk.put(*class));
+    }
+
+    /// The order in which the account is told of its capacity: its places in slots, those without anything too.
+    fn walk_places(&self, walk: &mut Walk, account: AccountIx) {
+        walk.number(self.ledger.places(account).count());
+        for (asset, _) in self.ledger.places(account) {
+            walk.put(self.ledger.slot_key(asset).slot);
+            walk.put(asset.raw());
+        }
     }
 
     fn walk_protections(&self, walk: &mut Walk, account: AccountIx) {
