@@ -31,7 +31,7 @@ pub(crate) struct CallTime {
 pub(crate) struct Call {
     /// Market orders that wait for the uncross, oldest first.
     pub(crate) market_orders: CallLine,
-    indication_timer: Option<TimerKey>,
+    pub(crate) indication_timer: Option<TimerKey>,
     /// The indication published last.
     pub(crate) indicated: Indication,
 }

@@ -16,7 +16,7 @@ use crate::{Engine, Events};
 
 /// The whole of a price, in basis points.
 const BPS: i128 = 10_000;
-const DYNAMIC_BPS_MAX: u32 = 10_000;
+pub(crate) const DYNAMIC_BPS_MAX: u32 = 10_000;
 
 /// The bands that move with the market, and what happens when it is too fast.
 #[derive(Clone, Copy, Debug, Default)]

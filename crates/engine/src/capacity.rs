@@ -139,7 +139,7 @@ impl Engine {
     }
 }
 
-fn slot_end(slot: QuarterSlot) -> TimeNs {
+pub(crate) fn slot_end(slot: QuarterSlot) -> TimeNs {
     TimeNs::from_minutes((slot.raw() + 1) * 15)
 }
 

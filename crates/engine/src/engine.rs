@@ -257,7 +257,8 @@ impl Engine {
         self.last_order_id
     }
 
-    fn genesis(&mut self, genesis: &Genesis) {
+    /// Empty tables of the sizes that the limits say.
+    pub(crate) fn genesis(&mut self, genesis: &Genesis) {
         self.started = true;
         self.limits = *genesis;
         self.accounts = Accounts::new(genesis.accounts_max);

@@ -3,8 +3,8 @@
 /// 128 bits that change with every byte absorbed. Not a cryptographic hash: it finds faults, not forgeries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct EventHash {
-    a: u64,
-    b: u64,
+    pub(crate) a: u64,
+    pub(crate) b: u64,
 }
 
 const KEY_A: u64 = 0x9E37_79B9_7F4A_7C15;

@@ -58,6 +58,12 @@ impl<K: Copy + Ord> Heap<K> {
         key
     }
 
+    /// The key of an entry; `None` when this queue does not hold it.
+    pub(crate) fn key(&self, places: &Places, entry: u32) -> Option<K> {
+        let place = places.get(entry).filter(|place| self.holds(*place, entry))?;
+        self.entries.get(place).map(|(key, _)| *key)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -131,6 +137,7 @@ mod tests {
             assert_eq!(heap.first(), sorted.first().copied());
         }
         assert_eq!(heap.iter().collect::<BTreeSet<_>>(), sorted);
+        assert!(sorted.iter().all(|(key, entry)| heap.key(&places, *entry) == Some(*key)));
         while let Some((key, entry)) = sorted.pop_first() {
             assert_eq!(heap.first(), Some((key, entry)));
             heap.remove(&mut places, entry);

@@ -15,7 +15,7 @@ use crate::sessions::{Session, SessionIx};
 use crate::{Engine, Events};
 
 /// Classes that may be disabled at a time.
-const CLASSES_MAX: usize = 1_024;
+pub(crate) const CLASSES_MAX: usize = 1_024;
 
 /// Who keeps orders out. What an operator disabled, only an operator enables again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

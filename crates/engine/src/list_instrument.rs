@@ -18,7 +18,7 @@ use crate::timers::Timer;
 use crate::{Engine, Events};
 
 /// The highest fee: a tenth of the notional.
-const FEE_PPM_MAX: i32 = 100_000;
+pub(crate) const FEE_PPM_MAX: i32 = 100_000;
 
 impl Engine {
     pub(crate) fn list_instrument(

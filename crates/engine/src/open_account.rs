@@ -77,7 +77,7 @@ impl Account {
 
 /// Known roles that go together: who runs the market does not trade in it, who measures does not sell what is
 /// measured, and a drop copy only listens.
-fn valid_roles(bits: u16) -> Option<Roles> {
+pub(crate) fn valid_roles(bits: u16) -> Option<Roles> {
     let roles = Roles::from_bits(bits)?;
     let runs_and_trades = roles.has(Role::Operator) && roles.may_trade();
     let measures_itself = roles.has(Role::Meter) && roles.has(Role::Seller);

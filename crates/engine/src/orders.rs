@@ -13,8 +13,8 @@ pub(crate) struct Owner {
     pub(crate) session: SessionIx,
     /// The request that entered the order.
     pub(crate) client_order_id: ClientOrderId,
-    previous_of_session: Option<Slot>,
-    next_of_session: Option<Slot>,
+    pub(crate) previous_of_session: Option<Slot>,
+    pub(crate) next_of_session: Option<Slot>,
 }
 
 /// What was agreed with an order: what matching needs only now and then.

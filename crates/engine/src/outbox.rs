@@ -10,7 +10,7 @@ use zerocopy::IntoBytes;
 use crate::sessions::SessionIx;
 
 /// The longest private event: header and block.
-const FRAME_BYTES_MAX: usize = 104;
+pub(crate) const FRAME_BYTES_MAX: usize = 104;
 const CHUNK_ENTRIES: usize = 1_024;
 
 /// The newest events of all sessions together, oldest first.
@@ -115,13 +115,7 @@ impl Outbox {
         event_seq: u64,
         event: &M,
     ) -> (Position, &Entry) {
-        let position = Position(self.end);
-        self.end += 1;
-        let (chunk, index) = self.place(position);
-        if chunk == self.chunks.len() {
-            self.chunks.push(vec![Entry::EMPTY; CHUNK_ENTRIES].into_boxed_slice());
-        }
-        let entry = &mut self.chunks[chunk][index];
+        let (position, entry) = self.place_next();
         entry.event_seq = event_seq;
         entry.previous = previous;
         entry.session = session;
@@ -131,6 +125,26 @@ impl Outbox {
         entry.frame[..HEADER_BYTES].copy_from_slice(M::HEADER.as_bytes());
         entry.frame[HEADER_BYTES..frame_len].copy_from_slice(event.as_bytes());
         (position, entry)
+    }
+
+    /// Whether another event would push out the oldest.
+    pub(crate) fn is_full(&self) -> bool {
+        self.end > self.entries_max
+    }
+
+    /// Appends an event that was encoded before: its number and its frame, which is not longer than the longest.
+    pub(crate) fn restore(
+        &mut self,
+        session: SessionIx,
+        previous: Position,
+        event_seq: u64,
+        (template_id, frame): (u16, &[u8]),
+    ) -> Position {
+        let (position, entry) = self.place_next();
+        (entry.event_seq, entry.previous, entry.session) = (event_seq, previous, session);
+        (entry.template_id, entry.frame_len) = (template_id, frame.len() as u16);
+        entry.frame[..frame.len()].copy_from_slice(frame);
+        position
     }
 
     /// The event at `position`, if it is still retained.
@@ -145,6 +159,17 @@ impl Outbox {
     /// All retained events, oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
         (self.oldest().0..self.end).filter_map(|position| self.get(Position(position)))
+    }
+
+    /// The place of the next event, which still has what was there before.
+    fn place_next(&mut self) -> (Position, &mut Entry) {
+        let position = Position(self.end);
+        self.end += 1;
+        let (chunk, index) = self.place(position);
+        if chunk == self.chunks.len() {
+            self.chunks.push(vec![Entry::EMPTY; CHUNK_ENTRIES].into_boxed_slice());
+        }
+        (position, &mut self.chunks[chunk][index])
     }
 
     fn oldest(&self) -> Position {

@@ -28,9 +28,9 @@ impl Outcome {
 /// The retained outcomes of one session, in the order of their ids.
 #[derive(Debug, Default)]
 pub(crate) struct Outcomes {
-    retained: VecDeque<Outcome>,
+    pub(crate) retained: VecDeque<Outcome>,
     /// Ids up to here may have had an outcome that is gone.
-    dropped_through: ClientOrderId,
+    pub(crate) dropped_through: ClientOrderId,
 }
 
 /// How many outcomes may be kept, and how many are.
@@ -51,7 +51,7 @@ pub(crate) enum Recall {
 
 /// What every session keeps, however full the exchange is: without its newest outcomes a session could neither repeat
 /// a request nor name an order by its client order id.
-const KEPT_ALWAYS: usize = 256;
+pub(crate) const KEPT_ALWAYS: usize = 256;
 
 impl OutcomeBudget {
     /// Whether a session that keeps `retained` outcomes must drop one before it may keep another.

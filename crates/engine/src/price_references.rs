@@ -11,9 +11,9 @@ pub(crate) struct Anchor {
 
 /// What has been seen of an instrument's price.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Seen {
-    last_print: Option<Price>,
-    anchor: Option<Anchor>,
+pub(crate) struct Seen {
+    pub(crate) last_print: Option<Price>,
+    pub(crate) anchor: Option<Anchor>,
 }
 
 /// An instrument's reference prices. Those of a step are those at its beginning: what an order prints does not widen
@@ -21,11 +21,11 @@ struct Seen {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct PriceReferences {
     /// What the listing named, until something has printed.
-    listed: Option<Price>,
-    seen: Seen,
+    pub(crate) listed: Option<Price>,
+    pub(crate) seen: Seen,
     /// The step that printed last, and what had been seen before it.
-    printed_in_step: u64,
-    before: Seen,
+    pub(crate) printed_in_step: u64,
+    pub(crate) before: Seen,
 }
 
 impl PriceReferences {

@@ -16,9 +16,9 @@ use crate::request::{Done, Rejection};
 use crate::sessions::SessionIx;
 use crate::{Engine, Events};
 
-const WINDOW_MS_MAX: u32 = 60_000;
+pub(crate) const WINDOW_MS_MAX: u32 = 60_000;
 /// Also what bounds the memory of a protection.
-const FILLS_MAX: u32 = 10_000;
+pub(crate) const FILLS_MAX: u32 = 10_000;
 
 impl Engine {
     pub(crate) fn set_protection(

@@ -48,11 +48,11 @@ pub(crate) struct Protection {
     /// Quotes were pulled and are kept out until a reset.
     pub(crate) frozen: bool,
     /// The session whose quote reached a limit in the uncross that is going on.
-    reached_by: Option<SessionIx>,
+    pub(crate) reached_by: Option<SessionIx>,
     /// The sum of the history.
-    within: Given,
+    pub(crate) within: Given,
     /// What was given and when, oldest first, one entry an instant. Never longer than the limit of fills.
-    history: VecDeque<(TimeNs, Given)>,
+    pub(crate) history: VecDeque<(TimeNs, Given)>,
 }
 
 /// A fill of a resting quote.
@@ -70,9 +70,9 @@ pub(crate) struct QuoteFill {
 #[derive(Debug, Default)]
 pub(crate) struct Protections {
     /// By account, then in the order of class codes.
-    by_account: Vec<Vec<Protection>>,
+    pub(crate) by_account: Vec<Vec<Protection>>,
     /// Protections that reached a limit in the uncross that is going on.
-    reached: Vec<(AccountIx, ClassCode)>,
+    pub(crate) reached: Vec<(AccountIx, ClassCode)>,
 }
 
 impl Given {
@@ -80,6 +80,15 @@ impl Given {
         self.fills += other.fills;
         self.lots += other.lots;
         self.credits += other.credits;
+    }
+
+    /// `None` when the sum fits no such figures.
+    pub(crate) fn checked_add(&self, other: &Self) -> Option<Self> {
+        Some(Self {
+            fills: self.fills.checked_add(other.fills)?,
+            lots: self.lots.checked_add(other.lots)?,
+            credits: self.credits.checked_add(other.credits)?,
+        })
     }
 
     fn subtract(&mut self, other: &Self) {
@@ -90,7 +99,7 @@ impl Given {
 }
 
 impl ProtectionLimits {
-    fn are_reached(&self, given: &Given) -> bool {
+    pub(crate) fn are_reached(&self, given: &Given) -> bool {
         let by_lots = self.lots_max != 0 && given.lots >= self.lots_max;
         let credits_max = i128::from(self.credits_max.raw());
         let by_credits = credits_max != 0 && given.credits >= credits_max;

@@ -7,8 +7,8 @@ use crate::Engine;
 /// A seed and how often it was drawn from: draw n is a mix of their sum, so the state is two numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Random {
-    seed: u64,
-    draws: u64,
+    pub(crate) seed: u64,
+    pub(crate) draws: u64,
 }
 
 impl Random {

@@ -114,6 +114,15 @@ impl Sessions {
         Some(ix)
     }
 
+    /// The session with a number; `None` when there are not so many.
+    pub(crate) fn numbered(&self, raw: u32) -> Option<SessionIx> {
+        ((raw as usize) < self.all.len()).then_some(SessionIx(raw))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+
     /// All sessions, in the order of first logon.
     pub(crate) fn indices(&self) -> impl Iterator<Item = SessionIx> + use<> {
         (0..self.all.len() as u32).map(SessionIx)

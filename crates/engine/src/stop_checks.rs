@@ -11,7 +11,7 @@ use crate::stop_book::StopTrigger;
 use crate::trailing::{Distance, Trail};
 
 /// The most that a trailing stop may lie behind its peak: less than all of it.
-const TRAIL_BPS_MAX: u32 = 9_999;
+pub(crate) const TRAIL_BPS_MAX: u32 = 9_999;
 
 /// What a new order waits for; `None` when it acts at once.
 pub(crate) fn check_trigger(order: &NewOrder, trigger: Trigger) -> Result<Option<StopTrigger>, Rejection> {

@@ -39,16 +39,16 @@ pub(crate) enum Timer {
 pub(crate) struct TimerKey {
     pub(crate) due: TimeNs,
     /// Timers of one instant fire in the order in which they were set.
-    set: u64,
+    pub(crate) set: u64,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
-    waiting: BTreeMap<TimerKey, Timer>,
+    pub(crate) waiting: BTreeMap<TimerKey, Timer>,
     /// The dates of orders, by slot: apart, because they come and go with orders and must not allocate.
-    expiries: Heap<TimerKey>,
-    places: Places,
-    set_count: u64,
+    pub(crate) expiries: Heap<TimerKey>,
+    pub(crate) places: Places,
+    pub(crate) set_count: u64,
 }
 
 impl Timers {
@@ -67,6 +67,24 @@ impl Timers {
     /// Forgets the date of an order that has one.
     pub(crate) fn cancel_expiry(&mut self, order: Slot) {
         self.expiries.remove(&mut self.places, order.raw());
+    }
+
+    /// When an order's date comes, if it has one.
+    pub(crate) fn expiry(&self, order: Slot) -> Option<TimerKey> {
+        self.expiries.key(&self.places, order.raw())
+    }
+
+    /// Sets the date of an order as it was set before.
+    pub(crate) fn restore_expiry(&mut self, key: TimerKey, order: Slot) {
+        self.expiries.push(&mut self.places, key, order.raw());
+    }
+
+    /// Whether every timer has a number of its own.
+    pub(crate) fn are_set_apart(&self) -> bool {
+        let waiting = self.waiting.keys().map(|key| key.set);
+        let mut sets: Vec<u64> = waiting.chain(self.expiries.iter().map(|(key, _)| key.set)).collect();
+        sets.sort_unstable();
+        sets.windows(2).all(|pair| pair[0] != pair[1])
     }
 
     pub(crate) fn cancel(&mut self, key: TimerKey) {

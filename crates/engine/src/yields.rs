@@ -12,15 +12,15 @@ use crate::sessions::SessionIx;
 use crate::{Engine, Events};
 
 #[derive(Clone, Copy, Debug)]
-struct Entry {
-    yield_ktok: Yield,
-    model_name: [u8; 24],
+pub(crate) struct Entry {
+    pub(crate) yield_ktok: Yield,
+    pub(crate) model_name: [u8; 24],
 }
 
 /// Versioned by its changes' places in the journal: an order is matched with the table of its moment.
 #[derive(Debug, Default)]
 pub(crate) struct Yields {
-    entries: BTreeMap<(ModelId, ClassCode), Entry>,
+    pub(crate) entries: BTreeMap<(ModelId, ClassCode), Entry>,
 }
 
 impl Yields {

@@ -1,0 +1,87 @@
+//! An engine that was saved and loaded goes on like the one that was not: the same events, hashes and bytes, from any
+//! moment on.
+//!
+//! `JOULEBOOK_SAVED_COMMANDS` says how many commands to run, about.
+
+#[allow(dead_code, reason = "the slow engine has no part in this")]
+mod flow;
+#[path = "saved_state/twins.rs"]
+mod twins;
+
+use std::cell::RefCell;
+
+use flow::script::{self, OPERATOR, START, Script, TRADERS};
+use flow::steps::{Step, step};
+use joulebook_types::TimeNs;
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+use twins::{Moments, Twins};
+
+/// Commands that a case runs on average, its opening included.
+const COMMANDS_PER_CASE: u32 = 270;
+const COMMANDS_DEFAULT: u32 = 20_000;
+
+/// Who does what; whether the second session does it; and whether the state is saved after it.
+type Act = (usize, bool, Step, bool);
+
+fn run(acts: &[Act], moments: &RefCell<Moments>) -> Result<(), TestCaseError> {
+    let mut script = Script::default();
+    let mut twins = Twins::new();
+    twins.batch(&script.opening())?;
+    for group in acts.chunks(3) {
+        let mut commands = Vec::new();
+        for (trader, other_session, step, _) in group {
+            if let Step::Wait { ms } = step {
+                twins.time = twins.time.saturating_add_ms(*ms);
+            }
+            let session = if *other_session { 2 } else { 1 };
+            commands.extend(script.commands(&twins.view(), (TRADERS[*trader], session), step));
+        }
+        twins.batch(&commands)?;
+        if group.iter().any(|(_, _, _, saves)| *saves) {
+            moments.borrow_mut().note(twins.live());
+            twins.save_and_load()?;
+        }
+    }
+    settle(&mut twins, &mut script, moments)
+}
+
+/// Every gate passes, every window begins and ends, and every slot is delivered, with a save after each.
+fn settle(twins: &mut Twins, script: &mut Script, moments: &RefCell<Moments>) -> Result<(), TestCaseError> {
+    for minute in [START - 5, START, START + 15, START + 30, START + 61] {
+        twins.time = twins.time.max(TimeNs::from_minutes(minute));
+        let quarter = minute.saturating_sub(START) / 15;
+        let client_order_id = script.next_id(OPERATOR, 1);
+        twins.batch(&[(OPERATOR, 1, script::deliver(client_order_id, 0, quarter))])?;
+        moments.borrow_mut().note(twins.live());
+        twins.save_and_load()?;
+    }
+    Ok(())
+}
+
+fn commands() -> u32 {
+    let wanted = std::env::var("JOULEBOOK_SAVED_COMMANDS").ok().and_then(|commands| commands.parse().ok());
+    wanted.unwrap_or(COMMANDS_DEFAULT)
+}
+
+fn config() -> ProptestConfig {
+    let cases = commands().div_ceil(COMMANDS_PER_CASE);
+    ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 20_000, ..ProptestConfig::default() }
+}
+
+#[test]
+fn a_loaded_engine_goes_on_like_the_saved_one() {
+    let moments = RefCell::new(Moments::default());
+    let act = (0..TRADERS.len(), prop::bool::weighted(0.2), step(), prop::bool::weighted(0.1));
+    let mut runner = TestRunner::new(config());
+    let result = runner.run(&prop::collection::vec(act, 1..400), |acts| run(&acts, &moments));
+    let moments = moments.into_inner();
+    println!("{moments:?}");
+    if let Err(error) = result {
+        panic!("{error}");
+    }
+    // A few cases are not everything.
+    if commands() >= COMMANDS_DEFAULT {
+        moments.check();
+    }
+}
