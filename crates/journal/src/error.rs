@@ -12,7 +12,7 @@ pub enum JournalError {
 
     /// Written by a version of the program with another format.
     #[error(
-        "{file} has journal format {found}, and this program reads format {supported}: \
+        "{file} has journal format {found}, and this program reads formats up to {supported}: \
          start the version of the program that wrote it, nothing was changed"
     )]
     Version { file: String, found: u32, supported: u32 },
@@ -20,6 +20,17 @@ pub enum JournalError {
     /// The journal of another shard.
     #[error("{file} belongs to shard {found}, not to shard {expected}: check the data folder's path")]
     Shard { file: String, found: ShardId, expected: ShardId },
+
+    /// The beginning of the journal is gone: its commands are in snapshots only.
+    #[error(
+        "{file} is the oldest segment that is left and begins with command {first_seq}; the commands before it were \
+         retired because a snapshot contains them: begin with a snapshot"
+    )]
+    Retired { file: String, first_seq: SeqNum },
+
+    /// A snapshot that does not belong to this journal.
+    #[error("the snapshot at command {seq} does not belong to this journal: {what}")]
+    ForeignMark { seq: SeqNum, what: String },
 
     /// Damage where acknowledged commands are, so it is not a torn tail and must not be cut away.
     #[error(

@@ -11,8 +11,15 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// The unit of placement on disk, and of what a disk may tear apart in eighths.
 pub const BLOCK_BYTES: usize = 4096;
 
-/// The format that this program writes, and the only one that it reads.
-pub const FORMAT_VERSION: u32 = 1;
+/// The format of segments that this program makes. It also reads format 1, which has no event digests, and goes on in a
+/// segment of format 1 as that format says.
+pub const FORMAT_VERSION: u32 = 2;
+
+/// The oldest format that is read.
+pub const FORMAT_VERSION_MIN: u32 = 1;
+
+/// The first format in which batches and markers carry event digests.
+pub(crate) const FORMAT_WITH_DIGESTS: u32 = 2;
 
 /// The smallest segment that makes sense: a header and a few groups.
 pub const MIN_SEGMENT_BYTES: u64 = 32 * 1024;
@@ -40,7 +47,7 @@ pub(crate) fn chain_origin(journal_id: u64) -> ChainHash {
 #[repr(C)]
 pub(crate) struct SegmentHeader {
     magic: u64,
-    version: u32,
+    pub(crate) version: u32,
     crc: u32,
     pub(crate) journal_id: u64,
     pub(crate) segment: u64,
@@ -98,7 +105,7 @@ impl SegmentHeader {
         {
             return HeaderBlock::Damaged;
         }
-        if header.version == FORMAT_VERSION {
+        if (FORMAT_VERSION_MIN..=FORMAT_VERSION).contains(&header.version) {
             HeaderBlock::Valid(header)
         } else {
             HeaderBlock::OtherVersion(header.version)
@@ -124,7 +131,7 @@ pub(crate) struct GroupHeader {
     pub(crate) watermark: SeqNum,
     /// The first command of this group, or the next one if it is a marker.
     pub(crate) first_seq: SeqNum,
-    /// Bytes of the batches.
+    /// Bytes of the batches, or of a marker's event digest.
     pub(crate) payload_bytes: u32,
     pub(crate) batches: u32,
     kind: u32,
@@ -133,7 +140,7 @@ pub(crate) struct GroupHeader {
 
 /// A group that holds batches.
 const KIND_DATA: u32 = 1;
-/// A group that holds nothing; it carries the watermark past the last data.
+/// A group without batches; it carries the watermark past the last data, and the newest event digest if there is one.
 const KIND_MARKER: u32 = 2;
 
 impl GroupHeader {
@@ -165,9 +172,13 @@ impl GroupHeader {
         (header.magic == GROUP_MAGIC && header.crc == header.checksum()).then_some(header)
     }
 
-    /// Whether the kind and the content fit each other.
-    pub(crate) fn is_consistent(&self) -> bool {
-        matches!((self.kind, self.payload_bytes, self.batches), (KIND_DATA, 1.., 1..) | (KIND_MARKER, 0, 0))
+    /// Whether the kind and the content fit each other, in a segment of format `version`.
+    pub(crate) fn is_consistent(&self, version: u32) -> bool {
+        match (self.kind, self.payload_bytes, self.batches) {
+            (KIND_DATA, 1.., 1..) | (KIND_MARKER, 0, 0) => true,
+            (KIND_MARKER, 1.., 0) => version >= FORMAT_WITH_DIGESTS,
+            _ => false,
+        }
     }
 
     fn checksum(&self) -> u32 {
@@ -193,7 +204,8 @@ pub(crate) struct BatchHeader {
     pub(crate) records_bytes: u32,
     pub(crate) shard: ShardId,
     reserved: u16,
-    reserved_too: u32,
+    /// Bytes of the event digest between this header and the records: what came of an earlier batch. Zero in format 1.
+    pub(crate) digest_bytes: u32,
     crc: u32,
 }
 
@@ -216,14 +228,15 @@ impl BatchHeader {
             records_bytes: 0,
             shard,
             reserved: 0,
-            reserved_too: 0,
+            digest_bytes: 0,
             crc: 0,
         }
     }
 
-    pub(crate) fn sealed(mut self, time_ns: u64, count: u32, records_bytes: u32) -> Self {
+    pub(crate) fn sealed(mut self, time_ns: u64, count: u32, digest_bytes: u32, records_bytes: u32) -> Self {
         self.time_ns = time_ns;
         self.count = count;
+        self.digest_bytes = digest_bytes;
         self.records_bytes = records_bytes;
         self.crc = self.checksum();
         self
@@ -233,6 +246,11 @@ impl BatchHeader {
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let (header, _) = Self::read_from_prefix(bytes).ok()?;
         (header.magic == BATCH_MAGIC && header.crc == header.checksum()).then_some(header)
+    }
+
+    /// Bytes of the whole batch: this header, the digest and the records.
+    pub(crate) fn batch_bytes(&self) -> usize {
+        size_of::<Self>() + self.digest_bytes as usize + self.records_bytes as usize
     }
 
     fn checksum(&self) -> u32 {
@@ -266,8 +284,10 @@ mod tests {
         assert!(
             matches!(SegmentHeader::from_block(&block), HeaderBlock::Valid(found) if found.journal_id == 7)
         );
-        let newer = SegmentHeader { version: 2, ..header }.to_block();
-        assert_eq!(SegmentHeader::from_block(&newer), HeaderBlock::OtherVersion(2));
+        let newer = SegmentHeader { version: 3, ..header }.to_block();
+        assert_eq!(SegmentHeader::from_block(&newer), HeaderBlock::OtherVersion(3));
+        let older = SegmentHeader { version: 1, ..header }.to_block();
+        assert!(matches!(SegmentHeader::from_block(&older), HeaderBlock::Valid(found) if found.version == 1));
         for bit in 0..BLOCK_BYTES * 8 {
             let mut damaged = block;
             damaged[bit / 8] ^= 1 << (bit % 8);

@@ -20,16 +20,21 @@
 
 mod batch;
 mod buffer;
+mod digest;
 mod error;
+mod follower;
 mod format;
+mod group;
 mod local;
 mod log;
 mod mark;
 mod memory;
 mod reader;
+mod seek;
 mod snapshot_file;
 mod storage;
 mod tail;
+mod window;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
@@ -40,8 +45,10 @@ mod tests;
 
 pub use batch::{Batch, Records};
 pub use buffer::GroupBuffer;
+pub use digest::EventDigest;
 pub use error::JournalError;
-pub use format::{BLOCK_BYTES, FORMAT_VERSION, MIN_SEGMENT_BYTES};
+pub use follower::JournalFollower;
+pub use format::{BLOCK_BYTES, FORMAT_VERSION, FORMAT_VERSION_MIN, MIN_SEGMENT_BYTES};
 pub use local::{LocalConfig, LocalJournal};
 pub use log::{CommandLog, LogEvent, LogFault, NodeId, RefusalReason, Refused, SnapshotId, Term, Ticket};
 pub use mark::JournalMark;

@@ -6,12 +6,12 @@ use joulebook_types::{SeqNum, ShardId, TimeNs};
 use zerocopy::IntoBytes;
 
 use crate::{
-    Batch, CommandLog, Completion, GroupBuffer, JournalReader, LogEvent, LogFault, RefusalReason, Refused,
-    Segment, SnapshotId, Storage, StorageError, StorageErrorKind, Term, Ticket,
+    Batch, CommandLog, Completion, EventDigest, GroupBuffer, JournalReader, LogEvent, LogFault,
+    RefusalReason, Refused, Segment, SnapshotId, Storage, StorageError, StorageErrorKind, Term, Ticket,
     error::JournalError,
     format::{
-        BLOCK_BYTES, BatchHeader, ChainHash, GroupHeader, MIN_SEGMENT_BYTES, SEGMENT_HEADER_BYTES,
-        SegmentHeader, chain_origin,
+        BLOCK_BYTES, BatchHeader, ChainHash, FORMAT_VERSION, FORMAT_WITH_DIGESTS, GroupHeader,
+        MIN_SEGMENT_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader, chain_origin,
     },
     reader::Position,
 };
@@ -55,6 +55,9 @@ pub struct LocalJournal<S> {
     last_seq: SeqNum,
     chain: ChainHash,
     last_ticket: Ticket,
+    /// The newest that was attested, and whether it was written.
+    attested: EventDigest,
+    attested_is_new: bool,
     /// Events for the next poll.
     events: Vec<LogEvent>,
     filling: Filling,
@@ -64,6 +67,8 @@ pub struct LocalJournal<S> {
     last_group: u64,
     /// Where the next group goes, if it fits.
     place: Position,
+    /// The format of the segment that `place` is in.
+    version: u32,
     next_segment: NextSegment,
     /// No space for the next segment when the disk was last asked. The rest of the present one is the reserve.
     short_of_space: bool,
@@ -107,6 +112,9 @@ enum NextSegment {
     },
 }
 
+/// What a batch needs besides its records: room for an event digest is always there, if without its steps.
+const BATCH_OVERHEAD_BYTES: usize = size_of::<BatchHeader>() + EventDigest::BYTES_MIN;
+
 /// How soon a full disk is asked again.
 const NO_SPACE_RETRY_MS: u32 = 1_000;
 
@@ -135,7 +143,8 @@ impl<S: Storage> LocalJournal<S> {
 
         let journal_id = state.journal_id.unwrap_or(config.new_journal_id);
         let chain = if state.journal_id.is_some() { state.chain } else { chain_origin(journal_id) };
-        let mut blank: VecDeque<_> = segments.into_iter().skip(place.segment as usize).collect();
+        let mut blank: VecDeque<_> =
+            segments.into_iter().filter(|segment| segment.number > place.segment).collect();
         let smallest = blank.iter().map(|segment| segment.bytes).fold(config.segment_bytes, u64::min);
         let payload_bytes_max = config.payload_bytes_max(smallest);
         Ok(Self {
@@ -144,6 +153,8 @@ impl<S: Storage> LocalJournal<S> {
             last_seq: state.last_seq,
             chain,
             last_ticket: Ticket::default(),
+            attested: EventDigest::default(),
+            attested_is_new: false,
             events: Vec::new(),
             filling: Filling {
                 buffer: GroupBuffer::new(payload_bytes_max),
@@ -156,6 +167,7 @@ impl<S: Storage> LocalJournal<S> {
             in_flight: None,
             last_group: state.last_group,
             place,
+            version: state.version,
             next_segment: blank.pop_front().map_or(NextSegment::Absent, NextSegment::Ready),
             short_of_space: false,
             more_segments: blank,
@@ -188,7 +200,7 @@ impl<S: Storage> LocalJournal<S> {
     }
 
     fn refusal(&self, term: Term, batch: &Batch) -> Option<RefusalReason> {
-        let bytes = size_of::<BatchHeader>() + batch.bytes_len();
+        let bytes = BATCH_OVERHEAD_BYTES + batch.bytes_len();
         if self.stopping || self.failed || self.is_out_of_space() {
             Some(RefusalReason::ReadOnly)
         } else if term != self.config.term {
@@ -217,8 +229,12 @@ impl<S: Storage> LocalJournal<S> {
             self.last_seq.next(),
             self.durable_seq,
             self.chain,
-        )
-        .sealed(batch.time().raw(), batch.count(), batch.bytes_len() as u32);
+        );
+        let room = self.filling.payload_bytes_max
+            - (self.filling.buffer.payload_len() + size_of::<BatchHeader>() + batch.bytes_len());
+        let digest_bytes = self.digest_bytes_within(room);
+        let header =
+            header.sealed(batch.time().raw(), batch.count(), digest_bytes as u32, batch.bytes_len() as u32);
         let filling = &mut self.filling;
         if filling.batches == 0 {
             filling.first_seq = header.first_seq;
@@ -226,10 +242,23 @@ impl<S: Storage> LocalJournal<S> {
         }
         let start = filling.buffer.payload_len();
         filling.buffer.extend(header.as_bytes());
+        if digest_bytes > 0 {
+            self.attested.write(digest_bytes, &mut filling.buffer);
+            self.attested_is_new = false;
+        }
         filling.buffer.extend(batch.bytes());
         filling.batches += 1;
         self.chain = *blake3::hash(filling.buffer.payload_from(start)).as_bytes();
         self.last_seq = SeqNum::new(self.last_seq.raw() + u64::from(batch.count()));
+    }
+
+    /// Bytes of the event digest to be written next, with its steps if they fit; zero when there is none.
+    fn digest_bytes_within(&self, room: usize) -> usize {
+        if self.attested_is_new && self.version >= FORMAT_WITH_DIGESTS {
+            self.attested.section_bytes_within(room)
+        } else {
+            0
+        }
     }
 
     fn complete(&mut self, completion: Completion, now: TimeNs) {
@@ -288,12 +317,21 @@ impl<S: Storage> LocalJournal<S> {
             self.next_segment =
                 self.more_segments.pop_front().map_or(NextSegment::Absent, NextSegment::Ready);
             self.place = Position { segment: next.number, offset: 0, segment_bytes: next.bytes };
+            self.version = FORMAT_VERSION;
             Some(self.segment_header(next).to_block())
         } else {
             // It waits and goes on growing; `Prepared` will come.
             return;
         };
         self.last_group += 1;
+        if self.filling.batches == 0 {
+            // A marker is one block: it must fit wherever a group does.
+            let digest_bytes = self.digest_bytes_within(BLOCK_BYTES - size_of::<GroupHeader>());
+            if digest_bytes > 0 {
+                self.attested.write(digest_bytes, &mut self.filling.buffer);
+                self.attested_is_new = false;
+            }
+        }
         let filling = &mut self.filling;
         let first_seq = if filling.batches == 0 { self.last_seq.next() } else { filling.first_seq };
         let header = GroupHeader::new(self.journal_id, self.last_group, self.durable_seq, first_seq)
@@ -366,6 +404,12 @@ impl<S: Storage> CommandLog for LocalJournal<S> {
         out.append(&mut self.events);
     }
 
+    fn attest(&mut self, digest: &EventDigest) {
+        assert!(digest.seq <= self.last_seq, "only what was appended can be attested");
+        self.attested.copy_from(digest);
+        self.attested_is_new = true;
+    }
+
     fn next_deadline(&self) -> Option<TimeNs> {
         let space = match self.next_segment {
             NextSegment::NoSpace { retry_at } if !self.failed => retry_at,
@@ -375,7 +419,7 @@ impl<S: Storage> CommandLog for LocalJournal<S> {
     }
 
     fn batch_bytes_max(&self) -> usize {
-        self.filling.payload_bytes_max - size_of::<BatchHeader>()
+        self.filling.payload_bytes_max - BATCH_OVERHEAD_BYTES
     }
 
     fn is_short_of_space(&self) -> bool {

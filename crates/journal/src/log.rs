@@ -2,7 +2,7 @@
 
 use joulebook_types::{SeqNum, TimeNs};
 
-use crate::{Batch, storage::StorageError};
+use crate::{Batch, EventDigest, storage::StorageError};
 
 /// Total order and durability. Synchronous and polled, so a simulator can drive it; batches are opaque.
 ///
@@ -18,6 +18,10 @@ pub trait CommandLog {
 
     /// Moves everything on that can move, without blocking, and tells what happened since the last call, in order.
     fn poll(&mut self, now: TimeNs, out: &mut Vec<LogEvent>);
+
+    /// Tells what came of an applied batch; kept with what is written next. Told in order, at best before the next
+    /// batch is proposed: a log may keep no more than the newest. A log that keeps nothing ignores it.
+    fn attest(&mut self, _digest: &EventDigest) {}
 
     /// When `poll` must be called even if nothing else happens.
     fn next_deadline(&self) -> Option<TimeNs>;
@@ -50,6 +54,10 @@ impl<L: CommandLog + ?Sized> CommandLog for Box<L> {
 
     fn poll(&mut self, now: TimeNs, out: &mut Vec<LogEvent>) {
         (**self).poll(now, out);
+    }
+
+    fn attest(&mut self, digest: &EventDigest) {
+        (**self).attest(digest);
     }
 
     fn next_deadline(&self) -> Option<TimeNs> {

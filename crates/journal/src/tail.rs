@@ -44,7 +44,7 @@ impl<S: Storage> JournalReader<S> {
                 }
                 at.offset += BLOCK_BYTES as u64;
             }
-            let Some(&Segment { number, bytes }) = self.segments.get(at.segment as usize) else { break };
+            let Some(Segment { number, bytes }) = self.segment(at.segment + 1) else { break };
             at = Position { segment: number, offset: 0, segment_bytes: bytes };
         }
         let torn = damage.map(|Damage { segment, offset, what }| {

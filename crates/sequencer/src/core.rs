@@ -1,7 +1,7 @@
 //! One turn of the sequencer.
 
 use joulebook_engine::Engine;
-use joulebook_journal::{Batch, CommandLog, LogEvent, LogFault, Refused, Term};
+use joulebook_journal::{Batch, CommandLog, EventDigest, LogEvent, LogFault, Refused, Term};
 use joulebook_protocol::pipe::{COMMAND_RECORD_BYTES_MAX, COMMAND_SLOT_BYTES, CommandAssembler, CommandSlot};
 use joulebook_protocol::{Command, Origin, SequencedCommand, messages};
 use joulebook_rings::Consumer;
@@ -71,6 +71,8 @@ pub struct Core<L, C, O = NoObserver> {
     refused: Option<Batch>,
     spare_batches: Vec<Batch>,
     log_events: Vec<LogEvent>,
+    /// What the engine said about the last batch.
+    digest: EventDigest,
     time: TimeNs,
     draining: bool,
     fault: Option<LogFault>,
@@ -109,6 +111,7 @@ impl<L: CommandLog, C: Clock, O: CoreObserver> Core<L, C, O> {
             refused: None,
             spare_batches: Vec::new(),
             log_events: Vec::new(),
+            digest: EventDigest::default(),
             time,
             draining: false,
             fault: None,
@@ -249,8 +252,10 @@ impl<L: CommandLog, C: Clock, O: CoreObserver> Core<L, C, O> {
         let started = self.clock.now();
         let mut events = self.outputs.fresh();
         // A record that we built ourselves a moment ago and cannot read is a bug of ours, not damage.
-        replay::apply_batch(&mut self.engine, first_seq, batch.time(), batch.records(), &mut events)
+        let (time, records) = (batch.time(), batch.records());
+        replay::apply_batch(&mut self.engine, first_seq, time, records, &mut events, &mut self.digest)
             .expect("own records decode");
+        self.log.attest(&self.digest);
         let duration_ns = self.clock.now().raw().saturating_sub(started.raw());
         self.observer.on_applied(self.engine.last_seq(), batch.count(), duration_ns);
         self.outputs.hold(self.engine.last_seq(), proposed, events);

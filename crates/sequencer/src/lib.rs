@@ -14,4 +14,4 @@ mod replay;
 pub use crate::clock::{Clock, ExchangeClock, RawClock, SLEW_DIVISOR};
 pub use crate::core::{Core, CoreObserver, Ingress, NoObserver, Turn};
 pub use outputs::{Egress, EgressKind};
-pub use replay::{ReplayError, apply_batch};
+pub use replay::{Difference, DiffersAt, ReplayError, Replayer, apply_batch};

@@ -1,43 +1,238 @@
-//! Applying a journaled batch: the same function live and in recovery, so that both do the same.
+//! Applying a journaled batch: the same function live and in recovery, so that both do the same. And the proof that they
+//! did: what the engine says is compared with what was attested when it ran.
+
+use std::collections::VecDeque;
 
 use joulebook_engine::{Engine, Events};
-use joulebook_journal::Records;
+use joulebook_journal::{BatchView, EventDigest, Records};
 use joulebook_protocol::{RecordError, SequencedCommand};
 use joulebook_types::{SeqNum, TimeNs};
 
-/// A journal record that is no command, although its checksum holds: it was written by another version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReplayError {
-    /// The sequence number of the record.
-    pub seq: SeqNum,
-    pub error: RecordError,
+/// Why a journal cannot be replayed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReplayError {
+    /// A journal record that is no command, although its checksum holds: it was written by another version.
+    #[error("command {seq} of the journal cannot be read by this version: {error}")]
+    Unreadable {
+        /// The sequence number of the record.
+        seq: SeqNum,
+        error: RecordError,
+    },
+    /// The engine says something else than the exchange said when it ran.
+    #[error("{0}")]
+    Differs(Difference),
 }
 
-impl core::fmt::Display for ReplayError {
+/// The first place at which a replay says something else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The first command of the first batch that differs, or may: of batches that were not attested one by one, it is
+    /// the first of them.
+    pub first_seq: SeqNum,
+    /// The last command of the batch that was attested.
+    pub last_seq: SeqNum,
+    pub at: DiffersAt,
+}
+
+/// Where inside a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiffersAt {
+    /// At its beginning, when timers ran, before its first command.
+    Timers,
+    /// This command.
+    Command(SeqNum),
+    /// It cannot be told: what was kept does not say more.
+    Somewhere,
+}
+
+impl core::fmt::Display for Difference {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let Self { seq, error } = self;
-        write!(f, "command {seq} of the journal cannot be read by this version: {error}")
+        let Self { first_seq, last_seq, at } = self;
+        write!(
+            f,
+            "the events of commands {first_seq} to {last_seq} differ from what the exchange said when it ran"
+        )?;
+        match at {
+            DiffersAt::Timers => write!(f, ", from the timers before command {first_seq} on"),
+            DiffersAt::Command(seq) => write!(f, ", from command {seq} on"),
+            DiffersAt::Somewhere => Ok(()),
+        }
     }
 }
 
-impl core::error::Error for ReplayError {}
-
-/// Runs the timers that are due at the batch's time, then every command of the batch.
+/// Runs the timers that are due at the batch's time, then every command of the batch. `digest` becomes what the engine
+/// said; its memory is used again.
 pub fn apply_batch(
     engine: &mut Engine,
     first_seq: SeqNum,
     time: TimeNs,
     records: Records<'_>,
     out: &mut Events,
+    digest: &mut EventDigest,
 ) -> Result<(), ReplayError> {
+    digest.steps.clear();
     engine.begin_batch(first_seq, time, out);
+    digest.steps.push(low_word(engine));
     let mut seq = first_seq;
     let mut command = SequencedCommand::default();
     for record in records {
-        command.read(record).map_err(|error| ReplayError { seq, error })?;
+        command.read(record).map_err(|error| ReplayError::Unreadable { seq, error })?;
         engine.apply(&command, out);
+        digest.steps.push(low_word(engine));
         seq = seq.next();
     }
     engine.end_batch(out);
+    (digest.seq, digest.chain) = (engine.last_seq(), engine.event_chain_hash());
     Ok(())
+}
+
+fn low_word(engine: &Engine) -> u32 {
+    engine.event_chain_hash()[0] as u32
+}
+
+/// Applies batches of a journal to an engine and compares what it says with what was attested.
+#[derive(Debug)]
+pub struct Replayer {
+    engine: Engine,
+    events: Events,
+    /// Applied batches that nothing has vouched for yet, oldest first.
+    unattested: VecDeque<Applied>,
+    /// Memory of batches that were compared.
+    spare: Vec<EventDigest>,
+    /// The last batch that was compared; at first, where the engine stood.
+    compared_seq: SeqNum,
+    compared_chain: [u64; 2],
+    compared_batches: u64,
+}
+
+#[derive(Debug)]
+struct Applied {
+    first_seq: SeqNum,
+    digest: EventDigest,
+}
+
+/// Batches that wait to be attested at most: a journal without digests must not collect them for ever. What a log attests
+/// is about one of its last few batches.
+const UNATTESTED_MAX: usize = 64;
+
+impl Replayer {
+    /// Goes on where the engine stands.
+    pub fn new(engine: Engine) -> Self {
+        let (compared_seq, compared_chain) = (engine.last_seq(), engine.event_chain_hash());
+        Self {
+            engine,
+            events: Events::default(),
+            unattested: VecDeque::with_capacity(UNATTESTED_MAX + 1),
+            spare: Vec::new(),
+            compared_seq,
+            compared_chain,
+            compared_batches: 0,
+        }
+    }
+
+    /// Applies the next batch and gives its events. `Differs` names an earlier batch, whose events are not what was
+    /// attested; then this batch was not applied.
+    ///
+    /// # Panics
+    /// When the batch does not continue the engine.
+    pub fn apply(&mut self, batch: &BatchView<'_>) -> Result<&Events, ReplayError> {
+        if let Some(digest) = batch.digest() {
+            self.check(digest)?;
+        }
+        if self.unattested.len() == UNATTESTED_MAX {
+            self.spare.extend(self.unattested.pop_front().map(|applied| applied.digest));
+        }
+        let mut digest = self.spare.pop().unwrap_or_default();
+        let (first_seq, records) = (batch.first_seq, batch.records());
+        self.events.clear();
+        apply_batch(&mut self.engine, first_seq, batch.time, records, &mut self.events, &mut digest)?;
+        self.unattested.push_back(Applied { first_seq, digest });
+        Ok(&self.events)
+    }
+
+    /// Compares with what was attested of a batch that was applied. A digest of a batch from before the start is not
+    /// compared.
+    pub fn check(&mut self, attested: &EventDigest) -> Result<(), ReplayError> {
+        // Batches before it that were not attested themselves are covered by its hash.
+        let mut skipped = None;
+        while self.unattested.front().is_some_and(|applied| applied.digest.seq < attested.seq) {
+            let applied = self.unattested.pop_front().expect("it was just there");
+            skipped.get_or_insert(applied.first_seq);
+            self.spare.push(applied.digest);
+        }
+        let Some(applied) = self.unattested.front().filter(|applied| applied.digest.seq == attested.seq)
+        else {
+            return self.check_old(attested, skipped);
+        };
+        if applied.digest.chain != attested.chain {
+            return Err(ReplayError::Differs(difference(applied, skipped, attested)));
+        }
+        let applied = self.unattested.pop_front().expect("it was just there");
+        (self.compared_seq, self.compared_chain) = (attested.seq, attested.chain);
+        self.compared_batches += 1;
+        self.spare.push(applied.digest);
+        Ok(())
+    }
+
+    /// A digest of a batch that is not in hand.
+    fn check_old(&mut self, attested: &EventDigest, skipped: Option<SeqNum>) -> Result<(), ReplayError> {
+        let differs = |first_seq| {
+            Err(ReplayError::Differs(Difference {
+                first_seq,
+                last_seq: attested.seq,
+                at: DiffersAt::Somewhere,
+            }))
+        };
+        if attested.seq == self.compared_seq && attested.chain != self.compared_chain {
+            return differs(attested.seq);
+        }
+        match skipped {
+            // It lies inside one of our batches, or beyond all of them: the batches are not those that ran.
+            Some(first_seq) => differs(first_seq),
+            None => Ok(()),
+        }
+    }
+
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The events of the last batch applied.
+    pub fn events(&self) -> &Events {
+        &self.events
+    }
+
+    pub fn into_engine(self) -> Engine {
+        self.engine
+    }
+
+    /// The last command for which what was attested and what the engine says were compared and found equal; at first,
+    /// where the engine stood.
+    pub fn compared_seq(&self) -> SeqNum {
+        self.compared_seq
+    }
+
+    /// Digests that were compared. Each vouches for all batches before it.
+    pub fn compared_batches(&self) -> u64 {
+        self.compared_batches
+    }
+}
+
+/// Looks for the first step that is not the same.
+fn difference(applied: &Applied, skipped: Option<SeqNum>, attested: &EventDigest) -> Difference {
+    let steps = applied.digest.steps.iter().zip(&attested.steps);
+    let first = steps.into_iter().position(|(ours, theirs)| ours != theirs);
+    let of_this_batch = |at| Difference { first_seq: applied.first_seq, last_seq: attested.seq, at };
+    match (first, skipped) {
+        // The step before was the same, so this command is the first that differs.
+        (Some(step @ 1..), _) => {
+            let seq = SeqNum::new(applied.first_seq.raw() + step as u64 - 1);
+            of_this_batch(DiffersAt::Command(seq))
+        }
+        (Some(0), None) => of_this_batch(DiffersAt::Timers),
+        (None, None) => of_this_batch(DiffersAt::Somewhere),
+        (Some(0) | None, Some(first_seq)) => {
+            Difference { first_seq, last_seq: attested.seq, at: DiffersAt::Somewhere }
+        }
+    }
 }

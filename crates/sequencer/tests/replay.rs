@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use joulebook_engine::{Engine, Events};
+use joulebook_engine::Engine;
 use joulebook_journal::testing::MemStorage;
 use joulebook_journal::{JournalReader, LocalConfig, LocalJournal, Term};
 use joulebook_protocol::messages::{Genesis, OpenAccount, SessionOpened};
 use joulebook_protocol::pipe::{COMMAND_FRAME_BYTES_MAX, COMMAND_RECORD_BYTES_MAX, CommandSlot};
 use joulebook_protocol::{Command, HEADER_BYTES, Origin};
 use joulebook_rings::{Doorbell, Wake, ring};
-use joulebook_sequencer::{Clock, Core, Egress, EgressKind, NoObserver, Turn, apply_batch};
+use joulebook_sequencer::{Clock, Core, Egress, EgressKind, NoObserver, Replayer, Turn};
 use joulebook_types::{AccountId, ConnectionId, Role, Roles, SessionId, ShardId, TimeNs};
 
 struct Ticks(u64);
@@ -94,12 +94,12 @@ fn long_commands_are_journaled_whole_and_replayed() {
     let live = core.into_engine();
 
     let mut reader = JournalReader::new(storage.fork(), SHARD).expect("a journal");
-    let (mut replayed, mut out, mut seen) = (Engine::new(), Events::default(), Vec::new());
+    let (mut replayer, mut seen) = (Replayer::new(Engine::new()), Vec::new());
     while let Some(batch) = reader.next_batch().expect("no damage") {
-        out.clear();
         seen.extend(batch.records().map(<[u8]>::len));
-        apply_batch(&mut replayed, batch.first_seq, batch.time, batch.records(), &mut out).expect("commands");
+        replayer.apply(&batch).expect("commands that say the same");
     }
+    let replayed = replayer.into_engine();
     let origin_bytes = COMMAND_RECORD_BYTES_MAX - COMMAND_FRAME_BYTES_MAX;
     assert!(seen[2..].iter().copied().eq(lengths.iter().map(|length| length + origin_bytes)));
     assert_eq!(replayed.last_seq(), live.last_seq());

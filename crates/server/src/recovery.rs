@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use joulebook_engine::{Engine, Events};
 use joulebook_journal::{JournalError, JournalReader, Storage};
-use joulebook_sequencer::{ReplayError, apply_batch};
+use joulebook_sequencer::{ReplayError, Replayer};
 use joulebook_types::{SeqNum, ShardId};
 
 use crate::storage::{FileStorage, OpenError};
@@ -38,21 +38,23 @@ pub struct Replayed {
     pub journal_hash: [u8; 32],
 }
 
-/// Applies everything that `reader` has to a new engine. `after_batch` sees the engine and the events of each batch.
+/// Applies everything that `reader` has to a new engine, and compares with what the exchange said when it ran.
+/// `after_batch` sees the engine and the events of each batch.
 pub fn replay<S: Storage>(
     reader: &mut JournalReader<S>,
     mut after_batch: impl FnMut(&Engine, &Events),
 ) -> Result<(Engine, u64), RecoveryError> {
-    let mut engine = Engine::new();
-    let mut events = Events::default();
+    let mut replayer = Replayer::new(Engine::new());
     let mut batches = 0;
     while let Some(batch) = reader.next_batch()? {
-        apply_batch(&mut engine, batch.first_seq, batch.time, batch.records(), &mut events)?;
-        after_batch(&engine, &events);
-        events.clear();
+        replayer.apply(&batch)?;
+        after_batch(replayer.engine(), replayer.events());
         batches += 1;
     }
-    Ok((engine, batches))
+    if let Some(digest) = reader.newest_digest() {
+        replayer.check(digest)?;
+    }
+    Ok((replayer.into_engine(), batches))
 }
 
 /// Replays a data folder without changing it.
