@@ -11,6 +11,7 @@ use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Failure;
+use crate::text::hex;
 
 #[derive(Args)]
 #[command(
@@ -125,6 +126,10 @@ pub fn run(args: ServeArgs) -> Result<(), Failure> {
     let stopping = Instant::now();
     let stopped = daemon.stop()?;
     println!("stopped at sequence {} in {} ms", stopped.last_seq, stopping.elapsed().as_millis());
+    // What `joulebook replay` must come to: who keeps these lines elsewhere can tell whether the folder was changed.
+    let [high, low] = stopped.engine.event_chain_hash();
+    println!("events    {high:016x}{low:016x}");
+    println!("state     {}", hex(&stopped.engine.state_hash()));
     Ok(())
 }
 
