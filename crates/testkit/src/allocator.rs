@@ -24,6 +24,19 @@ pub fn allocations_of_this_thread() -> u64 {
     ALLOCATIONS.get()
 }
 
+/// How many bytes this thread has asked for so far: new blocks, and the whole size of grown ones; frees take nothing off.
+/// Always 0 unless the binary installed [`CountingAllocator`].
+pub fn allocated_bytes_of_this_thread() -> u64 {
+    BYTES.get()
+}
+
+/// Runs `work` and says how many bytes it asked for on this thread.
+pub fn count_allocated_bytes<T>(work: impl FnOnce() -> T) -> (T, u64) {
+    let before = allocated_bytes_of_this_thread();
+    let result = work();
+    (result, allocated_bytes_of_this_thread() - before)
+}
+
 /// Runs `work` and says how many allocations it made on this thread.
 pub fn count_allocations<T>(work: impl FnOnce() -> T) -> (T, u64) {
     let before = allocations_of_this_thread();
@@ -34,10 +47,12 @@ pub fn count_allocations<T>(work: impl FnOnce() -> T) -> (T, u64) {
 thread_local! {
     // Const-initialised and without a destructor, so touching it never allocates: it is used inside the allocator.
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+    static BYTES: Cell<u64> = const { Cell::new(0) };
 }
 
-fn count_one() {
+fn count_one(bytes: usize) {
     ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+    BYTES.set(BYTES.get() + bytes as u64);
 }
 
 #[allow(unsafe_code)]
@@ -48,19 +63,19 @@ mod forward {
     // counting neither allocates nor unwinds.
     unsafe impl GlobalAlloc for CountingAllocator {
         unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-            count_one();
+            count_one(layout.size());
             // SAFETY: the caller upholds the contract of `alloc`, which is that of `System::alloc`.
             unsafe { System.alloc(layout) }
         }
 
         unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-            count_one();
+            count_one(layout.size());
             // SAFETY: as in `alloc`.
             unsafe { System.alloc_zeroed(layout) }
         }
 
         unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-            count_one();
+            count_one(new_size);
             // SAFETY: `block` came from `System` through the methods above, with this layout.
             unsafe { System.realloc(block, layout, new_size) }
         }
@@ -86,6 +101,9 @@ mod tests {
         let (mut zeroed, zeroes) = count_allocations(|| vec![0_u8; 4096]);
         let ((), grown) = count_allocations(|| zeroed.reserve_exact(8192));
         assert_eq!((boxed, freed, zeroes, grown), (1, 0, 1, 1));
+        let (block, asked) = count_allocated_bytes(|| vec![0_u8; 4096]);
+        let ((), freed) = count_allocated_bytes(|| drop(block));
+        assert_eq!((asked, freed), (4096, 0));
     }
 
     #[test]

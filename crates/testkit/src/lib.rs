@@ -8,6 +8,9 @@ mod environment;
 mod random;
 pub mod script;
 
-pub use allocator::{CountingAllocator, allocations_of_this_thread, count_allocations};
+pub use allocator::{
+    CountingAllocator, allocated_bytes_of_this_thread, allocations_of_this_thread, count_allocated_bytes,
+    count_allocations,
+};
 pub use environment::{data_dir, joulebook_binary, print_skipped, size};
 pub use random::Xoshiro256pp;
