@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use joulebook_engine::{Engine, Events};
+use joulebook_engine::Engine;
 use joulebook_journal::testing::MemStorage;
-use joulebook_journal::{JournalReader, LocalConfig, LocalJournal, Term};
+use joulebook_journal::{JournalMark, JournalReader, LocalConfig, LocalJournal, Term};
 use joulebook_protocol::messages::*;
 use joulebook_protocol::pipe::{CommandSlot, EventFrame};
 use joulebook_protocol::{Command, Origin};
 use joulebook_rings::{Consumer, Doorbell, Producer, Wake, ring};
-use joulebook_sequencer::{Clock, Core, Egress, EgressKind, NoObserver, Turn, apply_batch};
+use joulebook_sequencer::{Clock, Core, Egress, EgressKind, NoObserver, Replayer, Turn};
 use joulebook_types::*;
 
 pub const OPERATOR: u32 = 1;
@@ -26,10 +26,16 @@ pub const GENESIS: Genesis = Genesis {
     instruments_max: 200,
     orders_max: 20_000,
     outbox_events_max: 20_000,
-    session_outcomes_max: 300,
+    session_outcomes_max: 100,
     outcomes_max: 10_000,
     area: AreaCode::NONE,
 };
+
+/// A saved engine, and where in the journal it stood.
+pub struct Snapshot {
+    state: Vec<u8>,
+    mark: JournalMark,
+}
 
 struct Silent;
 
@@ -48,7 +54,7 @@ pub struct Rig<C: Clock> {
 impl<C: Clock> Rig<C> {
     /// A new exchange with an operator, an issuer, and buyers who are rich.
     pub fn new(clock: C) -> Self {
-        let mut rig = Self::over(MemStorage::new(), |_| clock);
+        let mut rig = Self::over(MemStorage::new(), None, |_| clock);
         rig.core.submit_system(&first_commands());
         rig.settle();
         for account in [OPERATOR, ISSUER].into_iter().chain(BUYERS) {
@@ -71,16 +77,39 @@ impl<C: Clock> Rig<C> {
 
     /// The power goes, and what was not durable may or may not be on the disk that is left. Then comes recovery, with word
     /// of the restart. `clock` is given the engine's time.
-    pub fn restart(&mut self, survives: impl FnMut(usize) -> bool, clock: impl FnOnce(TimeNs) -> C) {
+    pub fn restart(
+        &mut self,
+        survives: impl FnMut(usize) -> bool,
+        snapshot: Option<&Snapshot>,
+        clock: impl FnOnce(TimeNs) -> C,
+    ) {
         self.storage.crash(survives);
-        *self = Self::over(self.storage.fork(), clock);
+        *self = Self::over(self.storage.fork(), snapshot, clock);
         self.core.submit_system(&[Restarted::default().into()]);
         self.settle();
     }
 
-    fn over(storage: MemStorage, clock: impl FnOnce(TimeNs) -> C) -> Self {
-        let mut reader = JournalReader::new(storage.clone(), SHARD).expect("a journal");
-        let engine = run_through(&mut reader, |_| {});
+    /// The state at the end of the journal, which must be settled.
+    pub fn snapshot(&self) -> Snapshot {
+        let mut state = Vec::new();
+        self.core.engine().save(&mut |bytes| state.extend_from_slice(bytes));
+        let mut reader = JournalReader::new(self.storage.fork(), SHARD).expect("a journal");
+        while reader.next_batch().expect("no damage").is_some() {}
+        let mark = reader.mark().expect("a journal with batches");
+        assert_eq!(mark.seq, self.core.engine().last_seq(), "the journal is settled");
+        Snapshot { state, mark }
+    }
+
+    fn over(storage: MemStorage, snapshot: Option<&Snapshot>, clock: impl FnOnce(TimeNs) -> C) -> Self {
+        let (reader, engine) = match snapshot {
+            None => (JournalReader::new(storage.clone(), SHARD), Engine::new()),
+            Some(Snapshot { state, mark }) => {
+                let engine = Engine::load(state).expect("what was saved");
+                (JournalReader::after(storage.clone(), SHARD, mark), engine)
+            }
+        };
+        let mut reader = reader.expect("a journal");
+        let engine = run_through(&mut reader, engine, |_, _| {});
         let config = LocalConfig { segment_bytes: 64 << 10, ..LocalConfig::new(SHARD, 7) };
         let journal = LocalJournal::open(reader, config).expect("a journal");
         let (commands, ingress) = ring(1_024);
@@ -103,10 +132,10 @@ impl<C: Clock> Rig<C> {
     }
 
     pub fn log_on(&mut self, account: u32, session: u32, connection: u64, grace_ms: u32) {
-        let connection = connection_of(account, session, connection);
+        let known = self.core.engine().session(AccountId::new(account), SessionId::new(session));
         let opened = SessionOpened {
-            connection,
-            last_event_seq: 0,
+            connection: connection_of(account, session, connection),
+            last_event_seq: known.map_or(0, |session| session.last_event_seq),
             heartbeat_ms: 3_000,
             cancel_on_disconnect_ms: grace_ms,
         };
@@ -130,22 +159,28 @@ pub fn connection_of(account: u32, session: u32, connection: u64) -> ConnectionI
     ConnectionId::of_gateway(0, connection << 16 | u64::from(account) << 8 | u64::from(session))
 }
 
-/// What the journal on a disk says: the engine at its end, and each batch's time.
-pub fn replay(storage: &MemStorage) -> (Engine, Vec<TimeNs>) {
+/// What the journal on a disk says: the engine at its end, and what it says on the way: the time of each batch, and its
+/// events with their connections.
+pub fn replay(storage: &MemStorage, seen: impl FnMut(TimeNs, &Replayer)) -> Engine {
     let mut reader = JournalReader::new(storage.fork(), SHARD).expect("a journal");
-    let mut times = Vec::new();
-    let engine = run_through(&mut reader, |time| times.push(time));
-    (engine, times)
+    run_through(&mut reader, Engine::new(), seen)
 }
 
-fn run_through(reader: &mut JournalReader<MemStorage>, mut seen: impl FnMut(TimeNs)) -> Engine {
-    let (mut engine, mut out) = (Engine::new(), Events::default());
+/// Applies the rest of a journal, and compares with what was attested when it was written.
+fn run_through(
+    reader: &mut JournalReader<MemStorage>,
+    engine: Engine,
+    mut seen: impl FnMut(TimeNs, &Replayer),
+) -> Engine {
+    let mut replayer = Replayer::new(engine);
     while let Some(batch) = reader.next_batch().expect("no damage") {
-        out.clear();
-        seen(batch.time);
-        apply_batch(&mut engine, batch.first_seq, batch.time, batch.records(), &mut out).expect("commands");
+        replayer.apply(&batch).expect("the same as when it ran");
+        seen(batch.time, &replayer);
     }
-    engine
+    if let Some(digest) = reader.newest_digest() {
+        replayer.check(digest).expect("the same as when it ran");
+    }
+    replayer.into_engine()
 }
 
 fn first_commands() -> Vec<Command> {

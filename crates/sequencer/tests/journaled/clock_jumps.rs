@@ -2,9 +2,6 @@
 //!
 //! The real-time clock jumps by up to an hour, freezes and goes back; the steady clock freezes and now and then goes back
 //! for a reading, which it never should. `JOULEBOOK_CLOCK_RUNS` says how many runs.
-#![forbid(unsafe_code)]
-
-mod rig;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -15,7 +12,7 @@ use joulebook_sequencer::{Clock, ExchangeClock, RawClock, SLEW_DIVISOR};
 use joulebook_testkit::{Xoshiro256pp, size};
 use joulebook_types::*;
 
-use rig::{BUYERS, OPERATOR, Rig, bid, hour, replay};
+use crate::rig::{BUYERS, OPERATOR, Rig, bid, hour, replay};
 
 const SECOND: u64 = 1_000_000_000;
 const MINUTE: u64 = 60 * SECOND;
@@ -285,7 +282,7 @@ impl Run {
         let (random, machine) = (&mut self.random, &self.machine);
         let mut clock = None;
         let start = |last| clock.insert(Shared::starting_after(machine, last)).clone();
-        self.rig.restart(|_| random.chance(1, 2), start);
+        self.rig.restart(|_| random.chance(1, 2), None, start);
         self.clock = clock.expect("a recovery starts a clock");
         let now = self.now();
         let from_here = self.deadline(now);
@@ -358,7 +355,8 @@ impl Run {
         }
         let live = self.rig.core.engine();
         live.recount().expect("everything adds up");
-        let (replayed, times) = replay(&self.rig.storage);
+        let mut times = Vec::new();
+        let replayed = replay(&self.rig.storage, |time, _| times.push(time));
         assert!(times.is_sorted(), "a batch has an earlier time than the one before it");
         assert_eq!(replayed.last_seq(), live.last_seq());
         assert_eq!(replayed.state_hash(), live.state_hash(), "a replay comes to another state");
