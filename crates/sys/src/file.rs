@@ -1,9 +1,14 @@
 //! What durability is made of.
 
-use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
+use std::{
+    fs::File,
+    io,
+    os::unix::fs::{FileExt, MetadataExt},
+    path::Path,
+};
 
 use rustix::{
-    fs::{FlockOperation, fdatasync, flock},
+    fs::{FlockOperation, fdatasync, flock, major, minor, statvfs},
     io::Errno,
 };
 
@@ -55,6 +60,34 @@ pub fn lock_exclusive(file: &File) -> io::Result<Advisory> {
     }
 }
 
+/// The process that holds the lock of [`lock_exclusive`] on a file, without trying to take it: not even for an instant
+/// is the lock missing to somebody who wants it. `None` when nobody has it, or when the process cannot be seen from here.
+pub fn lock_holder(path: &Path) -> io::Result<Option<u32>> {
+    let file = std::fs::metadata(path)?;
+    let device = format!("{:02x}:{:02x}", major(file.dev()), minor(file.dev()));
+    let locks = std::fs::read_to_string("/proc/locks")?;
+    Ok(locks.lines().find_map(|line| holder(line, &device, file.ino())))
+}
+
+/// Of a line such as `1: FLOCK  ADVISORY  WRITE 7021 fe:01:1312 0 EOF`. Those who only wait have an arrow there.
+fn holder(line: &str, device: &str, inode: u64) -> Option<u32> {
+    let mut words = line.split_whitespace().skip(1);
+    if words.next()? != "FLOCK" {
+        return None;
+    }
+    let mut words = words.skip(2);
+    let (process, place) = (words.next()?, words.next()?);
+    let (found_device, found_inode) = place.rsplit_once(':')?;
+    let is_it = found_device == device && found_inode.parse() == Ok(inode);
+    is_it.then(|| process.parse().ok()).flatten()
+}
+
+/// Bytes that may still be written to the file system of `path`.
+pub fn free_bytes(path: &Path) -> io::Result<u64> {
+    let stat = statvfs(path)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,7 +116,31 @@ mod tests {
         let second = File::open(&path).unwrap();
         assert_eq!(lock_exclusive(&first).unwrap(), Advisory::Held);
         assert_eq!(lock_exclusive(&second).unwrap(), Advisory::Busy);
+        assert_eq!(lock_holder(&path).unwrap(), Some(std::process::id()));
         drop(first);
+        assert_eq!(lock_holder(&path).unwrap(), None);
         assert_eq!(lock_exclusive(&second).unwrap(), Advisory::Held);
+    }
+
+    #[test]
+    fn only_a_lock_that_is_held_names_its_holder() {
+        let line = "3: FLOCK  ADVISORY  WRITE 7021 fe:01:1312 0 EOF";
+        assert_eq!(holder(line, "fe:01", 1312), Some(7021));
+        assert_eq!(holder(line, "fe:02", 1312), None);
+        assert_eq!(holder(line, "fe:01", 312), None);
+        for other in [
+            "3: -> FLOCK  ADVISORY  WRITE 7021 fe:01:1312 0 EOF",
+            "3: POSIX  ADVISORY  WRITE 7021 fe:01:1312 0 EOF",
+            "3: FLOCK  ADVISORY",
+            "",
+        ] {
+            assert_eq!(holder(other, "fe:01", 1312), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_file_system_says_how_much_is_free() {
+        assert!(free_bytes(Path::new("/")).unwrap() > 0);
+        assert!(free_bytes(Path::new("/no/such/folder")).is_err());
     }
 }

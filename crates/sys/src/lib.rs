@@ -6,9 +6,14 @@ mod event;
 mod file;
 mod process;
 mod thread;
+mod watch;
 
 pub use clock::{boottime_ns, monotonic_ns, process_cpu_ns, realtime_ns};
 pub use event::{EventFd, PollSet, Readiness};
-pub use file::{Advisory, lock_exclusive, sync_data, sync_directory, write_all_at, write_zeros_at};
+pub use file::{
+    Advisory, free_bytes, lock_exclusive, lock_holder, sync_data, sync_directory, write_all_at,
+    write_zeros_at,
+};
 pub use process::resident_bytes;
 pub use thread::{available_cores, lower_current_thread_priority, pin_current_thread};
+pub use watch::FolderWatch;
