@@ -31,6 +31,11 @@ impl<S: Storage> JournalFollower<S> {
         Ok(Self { reader, is_proven: false })
     }
 
+    /// Follows from the oldest batch on that the folder still has; see [`JournalReader::from_oldest`].
+    pub fn from_oldest(storage: S, shard: ShardId) -> Result<Self, JournalError> {
+        Ok(Self { reader: JournalReader::from_oldest(storage, shard)?, is_proven: false })
+    }
+
     /// The next durable batch, or `None` as long as there is no other.
     pub fn next_batch(&mut self) -> Result<Option<BatchView<'_>>, JournalError> {
         while self.reader.pending.is_empty() {
@@ -44,6 +49,11 @@ impl<S: Storage> JournalFollower<S> {
         }
         self.is_proven = true;
         Ok(Some(self.reader.hand_out()))
+    }
+
+    /// See [`JournalReader::end_of_group`].
+    pub fn end_of_group(&self) -> u64 {
+        self.reader.end_of_group()
     }
 
     /// See [`JournalReader::newest_digest`].

@@ -230,6 +230,11 @@ impl<S: Storage> JournalReader<S> {
         self.used.first().map(|(_, first_seq)| *first_seq)
     }
 
+    /// Where in its segment the group ends that the last batch lies in.
+    pub fn end_of_group(&self) -> u64 {
+        self.at.offset
+    }
+
     /// Where the journal ends, once `next_batch` has said `None`.
     pub fn tail(&self) -> Option<&Tail> {
         self.tail.as_ref()
