@@ -6,6 +6,9 @@ mod bench;
 mod config;
 mod connect;
 mod demo;
+mod doctor;
+mod inspect;
+mod out;
 mod replay;
 mod serve;
 mod span;
@@ -38,8 +41,12 @@ enum Command {
     Trade(trade::TradeCommand),
     /// Operate: instruments, accounts, credits, capacity, phases, bands, caps, kill switches.
     Admin(admin::AdminArgs),
-    /// Replay a journal and compare hashes.
+    /// Replay a journal and compare what it says with what the exchange said when it ran.
     Replay(replay::ReplayArgs),
+    /// Look into a data folder: its files, commands and events, the whole life of an order.
+    Inspect(inspect::InspectArgs),
+    /// Say what is wrong with a data folder, and what to do.
+    Doctor(doctor::DoctorArgs),
     /// Print or check the configuration.
     Config(config::ConfigArgs),
 }
@@ -59,6 +66,16 @@ impl Failure {
     /// What was typed contradicts itself: the code that a misspelt option gives too.
     pub fn usage(message: impl std::fmt::Display) -> Self {
         Self::with_code(message, 2)
+    }
+
+    /// Whoever read our output has seen enough; there is nothing to say and nobody to hear it.
+    pub fn reader_gone() -> Self {
+        Self { message: String::new(), code: 0 }
+    }
+
+    /// The output has said what is wrong.
+    pub fn said() -> Self {
+        Self { message: String::new(), code: 1 }
     }
 
     pub fn with_code(message: impl std::fmt::Display, code: u8) -> Self {
@@ -81,12 +98,17 @@ fn main() -> ExitCode {
         Command::Trade(command) => trade::run(command),
         Command::Admin(args) => admin::run(args),
         Command::Replay(args) => replay::run(args),
+        Command::Inspect(args) => inspect::run(args),
+        Command::Doctor(args) => doctor::run(args),
         Command::Config(args) => config::run(args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
+        Err(Failure { code: 0, .. }) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("error: {}", failure.message);
+            if !failure.message.is_empty() {
+                eprintln!("error: {}", failure.message);
+            }
             ExitCode::from(failure.code)
         }
     }

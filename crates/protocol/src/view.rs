@@ -114,6 +114,11 @@ const SHOWN_AT_ZERO: [&str; 10] = [
 
 /// A field as part of a line; `None` when it has nothing to say.
 fn phrase(name: &str, value: &Value, symbols: Symbols<'_>) -> Option<String> {
+    if let ("stamp", Value::Parts(stamp)) = (name, value) {
+        // Its times are those of the batch and of the command.
+        let (name, value) = stamp.first()?;
+        return phrase(name, value, symbols);
+    }
     if value.is_zero() && !SHOWN_AT_ZERO.contains(&name) {
         return None;
     }
@@ -161,8 +166,9 @@ fn label(name: &str) -> String {
     match name {
         "client_order_id" => "client order".to_owned(),
         "event_seq" => "event".to_owned(),
+        "last_event_seq" => "last event".to_owned(),
         _ => {
-            let name = ["_ms", "_bps", "_ppm", "_ktok", "_id", "_qty", "_bytes"]
+            let name = ["_ms", "_bps", "_ppm", "_ktok", "_id", "_qty", "_minutes"]
                 .iter()
                 .find_map(|unit| name.strip_suffix(unit))
                 .unwrap_or(name);
@@ -173,7 +179,9 @@ fn label(name: &str) -> String {
 
 fn counted(name: &str, label: &str, number: u64) -> String {
     match name {
-        "qty" => format!("{number} lot{}", if number == 1 { "" } else { "s" }),
+        "qty" => lots(number),
+        _ if name.ends_with("_qty") => format!("{label} {}", lots(number)),
+        _ if number == u64::MAX => format!("{label} all"),
         "start_minute" => {
             format!("start {}", TimeNs::from_minutes(u32::try_from(number).unwrap_or(u32::MAX)))
         }
@@ -182,15 +190,13 @@ fn counted(name: &str, label: &str, number: u64) -> String {
     }
 }
 
+fn lots(number: u64) -> String {
+    format!("{number} lot{}", if number == 1 { "" } else { "s" })
+}
+
 fn unit(name: &str) -> &'static str {
-    let units = [
-        ("_ms", " ms"),
-        ("_bps", " bp"),
-        ("_ppm", " ppm"),
-        ("_ktok", " ktok/AH"),
-        ("_qty", " lots"),
-        ("_minutes", " min"),
-    ];
+    let units =
+        [("_ms", " ms"), ("_bps", " bp"), ("_ppm", " ppm"), ("_ktok", " ktok/AH"), ("_minutes", " min")];
     units.iter().find(|(suffix, _)| name.ends_with(suffix)).map_or("", |(_, unit)| unit)
 }
 

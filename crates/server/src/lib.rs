@@ -2,7 +2,9 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod doctor;
 pub mod identity;
+pub mod inspect;
 pub mod recovery;
 pub mod snapshots;
 pub mod storage;
@@ -13,6 +15,8 @@ mod daemon;
 mod genesis;
 mod metered;
 mod observer;
+#[cfg(test)]
+mod recorder;
 mod tap;
 mod wiring;
 

@@ -379,7 +379,7 @@ fn check_version(dir: &Path) -> Result<(), OpenError> {
 }
 
 /// Whether the folder says that it is ours, in the one version that can be read; false when it says nothing.
-fn read_version(dir: &Path) -> Result<bool, OpenError> {
+pub(crate) fn read_version(dir: &Path) -> Result<bool, OpenError> {
     let path = dir.join("VERSION");
     match std::fs::read(&path) {
         Ok(found) if found == format!("joulebook data {DATA_VERSION}\n").as_bytes() => Ok(true),
