@@ -1,8 +1,12 @@
 //! What every [`CommandLog`] must do, whatever it is made of.
+//!
+//! Besides numbering and committing what is proposed, in order: a log takes any digest of a batch that it has said to be
+//! `Appended`, late, twice or never, and keeps at least the newest until the next batch, or nothing. It forgets, when told
+//! to compact, what a snapshot contains, now, later or never, or says that it cannot; either way it goes on as before.
 
 use joulebook_types::{SeqNum, TimeNs};
 
-use crate::{Batch, CommandLog, LogEvent, LogFault, RefusalReason, SnapshotId, Term};
+use crate::{Batch, CommandLog, EventDigest, LogEvent, LogFault, RefusalReason, SnapshotId, Term};
 
 /// Runs the whole suite, each part on a fresh log of `term` that has no commands yet. `wait` is called between polls:
 /// it may sleep until the log's storage has something to tell.
@@ -11,11 +15,8 @@ pub fn check<L: CommandLog>(term: Term, make: impl Fn() -> L, wait: impl Fn()) {
     another_term_is_fenced(term, make(), &wait);
     a_full_log_is_busy_and_recovers(term, make(), &wait);
     a_stopped_log_has_kept_everything(term, make(), &wait);
-    assert_eq!(
-        make().compact(SeqNum::new(1), SnapshotId::new(1)),
-        Err(LogFault::NotSupported("compaction")),
-        "a log that starts to compact needs more of this suite"
-    );
+    attesting_changes_nothing(term, make(), &wait);
+    a_compacted_log_goes_on(term, make(), &wait);
 }
 
 /// Drives a log and checks what must hold for every event.
@@ -155,4 +156,51 @@ fn a_stopped_log_has_kept_everything<L: CommandLog>(term: Term, log: L, wait: &d
     }
     assert_eq!((driver.committed_seq.raw(), driver.appended.len()), (60, 20));
     driver.settle();
+}
+
+fn digest(seq: SeqNum, steps: usize) -> EventDigest {
+    EventDigest { seq, chain: [seq.raw(), 7], steps: vec![9; steps] }
+}
+
+fn attesting_changes_nothing<L: CommandLog>(term: Term, log: L, wait: &dyn Fn()) {
+    let mut driver = Driver::new(term, log, wait);
+    let bytes_max = driver.log.batch_bytes_max();
+    for number in 0..40 {
+        // Now and then the longest batch that the log takes: a digest must not take its room.
+        let records = if number % 8 == 0 { (1, bytes_max - Batch::record_bytes(0) - 8) } else { (3, 20) };
+        driver.propose(&batch(number, records.0, records.1)).unwrap();
+        driver.poll();
+        let seq = driver.appended_seq;
+        if seq != SeqNum::NONE && number % 5 != 0 {
+            driver.log.attest(&digest(seq, 1 + number as usize * 40));
+        }
+        if number % 7 == 0 {
+            driver.log.attest(&digest(SeqNum::new(1), 0));
+            driver.log.attest(&digest(driver.appended_seq, 2));
+        }
+        driver.settle();
+    }
+    assert_eq!(driver.log.batch_bytes_max(), bytes_max);
+}
+
+fn a_compacted_log_goes_on<L: CommandLog>(term: Term, log: L, wait: &dyn Fn()) {
+    let mut driver = Driver::new(term, log, wait);
+    for number in 0..120 {
+        driver.propose(&batch(number, 2, 1_500)).unwrap();
+        driver.settle();
+        if number % 10 == 9 {
+            // All but the newest, then some of it once more, then all.
+            for upto in [driver.committed_seq.raw() - 3, 2, driver.committed_seq.raw()] {
+                let compacted = driver.log.compact(SeqNum::new(upto), SnapshotId::new(upto));
+                assert!(matches!(compacted, Ok(()) | Err(LogFault::NotSupported(_))), "{compacted:?}");
+                driver.poll();
+            }
+        }
+    }
+    driver.log.shutdown();
+    while !driver.log.is_stopped() {
+        driver.poll();
+        wait();
+    }
+    assert_eq!(driver.committed_seq.raw(), 240);
 }

@@ -32,6 +32,7 @@ mod memory;
 mod reader;
 mod seek;
 mod snapshot_file;
+mod space;
 mod storage;
 mod tail;
 mod window;

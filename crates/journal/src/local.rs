@@ -7,13 +7,15 @@ use zerocopy::IntoBytes;
 
 use crate::{
     Batch, CommandLog, Completion, EventDigest, GroupBuffer, JournalReader, LogEvent, LogFault,
-    RefusalReason, Refused, Segment, SnapshotId, Storage, StorageError, StorageErrorKind, Term, Ticket,
+    RefusalReason, Refused, Segment, SegmentNumber, SnapshotId, Storage, StorageError, StorageErrorKind,
+    Term, Ticket,
     error::JournalError,
     format::{
         BLOCK_BYTES, BatchHeader, ChainHash, FORMAT_VERSION, FORMAT_WITH_DIGESTS, GroupHeader,
         MIN_SEGMENT_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader, chain_origin,
     },
     reader::Position,
+    space::Space,
 };
 
 /// How a journal is kept.
@@ -69,12 +71,10 @@ pub struct LocalJournal<S> {
     place: Position,
     /// The format of the segment that `place` is in.
     version: u32,
-    next_segment: NextSegment,
-    /// No space for the next segment when the disk was last asked. The rest of the present one is the reserve.
-    short_of_space: bool,
-    /// Blank segments that follow the next one.
-    more_segments: VecDeque<Segment>,
+    space: Space,
     durable_seq: SeqNum,
+    /// The segment of the last durable group.
+    durable_segment: SegmentNumber,
     /// The watermark that the last durable group carries.
     marked_seq: SeqNum,
     /// Since when nothing is being written although the last group lacks a witness.
@@ -97,26 +97,13 @@ struct Filling {
 /// What becomes true when the storage has synced a group.
 #[derive(Clone, Copy, Debug)]
 struct InFlight {
+    segment: SegmentNumber,
     last_seq: SeqNum,
     watermark: SeqNum,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum NextSegment {
-    Absent,
-    Preparing,
-    Ready(Segment),
-    /// The disk is full; ask again then.
-    NoSpace {
-        retry_at: Option<TimeNs>,
-    },
-}
-
 /// What a batch needs besides its records: room for an event digest is always there, if without its steps.
 const BATCH_OVERHEAD_BYTES: usize = size_of::<BatchHeader>() + EventDigest::BYTES_MIN;
-
-/// How soon a full disk is asked again.
-const NO_SPACE_RETRY_MS: u32 = 1_000;
 
 impl<S: Storage> LocalJournal<S> {
     /// Continues the journal where the reader's input ends; what was not read yet is read (and verified) here.
@@ -131,7 +118,8 @@ impl<S: Storage> LocalJournal<S> {
         assert_eq!(reader.shard(), config.shard, "the reader and the journal are of one shard");
         while reader.next_batch()?.is_some() {}
         let tail = reader.tail().expect("a drained reader has settled the tail").clone();
-        let (place, state, segments) = (reader.at, reader.state, core::mem::take(&mut reader.segments));
+        let (place, state) = (reader.at, reader.state);
+        let (segments, used) = (core::mem::take(&mut reader.segments), core::mem::take(&mut reader.used));
         let mut storage = reader.into_storage();
         for cut in &tail.cuts {
             storage.write_zeros(cut.segment, cut.range.clone())?;
@@ -143,7 +131,14 @@ impl<S: Storage> LocalJournal<S> {
 
         let journal_id = state.journal_id.unwrap_or(config.new_journal_id);
         let chain = if state.journal_id.is_some() { state.chain } else { chain_origin(journal_id) };
-        let mut blank: VecDeque<_> =
+        let old = segments.iter().take_while(|segment| segment.number < place.segment);
+        let old = old.filter_map(|segment| {
+            // A segment ends where the next one that could be read begins.
+            let (_, first_seq) = used.iter().find(|(number, _)| *number > segment.number)?;
+            Some((segment.number, SeqNum::new(first_seq.raw() - 1)))
+        });
+        let old = old.collect();
+        let blank: VecDeque<_> =
             segments.into_iter().filter(|segment| segment.number > place.segment).collect();
         let smallest = blank.iter().map(|segment| segment.bytes).fold(config.segment_bytes, u64::min);
         let payload_bytes_max = config.payload_bytes_max(smallest);
@@ -168,10 +163,9 @@ impl<S: Storage> LocalJournal<S> {
             last_group: state.last_group,
             place,
             version: state.version,
-            next_segment: blank.pop_front().map_or(NextSegment::Absent, NextSegment::Ready),
-            short_of_space: false,
-            more_segments: blank,
+            space: Space::new(old, blank),
             durable_seq: state.last_seq,
+            durable_segment: place.segment,
             marked_seq: state.watermark,
             idle_since: None,
             stopping: false,
@@ -214,7 +208,7 @@ impl<S: Storage> LocalJournal<S> {
 
     /// True when what already waits has no place to go until the disk has room again.
     fn is_out_of_space(&self) -> bool {
-        matches!(self.next_segment, NextSegment::NoSpace { .. }) && !self.group_fits_here()
+        self.space.is_out() && !self.group_fits_here()
     }
 
     /// What waits, or a marker if nothing does, fits the rest of the present segment.
@@ -267,22 +261,20 @@ impl<S: Storage> LocalJournal<S> {
                 let done = self.in_flight.take().expect("the storage syncs what was submitted");
                 self.spare = Some(buffer);
                 self.marked_seq = done.watermark;
+                self.durable_segment = done.segment;
                 self.idle_since = Some(now);
                 if self.durable_seq < done.last_seq {
                     self.durable_seq = done.last_seq;
                     self.events.push(LogEvent::Committed { seq: done.last_seq, term: self.config.term });
                 }
             }
-            Completion::Prepared(segment) => {
-                assert_eq!(segment.number, self.place.segment + 1, "one segment is prepared ahead");
-                self.next_segment = NextSegment::Ready(segment);
-                self.short_of_space = false;
-            }
+            Completion::Prepared(segment) => self.space.prepared(segment, self.place.segment),
             Completion::PrepareFailed(error) if error.kind == StorageErrorKind::NoSpace => {
-                let retry_at = now.saturating_add_ms(NO_SPACE_RETRY_MS);
-                self.next_segment = NextSegment::NoSpace { retry_at: Some(retry_at) };
-                self.short_of_space = true;
+                self.space.found_full(now);
             }
+            Completion::Removed(segment) => self.space.removed(segment),
+            // It costs space and nothing else.
+            Completion::RemoveFailed(_) => self.space.remove_failed(),
             Completion::PrepareFailed(error) | Completion::WriteFailed(error) => self.fail(error),
         }
     }
@@ -293,16 +285,14 @@ impl<S: Storage> LocalJournal<S> {
         self.events.push(LogEvent::Fault(LogFault::Storage(error)));
     }
 
-    /// Asks for the next segment when the current one is half full.
-    fn ask_for_segment(&mut self, now: TimeNs) {
-        let due = match self.next_segment {
-            NextSegment::Absent => self.place.offset * 2 >= self.place.segment_bytes,
-            NextSegment::NoSpace { retry_at } => retry_at.is_none_or(|at| at <= now),
-            NextSegment::Preparing | NextSegment::Ready(_) => false,
-        };
-        if due {
-            self.next_segment = NextSegment::Preparing;
-            self.storage.prepare_segment(self.place.segment + 1, self.config.segment_bytes);
+    /// Has segments made ahead, and old ones removed.
+    fn keep_space(&mut self, now: TimeNs) {
+        let Position { segment, offset, segment_bytes } = self.place;
+        if let Some(number) = self.space.prepare(now, segment, offset, segment_bytes) {
+            self.storage.prepare_segment(number, self.config.segment_bytes);
+        }
+        if let Some(number) = self.space.remove(self.durable_segment) {
+            self.storage.remove_segment(number);
         }
     }
 
@@ -311,17 +301,16 @@ impl<S: Storage> LocalJournal<S> {
         if self.in_flight.is_some() || self.filling.batches == 0 && !self.marker_is_due(now) {
             return;
         }
+        let first_seq = if self.filling.batches == 0 { self.last_seq.next() } else { self.filling.first_seq };
         let segment_header = if self.group_fits_here() {
             None
-        } else if let NextSegment::Ready(next) = self.next_segment {
-            self.next_segment =
-                self.more_segments.pop_front().map_or(NextSegment::Absent, NextSegment::Ready);
+        } else {
+            let last_in_segment = SeqNum::new(first_seq.raw() - 1);
+            // Without a place it waits and goes on growing; `Prepared` will come.
+            let Some(next) = self.space.take_next(self.place.segment, last_in_segment) else { return };
             self.place = Position { segment: next.number, offset: 0, segment_bytes: next.bytes };
             self.version = FORMAT_VERSION;
-            Some(self.segment_header(next).to_block())
-        } else {
-            // It waits and goes on growing; `Prepared` will come.
-            return;
+            Some(self.segment_header(next, first_seq).to_block())
         };
         self.last_group += 1;
         if self.filling.batches == 0 {
@@ -333,7 +322,6 @@ impl<S: Storage> LocalJournal<S> {
             }
         }
         let filling = &mut self.filling;
-        let first_seq = if filling.batches == 0 { self.last_seq.next() } else { filling.first_seq };
         let header = GroupHeader::new(self.journal_id, self.last_group, self.durable_seq, first_seq)
             .sealed(filling.buffer.payload_len() as u32, filling.batches);
         let spare = self.spare.take().expect("a buffer is with the storage only while a group is in flight");
@@ -345,17 +333,20 @@ impl<S: Storage> LocalJournal<S> {
         let offset = self.place.offset;
         self.place.offset += group.as_bytes().len() as u64;
         assert!(self.place.offset <= self.place.segment_bytes, "a group fits every segment");
-        self.in_flight = Some(InFlight { last_seq: self.last_seq, watermark: self.durable_seq });
+        self.in_flight = Some(InFlight {
+            segment: self.place.segment,
+            last_seq: self.last_seq,
+            watermark: self.durable_seq,
+        });
         self.storage.submit(self.place.segment, offset, group);
     }
 
-    fn segment_header(&self, segment: Segment) -> SegmentHeader {
-        let empty = self.filling.batches == 0;
+    fn segment_header(&self, segment: Segment, first_seq: SeqNum) -> SegmentHeader {
         let mut header =
             SegmentHeader::new(self.journal_id, self.config.shard, segment.number, segment.bytes);
         header.first_group = self.last_group + 1;
-        header.first_seq = if empty { self.last_seq.next() } else { self.filling.first_seq };
-        header.chain = if empty { self.chain } else { self.filling.chain_before };
+        header.first_seq = first_seq;
+        header.chain = if self.filling.batches == 0 { self.chain } else { self.filling.chain_before };
         header
     }
 
@@ -369,7 +360,7 @@ impl<S: Storage> LocalJournal<S> {
         let waits =
             self.marked_seq < self.durable_seq && self.in_flight.is_none() && self.filling.batches == 0;
         // Without a place for it, the next segment is what is waited for, and that one wakes.
-        let has_place = self.group_fits_here() || matches!(self.next_segment, NextSegment::Ready(_));
+        let has_place = self.group_fits_here() || self.space.has_next();
         let since = self.idle_since.filter(|_| waits && has_place && !self.failed)?;
         Some(TimeNs::new(since.raw().saturating_add(self.config.idle_marker_ns)))
     }
@@ -398,8 +389,8 @@ impl<S: Storage> CommandLog for LocalJournal<S> {
         // A clock that was set back must not put the marker off.
         self.idle_since = Some(self.idle_since.map_or(now, |since| since.min(now)));
         if !self.failed {
-            self.ask_for_segment(now);
             self.submit(now);
+            self.keep_space(now);
         }
         out.append(&mut self.events);
     }
@@ -411,10 +402,7 @@ impl<S: Storage> CommandLog for LocalJournal<S> {
     }
 
     fn next_deadline(&self) -> Option<TimeNs> {
-        let space = match self.next_segment {
-            NextSegment::NoSpace { retry_at } if !self.failed => retry_at,
-            _ => None,
-        };
+        let space = self.space.retry_at().filter(|_| !self.failed);
         [self.marker_deadline(), space].into_iter().flatten().min()
     }
 
@@ -423,11 +411,13 @@ impl<S: Storage> CommandLog for LocalJournal<S> {
     }
 
     fn is_short_of_space(&self) -> bool {
-        self.short_of_space
+        self.space.is_short()
     }
 
-    fn compact(&mut self, _upto: SeqNum, _snapshot: SnapshotId) -> Result<(), LogFault> {
-        Err(LogFault::NotSupported("compaction"))
+    fn compact(&mut self, upto: SeqNum, _snapshot: SnapshotId) -> Result<(), LogFault> {
+        assert!(upto <= self.durable_seq, "a snapshot contains only what is durable");
+        self.space.retire(upto);
+        Ok(())
     }
 
     fn shutdown(&mut self) {

@@ -35,7 +35,8 @@ pub trait CommandLog {
         false
     }
 
-    /// Everything up to `upto` is contained in `snapshot` and may be forgotten.
+    /// Everything up to `upto`, which is durable, is contained in `snapshot` and may be forgotten. How much is
+    /// forgotten, and when, is up to the log; what comes after `upto` never is.
     fn compact(&mut self, upto: SeqNum, snapshot: SnapshotId) -> Result<(), LogFault>;
 
     /// Begins a clean stop: nothing more is taken, what was taken is made durable. `poll` until [`Self::is_stopped`].

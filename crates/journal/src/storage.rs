@@ -35,6 +35,10 @@ pub trait Storage {
     /// One at a time; ends with [`Completion::Prepared`] or [`Completion::PrepareFailed`].
     fn prepare_segment(&mut self, segment: SegmentNumber, bytes: u64);
 
+    /// Begins to remove a segment that nobody needs any more, and to make that durable. One at a time, perhaps while
+    /// another segment is being prepared; ends with [`Completion::Removed`] or [`Completion::RemoveFailed`].
+    fn remove_segment(&mut self, segment: SegmentNumber);
+
     /// Begins to write the group at `offset` and to make it durable. One at a time; ends with
     /// [`Completion::Synced`], or [`Completion::WriteFailed`], after which nothing may be written any more.
     fn submit(&mut self, segment: SegmentNumber, offset: u64, group: GroupBuffer);
@@ -53,6 +57,9 @@ pub enum Completion {
     Prepared(Segment),
     /// There is no such segment now; it may be asked for again.
     PrepareFailed(StorageError),
+    Removed(SegmentNumber),
+    /// The segment may still be there, or come back after a power cut.
+    RemoveFailed(StorageError),
 }
 
 /// The disk refused.
@@ -97,6 +104,10 @@ impl<S: Storage + ?Sized> Storage for &mut S {
 
     fn prepare_segment(&mut self, segment: SegmentNumber, bytes: u64) {
         (**self).prepare_segment(segment, bytes);
+    }
+
+    fn remove_segment(&mut self, segment: SegmentNumber) {
+        (**self).remove_segment(segment);
     }
 
     fn submit(&mut self, segment: SegmentNumber, offset: u64, group: GroupBuffer) {

@@ -24,11 +24,18 @@ struct Disk {
     segments: BTreeMap<SegmentNumber, Vec<u8>>,
     writing: Option<Write>,
     preparing: Option<Segment>,
+    removing: Option<SegmentNumber>,
+    /// Preparing fails while this is set, although there is room.
+    fails_preparing: bool,
+    /// Removing fails while this is set.
+    keeps_segments: bool,
     /// Nothing completes while this is set.
     held: bool,
     /// Syncs of groups asked for so far.
     syncs: u64,
     fail_sync: Option<u64>,
+    /// The group whose sync failed: any part of it may be on the disk.
+    lost: Option<Write>,
     dead: bool,
     /// Bytes of segments that fit.
     space_bytes: Option<u64>,
@@ -67,17 +74,27 @@ impl MemStorage {
         self.disk().space_bytes = bytes;
     }
 
+    /// Lets new segments fail for a reason other than space, or succeed again.
+    pub fn fail_preparing(&self, fail: bool) {
+        self.disk().fails_preparing = fail;
+    }
+
+    /// Lets removals fail, or succeed again.
+    pub fn refuse_removals(&self, refuse: bool) {
+        self.disk().keeps_segments = refuse;
+    }
+
     /// Syncs of groups that were asked for.
     pub fn syncs(&self) -> u64 {
         self.disk().syncs
     }
 
-    /// The power goes: of the group that is being written, only the sectors that `survives` names are kept. Segments
-    /// that are not complete vanish.
+    /// The power goes: of the group that is being written, or whose sync failed, only the sectors that `survives` names
+    /// are kept. Segments that are not complete vanish.
     pub fn crash(&self, mut survives: impl FnMut(usize) -> bool) {
         let mut disk = self.disk();
-        disk.preparing = None;
-        if let Some(write) = disk.writing.take() {
+        (disk.preparing, disk.removing) = (None, None);
+        if let Some(write) = disk.writing.take().or(disk.lost.take()) {
             for (index, sector) in write.group.as_bytes().chunks(SECTOR_BYTES).enumerate() {
                 if survives(index) {
                     let offset = write.offset as usize + index * SECTOR_BYTES;
@@ -116,7 +133,9 @@ impl Disk {
     fn finish_write(&mut self, write: Write) -> Completion {
         if self.fail_sync == Some(self.syncs) {
             self.dead = true;
-            return Completion::WriteFailed(error(write.segment, "sync", StorageErrorKind::Io));
+            let failed = error(write.segment, "sync", StorageErrorKind::Io);
+            self.lost = Some(write);
+            return Completion::WriteFailed(failed);
         }
         let bytes = write.group.as_bytes();
         let offset = write.offset as usize;
@@ -125,12 +144,23 @@ impl Disk {
     }
 
     fn finish_segment(&mut self, segment: Segment) -> Completion {
+        if self.fails_preparing {
+            return Completion::PrepareFailed(error(segment.number, "extend", StorageErrorKind::Io));
+        }
         let used: u64 = self.segments.values().map(|bytes| bytes.len() as u64).sum();
         if self.space_bytes.is_some_and(|space| used + segment.bytes > space) {
             return Completion::PrepareFailed(error(segment.number, "extend", StorageErrorKind::NoSpace));
         }
         self.segments.insert(segment.number, vec![0; segment.bytes as usize]);
         Completion::Prepared(segment)
+    }
+
+    fn finish_removal(&mut self, segment: SegmentNumber) -> Completion {
+        if self.keeps_segments {
+            return Completion::RemoveFailed(error(segment, "remove", StorageErrorKind::Io));
+        }
+        self.segments.remove(&segment);
+        Completion::Removed(segment)
     }
 }
 
@@ -174,6 +204,13 @@ impl Storage for MemStorage {
         disk.preparing = Some(Segment { number: segment, bytes });
     }
 
+    fn remove_segment(&mut self, segment: SegmentNumber) {
+        let mut disk = self.disk();
+        assert!(disk.removing.is_none(), "one removal at a time");
+        assert_eq!(disk.segments.keys().next(), Some(&segment), "the oldest segment goes first");
+        disk.removing = Some(segment);
+    }
+
     fn submit(&mut self, segment: SegmentNumber, offset: u64, group: GroupBuffer) {
         let mut disk = self.disk();
         assert!(disk.writing.is_none() && !disk.dead, "one group at a time, and none after an error");
@@ -194,7 +231,10 @@ impl Storage for MemStorage {
         if let Some(write) = disk.writing.take() {
             return Some(disk.finish_write(write));
         }
-        let segment = disk.preparing.take()?;
-        Some(disk.finish_segment(segment))
+        if let Some(segment) = disk.preparing.take() {
+            return Some(disk.finish_segment(segment));
+        }
+        let segment = disk.removing.take()?;
+        Some(disk.finish_removal(segment))
     }
 }

@@ -1,5 +1,8 @@
 //! The journal as a whole, on a disk in memory.
 
+use std::io::Write;
+
+use joulebook_testkit::Xoshiro256pp;
 use joulebook_types::{SeqNum, ShardId, TimeNs};
 use proptest::prelude::*;
 
@@ -9,8 +12,11 @@ use crate::{
 };
 
 mod digests;
+mod flips;
 mod following;
 mod format;
+mod power;
+mod space;
 
 const SHARD: ShardId = ShardId::new(3);
 const TERM: Term = Term::new(1);
@@ -38,7 +44,10 @@ impl Run {
 
     fn with(disk: &MemStorage, config: LocalConfig) -> Self {
         let reader = JournalReader::new(disk.clone(), SHARD).unwrap();
-        let journal = LocalJournal::open(reader, config).unwrap();
+        Self::over(LocalJournal::open(reader, config).unwrap())
+    }
+
+    fn over(journal: LocalJournal<MemStorage>) -> Self {
         Self { journal, now: 1, committed: SeqNum::NONE, faults: Vec::new() }
     }
 
@@ -84,6 +93,17 @@ impl Run {
             self.poll();
         }
     }
+}
+
+/// The size of a test: `default`, or what the environment says.
+fn runs(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).ok().and_then(|runs| runs.parse().ok()).unwrap_or(default)
+}
+
+/// Says past the test runner's capture what was done: these numbers are promised.
+fn report(what: &str) {
+    // A closed output only loses the note.
+    let _ = writeln!(std::io::stdout().lock(), "journal: {what}");
 }
 
 /// Stands for what an engine says about a batch.
@@ -313,62 +333,6 @@ fn a_journal_on_a_full_disk_waits_quietly_and_stops() {
     run.propose(&batch(8, &[100])).unwrap_err();
     run.stop();
     assert_eq!(read(&disk).unwrap().len(), 7);
-}
-
-/// What a single flipped bit may do, by where it is.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Flip {
-    /// Refused, and the message names the segment.
-    Refused,
-    /// Opened, with the first so many groups.
-    Cut(usize),
-}
-
-/// Flips every bit of the segment's eight blocks, one at a time; of blank blocks one bit in each byte.
-fn flip_all(disk: &MemStorage, batches: &[Batch], expected: impl Fn(u64) -> Flip) {
-    let bytes = disk.bytes(1);
-    for offset in 0..8 * BLOCK {
-        let block = offset / BLOCK;
-        let want = expected(block);
-        let blank = bytes[(block * BLOCK) as usize..][..BLOCK as usize].iter().all(|byte| *byte == 0);
-        for bit in if blank { offset % 8..offset % 8 + 1 } else { 0..8 } {
-            disk.flip_bit(1, offset, bit as u8);
-            let got = read(disk);
-            match (want, &got) {
-                (Flip::Refused, Err(JournalError::Corrupt { file, offset_bytes, cut_at_bytes, .. })) => {
-                    assert_eq!(file, "segment 1");
-                    assert!(*cut_at_bytes <= offset && *offset_bytes < (block + 1) * BLOCK, "byte {offset}");
-                }
-                (Flip::Cut(groups), Ok(records)) => {
-                    assert_eq!(*records, records_of(&batches[..groups]), "byte {offset} bit {bit}");
-                }
-                _ => panic!("byte {offset} bit {bit}: wanted {want:?}, got {got:?}"),
-            }
-            disk.flip_bit(1, offset, bit as u8);
-        }
-    }
-    assert_eq!(read(disk).unwrap(), records_of(batches), "the flips were undone");
-}
-
-#[test]
-fn every_flip_below_the_watermark_is_refused() {
-    // Blocks: 0 segment header, 1 first group, 2-3 second, 4 third, 5 marker, 6-7 never written.
-    let (disk, batches) = small_journal(true);
-    flip_all(&disk, &batches, |block| match block {
-        0..=4 => Flip::Refused,
-        // The marker has no commands, and behind it nothing was ever written.
-        _ => Flip::Cut(3),
-    });
-}
-
-#[test]
-fn a_flip_in_a_tail_without_a_witness_cuts_it() {
-    let (disk, batches) = small_journal(false);
-    flip_all(&disk, &batches, |block| match block {
-        0..=3 => Flip::Refused,
-        4 => Flip::Cut(2),
-        _ => Flip::Cut(3),
-    });
 }
 
 #[test]

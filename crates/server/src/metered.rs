@@ -46,6 +46,10 @@ impl<S: Storage> Storage for Metered<S> {
         self.storage.prepare_segment(segment, bytes);
     }
 
+    fn remove_segment(&mut self, segment: SegmentNumber) {
+        self.storage.remove_segment(segment);
+    }
+
     fn submit(&mut self, segment: SegmentNumber, offset: u64, group: GroupBuffer) {
         self.metrics.groups.increment();
         self.metrics.bytes.add(group.as_bytes().len() as u64);
@@ -63,7 +67,10 @@ impl<S: Storage> Storage for Metered<S> {
                 }
             }
             Completion::WriteFailed(_) => self.metrics.sync_failures.increment(),
-            Completion::Prepared(_) | Completion::PrepareFailed(_) => {}
+            Completion::Prepared(_)
+            | Completion::PrepareFailed(_)
+            | Completion::Removed(_)
+            | Completion::RemoveFailed(_) => {}
         }
         Some(completion)
     }

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Two threads stand behind it. The *journal thread* writes and syncs one group at a time and wakes the core; nothing
-//! else in the daemon blocks on the disk. The *preparing thread* makes the next segment at low priority. Both sleep
-//! when there is nothing to do.
+//! else in the daemon blocks on the disk. The *preparing thread* makes segments ahead and removes retired ones, at low
+//! priority. Both sleep when there is nothing to do.
 
 use std::{
     fs::{DirBuilder, File, OpenOptions},
@@ -28,7 +28,9 @@ use joulebook_journal::{
     Completion, GroupBuffer, Segment, SegmentNumber, Storage, StorageError, StorageErrorKind,
 };
 use joulebook_rings::Wake;
-use joulebook_sys::{Advisory, lock_exclusive, sync_data, sync_directory, write_all_at, write_zeros_at};
+use joulebook_sys::{
+    Advisory, lock_exclusive, reserve, sync_data, sync_directory, write_all_at, write_zeros_at,
+};
 
 /// What the file `VERSION` says in a folder that this program can use.
 pub const DATA_VERSION: u32 = 1;
@@ -40,7 +42,7 @@ pub struct FileStorage {
     /// The segment that recovery is reading.
     open: Option<(SegmentNumber, File)>,
     groups: Option<Sender<Group>>,
-    segments: Option<Sender<Segment>>,
+    segments: Option<Sender<Task>>,
     completions: Receiver<Completion>,
     stopping: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
@@ -85,10 +87,10 @@ impl FileStorage {
         create_folder(&folder)?;
         sync_directory(dir).map_err(|error| io_error("sync", dir, error))?;
 
-        // One group and one segment are under way at most, so an answer never waits for room.
-        let (completed, completions) = bounded(2);
+        // One group, one new segment and one removal are under way at most, so an answer never waits for room.
+        let (completed, completions) = bounded(3);
         let (groups, group_queue) = bounded(1);
-        let (segments, segment_queue) = bounded(1);
+        let (segments, segment_queue) = bounded(2);
         let stopping = Arc::new(AtomicBool::new(false));
         let reply = Reply { completed, waker };
         let writer = Writer { folder: folder.clone(), open: None, reply: reply.clone() };
@@ -177,7 +179,13 @@ impl Storage for FileStorage {
 
     fn prepare_segment(&mut self, segment: SegmentNumber, bytes: u64) {
         let queue = self.segments.as_ref().expect("the folder was opened for writing");
-        queue.try_send(Segment { number: segment, bytes }).expect("one segment is prepared at a time");
+        let task = Task::Prepare(Segment { number: segment, bytes });
+        queue.try_send(task).expect("one segment is prepared at a time");
+    }
+
+    fn remove_segment(&mut self, segment: SegmentNumber) {
+        let queue = self.segments.as_ref().expect("the folder was opened for writing");
+        queue.try_send(Task::Remove(segment)).expect("one segment is removed at a time");
     }
 
     fn submit(&mut self, segment: SegmentNumber, offset: u64, group: GroupBuffer) {
@@ -251,7 +259,13 @@ impl Writer {
     }
 }
 
-/// The preparing thread.
+/// What the preparing thread is asked for.
+enum Task {
+    Prepare(Segment),
+    Remove(SegmentNumber),
+}
+
+/// The preparing thread: makes segments, and removes old ones.
 struct Preparer {
     folder: PathBuf,
     reply: Reply,
@@ -262,20 +276,32 @@ struct Preparer {
 const PREPARE_STEP_BYTES: u64 = 4 << 20;
 
 impl Preparer {
-    fn run(self, queue: &Receiver<Segment>) {
+    fn run(self, queue: &Receiver<Task>) {
         // Without the lower priority it still works, only less quietly.
         let _ = joulebook_sys::lower_current_thread_priority(10);
-        while let Ok(segment) = queue.recv() {
-            let path = segment_path(&self.folder, segment.number);
-            match self.prepare(&path, segment.bytes) {
-                Ok(true) => self.reply.send(Completion::Prepared(segment)),
-                Ok(false) => return,
-                Err(error) => {
-                    // What was written so far is in the way when the disk is full.
-                    let _ = std::fs::remove_file(path.with_extension("tmp"));
-                    self.reply.send(Completion::PrepareFailed(storage_error("prepare", &path, &error)));
+        while let Ok(task) = queue.recv() {
+            let completion = match task {
+                Task::Prepare(segment) => {
+                    let path = segment_path(&self.folder, segment.number);
+                    match self.prepare(&path, segment.bytes) {
+                        Ok(true) => Completion::Prepared(segment),
+                        Ok(false) => return,
+                        Err(error) => {
+                            // What was written so far is in the way when the disk is full.
+                            let _ = std::fs::remove_file(path.with_extension("tmp"));
+                            Completion::PrepareFailed(storage_error("prepare", &path, &error))
+                        }
+                    }
                 }
-            }
+                Task::Remove(number) => {
+                    let path = segment_path(&self.folder, number);
+                    match std::fs::remove_file(&path).and_then(|()| sync_directory(&self.folder)) {
+                        Ok(()) => Completion::Removed(number),
+                        Err(error) => Completion::RemoveFailed(storage_error("remove", &path, &error)),
+                    }
+                }
+            };
+            self.reply.send(completion);
         }
     }
 
@@ -284,6 +310,8 @@ impl Preparer {
         let unfinished = path.with_extension("tmp");
         let file =
             OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+        // A disk that is too full says so before anything is written to it.
+        reserve(&file, bytes)?;
         let mut offset = 0;
         while offset < bytes {
             if self.stopping.load(Ordering::Relaxed) {
@@ -411,8 +439,8 @@ mod tests {
 
     use crossbeam::sync::{Parker, Unparker};
     use joulebook_journal::{
-        Batch, CommandLog, JournalError, JournalReader, LocalConfig, LocalJournal, LogEvent, LogFault, Term,
-        conformance,
+        Batch, CommandLog, JournalError, JournalReader, LocalConfig, LocalJournal, LogEvent, LogFault,
+        SnapshotId, Term, conformance,
     };
     use joulebook_types::{ShardId, TimeNs};
     use tempfile::TempDir;
@@ -517,6 +545,31 @@ mod tests {
             Daemon::start(&dir).unwrap().journal
         };
         conformance::check(TERM, make, thread::yield_now);
+    }
+
+    #[test]
+    fn retired_segments_leave_the_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut daemon = Daemon::start(dir.path()).unwrap();
+        while !segment(&dir, 4).exists() {
+            daemon.commit(&[1; 40_000]);
+        }
+        let durable = daemon.journal.durable_seq();
+        daemon.journal.compact(durable, SnapshotId::new(1)).unwrap();
+        daemon.poll(1);
+        while segment(&dir, 1).exists() {
+            daemon.parker.park_timeout(Duration::from_secs(1));
+            daemon.poll(1);
+        }
+        daemon.commit(b"goes on");
+        daemon.stop();
+        let storage = FileStorage::open_read_only(dir.path()).unwrap();
+        let error = JournalReader::new(storage, SHARD).unwrap_err();
+        assert!(matches!(error, JournalError::Retired { .. }), "{error}");
+        let storage = FileStorage::open_read_only(dir.path()).unwrap();
+        let mut reader = JournalReader::from_oldest(storage, SHARD).unwrap();
+        while reader.next_batch().unwrap().is_some() {}
+        assert_eq!(reader.last_seq(), durable.next());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{FlockOperation, fdatasync, flock, major, minor, statvfs},
+    fs::{FallocateFlags, FlockOperation, fallocate, fdatasync, flock, major, minor, statvfs},
     io::Errno,
 };
 
@@ -28,6 +28,18 @@ pub fn write_zeros_at(file: &File, mut offset: u64, length: u64) -> io::Result<(
         offset += chunk;
     }
     Ok(())
+}
+
+/// Claims space for the first `length` bytes, or fails before anything is written. The space is not zeroed on the disk:
+/// see [`write_zeros_at`]. Where the file system cannot claim, this does nothing.
+pub fn reserve(file: &File, length: u64) -> io::Result<()> {
+    loop {
+        match fallocate(file, FallocateFlags::empty(), 0, length) {
+            Ok(()) | Err(Errno::OPNOTSUPP) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// Makes the file's content durable. After an error nothing is known about what reached the disk, and a second try
@@ -106,6 +118,15 @@ mod tests {
         assert_eq!(bytes.len(), (1 << 20) + 512);
         assert_eq!(&bytes[4095..4100], [0, b'a', 0, b'c', 0]);
         assert_eq!(bytes.iter().filter(|byte| **byte != 0).count(), 2);
+    }
+
+    #[test]
+    fn space_is_claimed_or_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = File::create_new(folder.path().join("file")).unwrap();
+        reserve(&file, 1 << 20).unwrap();
+        // Larger than any file may be.
+        assert!(reserve(&file, 1 << 62).is_err());
     }
 
     #[test]

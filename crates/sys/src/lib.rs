@@ -11,7 +11,7 @@ mod watch;
 pub use clock::{boottime_ns, monotonic_ns, process_cpu_ns, realtime_ns};
 pub use event::{EventFd, PollSet, Readiness};
 pub use file::{
-    Advisory, free_bytes, lock_exclusive, lock_holder, sync_data, sync_directory, write_all_at,
+    Advisory, free_bytes, lock_exclusive, lock_holder, reserve, sync_data, sync_directory, write_all_at,
     write_zeros_at,
 };
 pub use process::resident_bytes;
