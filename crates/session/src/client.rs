@@ -233,6 +233,11 @@ impl ClientSession {
     fn on_frame(&mut self, span: &Span, now: TimeNs) -> Option<ClientOutput> {
         // A message that this version does not know comes from a newer server, which can do without our attention.
         let known = template(span.header.template_id)?;
+        if known.kind != Kind::Session && !self.is_logged_on() {
+            // Numbers of events mean something only from the logon on: what comes before it must not move them.
+            self.end(CloseReason::ProtocolError);
+            return None;
+        }
         let frame = self.input.frame(span);
         // The stamp stands first in every event, and its number first in the stamp.
         let event_seq = frame.block.first_chunk::<8>().map_or(0, |seq| u64::from_le_bytes(*seq));

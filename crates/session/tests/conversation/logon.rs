@@ -51,6 +51,22 @@ fn refused_logons_say_why() {
 }
 
 #[test]
+fn nothing_is_news_before_the_logon() {
+    let mut trade = Vec::new();
+    encode(&ack(1, id(42)), &mut trade);
+    let mut update = Vec::new();
+    encode(&joulebook_protocol::messages::L2Update::default(), &mut update);
+    for message in [trade, update] {
+        let mut client = ClientSession::new(ClientConfig::new(AccountId::new(3), SessionId::new(1)));
+        client.start([0; 32], TimeNs::ZERO);
+        client.on_bytes(&message, TimeNs::ZERO);
+        let said = client.poll(TimeNs::ZERO);
+        assert_eq!(said, Some(ClientOutput::Closed(CloseReason::ProtocolError)));
+        assert_eq!(client.last_event_seq(), 0, "the next logon asks for all events");
+    }
+}
+
+#[test]
 fn the_engine_may_refuse_a_logon_too() {
     let mut pipe = Pipe::new(trader(), SessionLimits::default());
     pipe.settle();
