@@ -1,4 +1,4 @@
-//! Proves that a hot path does not allocate.
+//! Proves that a hot path does not allocate, and that hostile input does not make a decoder take much memory.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -44,20 +44,42 @@ pub fn count_allocations<T>(work: impl FnOnce() -> T) -> (T, u64) {
     (result, allocations_of_this_thread() - before)
 }
 
+/// Runs `work` and says by how many bytes the memory that this thread holds grew at its highest point meanwhile.
+/// Memory that comes from or goes to other threads is not understood: for work of one thread only. Calls do not nest.
+/// Always 0 unless the binary installed [`CountingAllocator`].
+pub fn peak_bytes<T>(work: impl FnOnce() -> T) -> (T, usize) {
+    let before = HELD_BYTES.get();
+    PEAK_BYTES.set(before);
+    let result = work();
+    (result, usize::try_from(PEAK_BYTES.get() - before).unwrap_or_default())
+}
+
 thread_local! {
     // Const-initialised and without a destructor, so touching it never allocates: it is used inside the allocator.
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
     static BYTES: Cell<u64> = const { Cell::new(0) };
+    /// Allocated minus freed. Negative when this thread frees what others allocated.
+    static HELD_BYTES: Cell<isize> = const { Cell::new(0) };
+    static PEAK_BYTES: Cell<isize> = const { Cell::new(0) };
 }
 
 fn count_one(bytes: usize) {
     ALLOCATIONS.set(ALLOCATIONS.get() + 1);
     BYTES.set(BYTES.get() + bytes as u64);
+    let held = HELD_BYTES.get().wrapping_add(bytes as isize);
+    HELD_BYTES.set(held);
+    if PEAK_BYTES.get() < held {
+        PEAK_BYTES.set(held);
+    }
+}
+
+fn count_freed(bytes: usize) {
+    HELD_BYTES.set(HELD_BYTES.get().wrapping_sub(bytes as isize));
 }
 
 #[allow(unsafe_code)]
 mod forward {
-    use super::{CountingAllocator, GlobalAlloc, Layout, System, count_one};
+    use super::{CountingAllocator, GlobalAlloc, Layout, System, count_freed, count_one};
 
     // SAFETY: every call goes to `System` with the caller's own arguments, so `System`'s guarantees carry over;
     // counting neither allocates nor unwinds.
@@ -75,12 +97,15 @@ mod forward {
         }
 
         unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+            // While it moves, both blocks exist.
             count_one(new_size);
+            count_freed(layout.size());
             // SAFETY: `block` came from `System` through the methods above, with this layout.
             unsafe { System.realloc(block, layout, new_size) }
         }
 
         unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+            count_freed(layout.size());
             // SAFETY: `block` came from `System` through the methods above, with this layout.
             unsafe { System.dealloc(block, layout) }
         }
@@ -104,6 +129,22 @@ mod tests {
         let (block, asked) = count_allocated_bytes(|| vec![0_u8; 4096]);
         let ((), freed) = count_allocated_bytes(|| drop(block));
         assert_eq!((asked, freed), (4096, 0));
+    }
+
+    #[test]
+    fn the_peak_is_what_was_held_at_once() {
+        let ((), peak) = peak_bytes(|| {
+            drop(vec![0_u8; 1_000]);
+            drop(vec![0_u8; 3_000]);
+        });
+        assert_eq!(peak, 3_000);
+        let (kept, peak) = peak_bytes(|| {
+            let mut grown = vec![1_u8; 100];
+            grown.reserve_exact(900);
+            grown
+        });
+        assert_eq!((kept.len(), peak), (100, 1_100), "a block that grows may have to move");
+        assert_eq!(peak_bytes(|| drop(kept)).1, 0);
     }
 
     #[test]
