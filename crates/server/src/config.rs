@@ -155,12 +155,17 @@ pub struct Override {
 impl Config {
     /// The defaults, overlaid by `file` and then by `overrides` in order.
     pub fn load(file: Option<&Path>, overrides: &[Override]) -> Result<Self, ConfigError> {
+        let Some(path) = file else { return Self::read(None, overrides) };
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ConfigError::Unreadable { path: path.to_owned(), error })?;
+        Self::read(Some((path, &text)), overrides)
+    }
+
+    /// The same with the content of a file in hand.
+    pub fn read(file: Option<(&Path, &str)>, overrides: &[Override]) -> Result<Self, ConfigError> {
         let mut table = default_table();
-        if let Some(path) = file {
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| ConfigError::Unreadable { path: path.to_owned(), error })?;
-            let layer = parse_file(path, &text)?;
-            overlay(&mut table, layer);
+        if let Some((path, text)) = file {
+            overlay(&mut table, parse_file(path, text)?);
         }
         for item in overrides {
             apply_override(&mut table, item)?;
