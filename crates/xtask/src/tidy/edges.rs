@@ -73,6 +73,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("testkit", &["protocol"]),
     ("benches", ANY),
     ("tests", ANY),
+    // Feeds every decoder; only the libFuzzer programs, a workspace of their own, use it.
+    ("fuzz-targets", ANY),
 ];
 
 /// Nothing depends on these packages, so they may use everything.
