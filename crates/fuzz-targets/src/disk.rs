@@ -49,24 +49,44 @@ impl Disk {
         Self { segments: (1..).zip(segments).collect(), ..Self::default() }
     }
 
+    /// The blocks of one file.
+    pub(crate) fn blocks_of_input(input: &mut Input<'_>) -> Vec<u8> {
+        let mut file = Vec::new();
+        while !input.is_empty() && file.len() < BLOCKS_MAX * BLOCK_BYTES {
+            let count = usize::from(input.u16()).min(BLOCK_BYTES);
+            file.extend_from_slice(input.take(count));
+            file.resize(file.len().next_multiple_of(BLOCK_BYTES), 0);
+        }
+        file
+    }
+
     /// The segments as an input says them.
     pub(crate) fn to_input(&self, out: &mut Vec<u8>) {
         for (index, segment) in self.segments.values().enumerate() {
             if index > 0 {
                 out.extend_from_slice(&NEXT_SEGMENT.to_le_bytes());
             }
-            let used = segment.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-            for block in segment[..used].chunks(BLOCK_BYTES) {
-                let used = block.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-                out.extend_from_slice(&(used as u16).to_le_bytes());
-                out.extend_from_slice(&block[..used]);
-            }
+            blocks_to_input(segment, out);
         }
     }
 
     fn segment(&mut self, segment: SegmentNumber) -> &mut Vec<u8> {
         self.segments.get_mut(&segment).expect("the journal uses segments that exist")
     }
+}
+
+/// The blocks of a file as an input says them; blank ones at its end are left out.
+pub(crate) fn blocks_to_input(file: &[u8], out: &mut Vec<u8>) {
+    for block in filled(file).chunks(BLOCK_BYTES) {
+        let block = filled(block);
+        out.extend_from_slice(&(block.len() as u16).to_le_bytes());
+        out.extend_from_slice(block);
+    }
+}
+
+/// Without the zeros at the end.
+fn filled(bytes: &[u8]) -> &[u8] {
+    &bytes[..bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)]
 }
 
 impl Storage for Disk {

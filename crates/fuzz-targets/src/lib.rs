@@ -23,6 +23,8 @@ mod pipe;
 mod reseal;
 mod seeds;
 mod server_session;
+mod snapshot;
+mod state;
 mod traits;
 mod values;
 
@@ -76,7 +78,7 @@ pub const TARGETS: &[Target] = &[
         name: "server_session",
         run: server_session::run,
         shape: Shape::Conversation,
-        permille: 160,
+        permille: 150,
         input_bytes_max: 8 << 10,
         memory_bytes_max: 512 << 10,
     },
@@ -84,7 +86,7 @@ pub const TARGETS: &[Target] = &[
         name: "client_session",
         run: client_session::run,
         shape: Shape::Conversation,
-        permille: 120,
+        permille: 115,
         input_bytes_max: 8 << 10,
         memory_bytes_max: 512 << 10,
     },
@@ -92,7 +94,7 @@ pub const TARGETS: &[Target] = &[
         name: "feed",
         run: feed::run,
         shape: Shape::Feed,
-        permille: 120,
+        permille: 115,
         input_bytes_max: 8 << 10,
         memory_bytes_max: 128 << 10,
     },
@@ -100,9 +102,25 @@ pub const TARGETS: &[Target] = &[
         name: "journal",
         run: journal::run,
         shape: Shape::Journal,
-        permille: 20,
+        permille: 15,
         input_bytes_max: 16 << 10,
         memory_bytes_max: 4 << 20,
+    },
+    Target {
+        name: "snapshot",
+        run: snapshot::run,
+        shape: Shape::Journal,
+        permille: 20,
+        input_bytes_max: 24 << 10,
+        memory_bytes_max: 4 << 20,
+    },
+    Target {
+        name: "state",
+        run: state::run,
+        shape: Shape::Numbers,
+        permille: 10,
+        input_bytes_max: 32 << 10,
+        memory_bytes_max: 8 << 20,
     },
     Target {
         name: "config",
@@ -116,7 +134,7 @@ pub const TARGETS: &[Target] = &[
         name: "values",
         run: values::run,
         shape: Shape::Text(values::WORDS),
-        permille: 33,
+        permille: 28,
         input_bytes_max: 128,
         memory_bytes_max: 16 << 10,
     },

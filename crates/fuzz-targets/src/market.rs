@@ -1,5 +1,8 @@
 //! The script language, on the engine: anything that can be written down happens to a market, and everything adds up.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use joulebook_engine::{Destination, Engine, Events};
 use joulebook_protocol::SequencedCommand;
 use joulebook_testkit::script::{Exchange, Heard, Market};
@@ -12,7 +15,7 @@ const LINES_MAX: usize = 40;
 
 pub(crate) fn run(input: &[u8], traits: &mut Traits) {
     let text = String::from_utf8_lossy(input);
-    let mut market = Market::new(Traded { engine: Engine::new(), events: Events::new() });
+    let mut market = Market::new(Traded::default());
     for line in text.lines().take(LINES_MAX) {
         match market.run(line) {
             Ok(answer) => {
@@ -36,23 +39,35 @@ fn id_of(heard: &Heard) -> u64 {
     }
 }
 
+/// The state after lines that the language takes.
+pub(crate) fn engine_after(lines: &str) -> Rc<RefCell<Engine>> {
+    let traded = Traded::default();
+    let engine = Rc::clone(&traded.engine);
+    let mut market = Market::new(traded);
+    for line in lines.lines() {
+        market.run(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+    }
+    engine
+}
+
+#[derive(Default)]
 struct Traded {
-    engine: Engine,
+    engine: Rc<RefCell<Engine>>,
     events: Events,
 }
 
 impl Exchange for Traded {
     fn begin_batch(&mut self, first_seq: SeqNum, time: TimeNs) {
-        self.engine.begin_batch(first_seq, time, &mut self.events);
+        self.engine.borrow_mut().begin_batch(first_seq, time, &mut self.events);
     }
 
     fn apply(&mut self, command: &SequencedCommand) {
-        self.engine.apply(command, &mut self.events);
+        self.engine.borrow_mut().apply(command, &mut self.events);
     }
 
     fn end_batch(&mut self) {
-        self.engine.end_batch(&mut self.events);
-        self.engine.recount().expect("everything adds up after every command");
+        self.engine.borrow_mut().end_batch(&mut self.events);
+        self.engine.borrow().recount().expect("everything adds up after every command");
     }
 
     fn take_events(&mut self) -> Vec<Heard> {

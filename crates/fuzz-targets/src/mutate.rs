@@ -21,6 +21,8 @@ pub enum Shape {
     Feed,
     /// A byte of choices, then blocks with their lengths.
     Journal,
+    /// Numbers of 32 and 64 bits at multiples of their length.
+    Numbers,
     /// Lines with such words.
     Text(&'static [&'static str]),
 }
@@ -75,10 +77,13 @@ impl Mutator {
         let mut input = parent.to_vec();
         for _ in 0..1 + self.below(4).min(self.below(6)) {
             match self.below(10) {
-                0..3 => self.change_bytes(&mut input),
+                // Where every place means something, bytes that move are all alike.
+                0..3 if !matches!(shape, Shape::Numbers) || self.below(8) == 0 => {
+                    self.change_bytes(&mut input)
+                }
                 3..6 => self.change_pieces(shape, &mut input, other),
                 6 => self.insert_new(shape, &mut input),
-                _ => self.change_inside(shape, &mut input),
+                0..3 | 7.. => self.change_inside(shape, &mut input),
             }
         }
         input.truncate(bytes_max);
@@ -187,6 +192,7 @@ impl Mutator {
                 1 => piece.extend([0, 0]),
                 _ => piece.extend([8, 0, 1, 2, 3, 4, 5, 6, 7, 8]),
             },
+            Shape::Numbers => piece.extend(self.number(0).to_le_bytes()),
             Shape::Text(words) => {
                 for _ in 0..1 + self.below(3) {
                     piece.extend(words[self.below(words.len())].bytes());
@@ -269,6 +275,10 @@ impl Mutator {
                 let at = (piece.start + 2 + 4 * word).min(piece.end - 1);
                 self.write_number(&mut input[..piece.end], at);
             }
+            Shape::Numbers => {
+                let at = piece.start + 4 * self.below(2).min(piece.len() / 4 - 1);
+                self.write_number(input, at);
+            }
             Shape::Text(words) => {
                 let at = piece.start + self.below(piece.len().max(1));
                 let word = words[self.below(words.len())];
@@ -301,6 +311,7 @@ impl Shape {
             Self::Frames | Self::Feed => frames_of(body),
             Self::Conversation => steps_of(body),
             Self::Journal => blocks_of(body),
+            Self::Numbers => (0..body.len() / 8).map(|number| 8 * number..8 * number + 8).collect(),
             Self::Text(_) => {
                 let mut at = 0;
                 let lines = body.split_inclusive(|byte| *byte == b'\n');

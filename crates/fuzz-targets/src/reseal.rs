@@ -12,6 +12,7 @@ const BATCH_MAGIC: &[u8] = b"JBAT";
 const GROUP_HEADER_BYTES: usize = 56;
 const BATCH_HEADER_BYTES: usize = 88;
 const RECORD_HEADER_BYTES: usize = 8;
+const DIGEST_HEADER_BYTES: usize = 32;
 
 /// What is made right besides checksums and hashes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub(crate) enum Numbers {
 /// What comes before the place that is being repaired.
 struct Resealer {
     numbers: Numbers,
+    /// Segments of format 1 have no event digests.
+    has_digests: bool,
     journal_id: Option<[u8; 8]>,
     last_group: u64,
     last_seq: u64,
@@ -32,8 +35,15 @@ struct Resealer {
 }
 
 pub(crate) fn reseal<'a>(segments: impl Iterator<Item = &'a mut Vec<u8>>, numbers: Numbers) {
-    let mut resealer =
-        Resealer { numbers, journal_id: None, last_group: 0, last_seq: 0, watermark: 0, chain: [0; 32] };
+    let mut resealer = Resealer {
+        numbers,
+        has_digests: true,
+        journal_id: None,
+        last_group: 0,
+        last_seq: 0,
+        watermark: 0,
+        chain: [0; 32],
+    };
     for (number, bytes) in (1..).zip(segments) {
         resealer.segment(number, bytes);
     }
@@ -73,6 +83,7 @@ impl Resealer {
                 put_u64(header, 48, self.last_seq.wrapping_add(1));
             }
             header[56..88].copy_from_slice(&self.chain);
+            self.has_digests = u32_at(header, 8) != 1;
             let crc = crc32c::crc32c_append(crc32c::crc32c(&header[..12]), &header[16..]);
             put_u32(header, 12, crc);
         }
@@ -98,7 +109,10 @@ impl Resealer {
             put_u64(header, 24, self.watermark);
             put_u64(header, 32, self.last_seq.wrapping_add(1));
         }
-        let (batches, used) = self.batches(&mut rest[..payload_bytes]);
+        let (batches, mut used) = self.batches(&mut rest[..payload_bytes]);
+        if batches == 0 && self.has_digests {
+            used = digest(&mut rest[..payload_bytes]);
+        }
         if self.numbers == Numbers::Continued {
             rest[used..(used + GROUP_HEADER_BYTES).next_multiple_of(BLOCK_BYTES) - GROUP_HEADER_BYTES]
                 .fill(0);
@@ -124,6 +138,10 @@ impl Resealer {
 
     fn batch(&mut self, bytes: &mut [u8]) -> usize {
         let (header, rest) = bytes.split_at_mut(BATCH_HEADER_BYTES);
+        let digest_wanted = u32_at(header, 80).min(rest.len());
+        let digest_used = if self.has_digests { digest(&mut rest[..digest_wanted]) } else { 0 };
+        let digest_bytes = if self.numbers == Numbers::Continued { digest_used } else { digest_wanted };
+        let rest = &mut rest[digest_bytes..];
         let wanted = u32_at(header, 72).min(rest.len());
         let (count, used) = records(&mut rest[..wanted]);
         if self.numbers == Numbers::Continued {
@@ -131,14 +149,35 @@ impl Resealer {
             put_u64(header, 16, self.last_seq.wrapping_add(1));
             self.last_seq = self.last_seq.wrapping_add(count.into());
             put_u32(header, 72, used as u32);
+            put_u32(header, 80, digest_used as u32);
         }
         header[40..72].copy_from_slice(&self.chain);
         let crc = crc32c::crc32c(&header[..84]);
         put_u32(header, 84, crc);
-        let length = BATCH_HEADER_BYTES + if self.numbers == Numbers::Continued { used } else { wanted };
+        let length = BATCH_HEADER_BYTES
+            + digest_bytes
+            + if self.numbers == Numbers::Continued { used } else { wanted };
         self.chain = *blake3::hash(&bytes[..length]).as_bytes();
         length
     }
+}
+
+/// The event digest at the start of `bytes`, if its length is possible: its bytes.
+fn digest(bytes: &mut [u8]) -> usize {
+    if bytes.len() < DIGEST_HEADER_BYTES {
+        return 0;
+    }
+    let steps = u32_at(bytes, 24);
+    let end = DIGEST_HEADER_BYTES + 4 * steps;
+    let whole = end.next_multiple_of(8);
+    if whole > bytes.len() {
+        return 0;
+    }
+    bytes[end..whole].fill(0);
+    let (header, rest) = bytes[..whole].split_at_mut(DIGEST_HEADER_BYTES);
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&header[..28]), rest);
+    put_u32(header, 28, crc);
+    whole
 }
 
 /// The records at the start of `bytes`, as far as their lengths are possible: how many, and their bytes.

@@ -1,19 +1,22 @@
 //! Where fuzzing begins: inputs that are right, made by the code that writes them.
 
+use joulebook_engine::Engine;
 use joulebook_journal::{
-    Batch, CommandLog, JournalReader, LocalConfig, LocalJournal, LogEvent, MIN_SEGMENT_BYTES,
+    Batch, CommandLog, EventDigest, JournalMark, JournalReader, LocalConfig, LocalJournal, LogEvent,
+    MIN_SEGMENT_BYTES, SnapshotHeader, Term,
 };
 use joulebook_protocol::messages::*;
 use joulebook_protocol::{
     Command, FrameHeader, HEADER_BYTES, Origin, SCHEMA_ID, Sender, SequencedCommand, TABLE, VERSION, encode,
 };
 use joulebook_server::config::DEFAULT_FILE;
-use joulebook_types::{ClientOrderId, InstrumentId, Price, ShardId, Side, TimeNs};
+use joulebook_types::{ClientOrderId, InstrumentId, Price, SeqNum, ShardId, Side, TimeNs};
 use zerocopy::IntoBytes;
 
 use crate::conversation::Step;
-use crate::disk::Disk;
-use crate::journal::{CONTINUE, RESEAL};
+use crate::disk::{Disk, blocks_to_input};
+use crate::journal::{CONTINUE, RESEAL, RETIRE};
+use crate::{market, snapshot, state};
 
 /// The seeds of a target with their names; none for a target that does not exist.
 pub fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
@@ -23,6 +26,8 @@ pub fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
         "client_session" => client_sessions(),
         "feed" => feeds(),
         "journal" => journals(),
+        "snapshot" => snapshots(),
+        "state" => states(),
         "config" => configs(),
         "values" => values(),
         "market" => markets(),
@@ -188,7 +193,9 @@ fn journals() -> Vec<(String, Vec<u8>)> {
     let mut all = vec![("empty".to_owned(), vec![0])];
     for (name, batches) in [("one_batch", 1), ("three_batches", 3), ("two_segments", 10)] {
         let disk = written(batches);
-        for (suffix, choices) in [("", 0), ("_resealed", RESEAL), ("_continued", RESEAL | CONTINUE)] {
+        let ways =
+            [("", 0), ("_resealed", RESEAL), ("_continued", RESEAL | CONTINUE | 16), ("_retired", RETIRE)];
+        for (suffix, choices) in ways {
             let mut input = vec![choices];
             disk.to_input(&mut input);
             all.push((format!("{name}{suffix}"), input));
@@ -227,12 +234,49 @@ fn written(batches: u64) -> Disk {
             batch.push(&record);
         }
         journal.propose(term, batch).expect("there is room");
+        let seq = SeqNum::new(2 * number);
+        journal.attest(&EventDigest { seq, chain: [number, 1], steps: vec![1, 2, number as u32] });
         poll(&mut journal, &|event| matches!(event, LogEvent::Committed { .. }));
     }
     journal.shutdown();
     poll(&mut journal, &|_| false);
     drop(journal);
     disk
+}
+
+fn snapshots() -> Vec<(String, Vec<u8>)> {
+    let mark = JournalMark {
+        journal_id: 77,
+        shard: ShardId::new(1),
+        term: Term::new(1),
+        seq: SeqNum::new(1_000),
+        time: TimeNs::new(5),
+        chain: [3; 32],
+    };
+    let header = SnapshotHeader { mark, events: [1, 2], state_hash: [0xAB; 32], state_version: 1 };
+    let mut all = Vec::new();
+    // Nothing, a part of a block, exactly a block and more.
+    for (name, body_bytes) in [("empty", 0), ("short", 300), ("block", 4_080), ("two_blocks", 4_500)] {
+        let body: Vec<u8> = (0..body_bytes).map(|index| (index % 9) as u8).collect();
+        let file = snapshot::write(&header, &body);
+        for (suffix, choices) in [("", 0), ("_resealed", snapshot::RESEAL | snapshot::CONTINUE)] {
+            let mut input = vec![choices];
+            blocks_to_input(&file, &mut input);
+            all.push((format!("{name}{suffix}"), input));
+        }
+    }
+    all
+}
+
+/// What markets of the script language leave behind.
+fn states() -> Vec<(String, Vec<u8>)> {
+    let mut all = vec![("blank".to_owned(), state::save(&Engine::new()))];
+    let scripts = markets().into_iter().filter(|(name, _)| !name.starts_with("empty"));
+    all.extend(scripts.map(|(name, script)| {
+        let script = String::from_utf8_lossy(&script).into_owned();
+        (name, state::save(&market::engine_after(&script).borrow()))
+    }));
+    all
 }
 
 fn configs() -> Vec<(String, Vec<u8>)> {

@@ -3,6 +3,7 @@
 use core::fmt::{Debug, Display};
 use core::str::FromStr;
 
+use joulebook_journal::SnapshotName;
 use joulebook_types::{AreaCode, ClassCode, MicroEc, Price, Symbol, TimeNs, TokenPrice, decimal};
 
 use crate::Traits;
@@ -20,6 +21,7 @@ pub(crate) fn run(input: &[u8], traits: &mut Traits) {
         span(&text),
         until(&text),
         minute(&text),
+        snapshot_name(&text),
     ];
     decimals(&text, traits);
     for (kind, read) in (0..).zip(kinds) {
@@ -85,6 +87,12 @@ fn minute(text: &str) -> bool {
     true
 }
 
+fn snapshot_name(text: &str) -> bool {
+    let Some(name) = SnapshotName::parse(text) else { return false };
+    assert_eq!(name.to_string(), text, "a file has one name");
+    true
+}
+
 fn decimals(text: &str, traits: &mut Traits) {
     match decimal::parse_micro(text) {
         Ok(micro) => {
@@ -127,6 +135,8 @@ pub(crate) const WORDS: &[&str] = &[
     "+15m",
     "4294967295",
     "4294967296",
+    "-0123456789abcdef.snap",
+    "00000000000000000042",
     "\u{e9}",
     "\u{0}",
     "T",

@@ -60,6 +60,10 @@ fn seeds_reach_what_they_are_for() {
     reaches("feed", "wrong_checksum", "resubscribe", 102);
     reaches("journal", "three_batches", "batches", 2);
     reaches("journal", "two_segments", "segments", 2);
+    reaches("journal", "three_batches", "digests", 2);
+    reaches("journal", "two_segments_retired", "retired", 2);
+    reaches("snapshot", "two_blocks", "read", 13);
+    reaches("state", "trade", "event", 62);
     reaches("config", "default", "config", 1);
     reaches("values", "hour", "reads", 3);
     reaches("market", "trade", "heard", 62);
