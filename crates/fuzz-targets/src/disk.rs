@@ -22,6 +22,7 @@ pub(crate) struct Disk {
     pub(crate) segments: BTreeMap<SegmentNumber, Vec<u8>>,
     writing: Option<(SegmentNumber, u64, GroupBuffer)>,
     preparing: Option<Segment>,
+    removing: Option<SegmentNumber>,
 }
 
 impl Disk {
@@ -125,6 +126,14 @@ impl Storage for Disk {
         self.preparing = Some(Segment { number: segment, bytes });
     }
 
+    fn remove_segment(&mut self, segment: SegmentNumber) {
+        assert!(
+            self.removing.is_none() && self.segments.contains_key(&segment),
+            "one that is there, at a time"
+        );
+        self.removing = Some(segment);
+    }
+
     fn submit(&mut self, segment: SegmentNumber, offset: u64, group: GroupBuffer) {
         assert!(self.writing.is_none(), "one group at a time");
         let place = &self.segment(segment)[offset as usize..][..group.as_bytes().len()];
@@ -137,6 +146,10 @@ impl Storage for Disk {
             let bytes = group.as_bytes();
             self.segment(segment)[offset as usize..][..bytes.len()].copy_from_slice(bytes);
             return Some(Completion::Synced(group));
+        }
+        if let Some(segment) = self.removing.take() {
+            self.segments.remove(&segment);
+            return Some(Completion::Removed(segment));
         }
         let segment = self.preparing.take()?;
         self.segments.insert(segment.number, vec![0; segment.bytes as usize]);

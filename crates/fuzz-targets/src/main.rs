@@ -132,7 +132,14 @@ fn target(name: &str) -> Result<&'static Target, String> {
 fn read(corpus: &Path, target: &Target) -> Result<Vec<Vec<u8>>, String> {
     let inputs = corpus::read(corpus, target);
     let inputs = inputs.map_err(|error| format!("{}: {error}", corpus.join(target.name).display()))?;
-    Ok(inputs.into_iter().map(|(_, input)| input).collect())
+    let mut inputs: Vec<Vec<u8>> = inputs.into_iter().map(|(_, input)| input).collect();
+    // The corpus may be older than the formats; what is right today is a beginning in any case.
+    for (_, seed) in seeds(target.name) {
+        if !inputs.contains(&seed) {
+            inputs.push(seed);
+        }
+    }
+    Ok(inputs)
 }
 
 /// Runs one input without a net: the panic is what is wanted.
