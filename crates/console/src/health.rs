@@ -9,7 +9,8 @@ pub struct Check {
     reason: String,
 }
 
-/// Everything that must hold before orders may come. It starts with every check failed.
+/// Everything that must hold before orders may come, and what people should know besides. It starts with every check
+/// failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Health {
     /// The journal is writable and its last sync worked.
@@ -18,6 +19,9 @@ pub struct Health {
     pub gateway: Check,
     /// The journal has been replayed to its end.
     pub replay: Check,
+    /// The last snapshot was written, and those that recovery met were whole. Orders do not wait for it: the journal
+    /// has everything that a snapshot has.
+    pub snapshots: Check,
 }
 
 impl Check {
@@ -35,10 +39,15 @@ impl Check {
     pub fn is_ok(&self) -> bool {
         self.ok
     }
+
+    /// How it is known, or what to do.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
 }
 
 impl Health {
-    /// Every check holds.
+    /// Every check holds that orders need.
     pub fn is_ready(&self) -> bool {
         self.journal.ok && self.gateway.ok && self.replay.ok
     }
@@ -47,7 +56,7 @@ impl Health {
 impl Default for Health {
     fn default() -> Self {
         let starting = || Check::failed("not started yet");
-        Self { journal: starting(), gateway: starting(), replay: starting() }
+        Self { journal: starting(), gateway: starting(), replay: starting(), snapshots: starting() }
     }
 }
 
@@ -58,8 +67,10 @@ mod tests {
     #[test]
     fn one_failed_check_is_enough() {
         let passed = || Check::passed("fine");
-        let ready = Health { journal: passed(), gateway: passed(), replay: passed() };
+        let ready = Health { journal: passed(), gateway: passed(), replay: passed(), snapshots: passed() };
         assert!(ready.is_ready());
+        let no_snapshots = Health { snapshots: Check::failed("disk full"), ..ready.clone() };
+        assert!(no_snapshots.is_ready(), "trading needs no snapshots");
         assert!(!Health::default().is_ready());
         let cases = [
             Health { journal: Check::failed("disk full"), ..ready.clone() },

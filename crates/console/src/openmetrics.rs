@@ -117,3 +117,36 @@ fn single(name: &'static str, help: &'static str, value: Value) -> Family {
 fn gauge(value: u64) -> Value {
     Value::Gauge(i64::try_from(value).unwrap_or(i64::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use joulebook_metrics::ServerMetrics;
+
+    use super::*;
+
+    /// The reference page has a row for every name, and for nothing else.
+    #[test]
+    fn the_reference_page_is_complete() {
+        let mut families = ServerMetrics::new(1).families(|_| None);
+        families.extend(market_families(&Market::default()));
+        families.push(ready_family(true));
+        let served: BTreeSet<(&str, &str)> = families
+            .iter()
+            .map(|family| {
+                let kind = match family.kind {
+                    Kind::Counter => "counter",
+                    Kind::Gauge => "gauge",
+                    Kind::Histogram => "histogram",
+                };
+                (family.name, kind)
+            })
+            .collect();
+        let page = include_str!("../../../docs/reference/metrics.md");
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+        let documented: BTreeSet<_> =
+            rows.map(|(name, rest)| (name, rest.split([' ', '|']).next().unwrap_or_default())).collect();
+        assert_eq!(documented, served);
+    }
+}

@@ -198,7 +198,8 @@ impl ConsoleState {
         market.listing(id).map(|listing| BookRows::of(id, listing, BOOK_LEVELS_MAX))
     }
 
-    pub(crate) fn health(&self) -> Health {
+    /// What `/readyz` answers now.
+    pub fn health(&self) -> Health {
         lock(&self.health).clone()
     }
 

@@ -277,8 +277,10 @@ fn health_says_which_check_fails() {
         journal: passed("last sync took 410 us"),
         gateway: passed("127.0.0.1:7717"),
         replay: passed("48,112 commands"),
+        snapshots: Check::failed("the newest is damaged"),
     });
-    assert_eq!(bench.get("/readyz").status, 200);
+    let ready = bench.get("/readyz");
+    assert_eq!((ready.status, &ready.json()["checks"]["snapshots"]["ok"]), (200, &json!(false)));
 
     bench.state.update_health(|health| health.journal = Check::failed("disk full; orders are refused"));
     let failing = bench.get("/readyz");

@@ -17,4 +17,5 @@ pub use family::{Family, Kind, Label, Sample, Value};
 pub use histogram::{HistogramSnapshot, StageHistogram};
 pub use server::{
     CommandOutcome, CoreMetrics, GatewayMetrics, JournalMetrics, REJECT_CODES, RejectCounters, ServerMetrics,
+    SnapshotMetrics,
 };

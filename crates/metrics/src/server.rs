@@ -17,6 +17,7 @@ pub struct ServerMetrics {
     gateways: Vec<Arc<CachePadded<GatewayMetrics>>>,
     core: Arc<CachePadded<CoreMetrics>>,
     journal: Arc<CachePadded<JournalMetrics>>,
+    snapshots: Arc<CachePadded<SnapshotMetrics>>,
 }
 
 /// Written by one gateway thread.
@@ -96,6 +97,25 @@ pub struct JournalMetrics {
     pub sync_failures: Counter,
     /// One write and sync of a group.
     pub sync: StageHistogram,
+}
+
+/// Written by the shadow thread; `damaged` by recovery, before that thread begins.
+#[derive(Debug, Default)]
+pub struct SnapshotMetrics {
+    /// Snapshots written.
+    pub taken: Counter,
+    /// Snapshots that could not be written; each is tried again later.
+    pub failed: Counter,
+    /// Snapshots that recovery could not use.
+    pub damaged: Counter,
+    /// Bytes of the newest snapshot's file.
+    pub bytes: Gauge,
+    /// The last command that the newest snapshot contains.
+    pub seq: Gauge,
+    /// The last command that the shadow has applied.
+    pub shadow_seq: Gauge,
+    /// One snapshot: state hash, encoding, write and sync.
+    pub duration: StageHistogram,
 }
 
 /// How a command was answered.
@@ -182,6 +202,7 @@ impl ServerMetrics {
             gateways: (0..gateways).map(|_| Arc::default()).collect(),
             core: Arc::default(),
             journal: Arc::default(),
+            snapshots: Arc::default(),
         }
     }
 
@@ -198,6 +219,11 @@ impl ServerMetrics {
     /// The block of the journal thread.
     pub fn journal(&self) -> Arc<CachePadded<JournalMetrics>> {
         Arc::clone(&self.journal)
+    }
+
+    /// The block of the shadow thread.
+    pub fn snapshots(&self) -> Arc<CachePadded<SnapshotMetrics>> {
+        Arc::clone(&self.snapshots)
     }
 
     /// The sum of one counter over all gateways: `metrics.total(|gateway| &gateway.frames_in)`.
@@ -224,6 +250,7 @@ impl ServerMetrics {
         let mut families = self.gateway_families();
         families.push(self.rejects_family(reason));
         families.extend(self.core_families());
+        families.extend(self.snapshot_families());
         families.push(self.stages_family());
         families
     }
@@ -329,6 +356,45 @@ impl ServerMetrics {
         ]
     }
 
+    fn snapshot_families(&self) -> Vec<Family> {
+        let snapshots = &self.snapshots;
+        // Both are written by other threads than the reader's: a lag below zero is one that was read late.
+        let lag = (self.core.committed_seq.value() - snapshots.shadow_seq.value()).max(0);
+        vec![
+            Family::counter("joulebook_snapshots_total", "Snapshots written.", snapshots.taken.value()),
+            Family::counter(
+                "joulebook_snapshots_failed_total",
+                "Snapshots that could not be written; each is tried again later.",
+                snapshots.failed.value(),
+            ),
+            Family::counter(
+                "joulebook_snapshots_damaged_total",
+                "Snapshots that recovery could not use.",
+                snapshots.damaged.value(),
+            ),
+            Family::gauge(
+                "joulebook_snapshot_bytes",
+                "Size of the newest snapshot's file.",
+                snapshots.bytes.value(),
+            ),
+            Family::gauge(
+                "joulebook_snapshot_seq",
+                "The newest snapshot contains commands up to here.",
+                snapshots.seq.value(),
+            ),
+            Family::gauge(
+                "joulebook_shadow_lag_commands",
+                "Durable commands that the shadow engine has not applied yet.",
+                lag,
+            ),
+            Family::histograms(
+                "joulebook_snapshot_seconds",
+                "Time to take one snapshot.",
+                vec![(Vec::new(), snapshots.duration.snapshot())],
+            ),
+        ]
+    }
+
     fn stages_family(&self) -> Family {
         let stages = [
             ("decode", self.stage(|gateway| &gateway.decode)),
@@ -397,6 +463,16 @@ mod tests {
         assert_eq!(family(&metrics, "joulebook_engine_commands_total").samples[0].value, Value::Counter(7));
         assert_eq!(family(&metrics, "joulebook_engine_events_total").samples[0].value, Value::Counter(11));
         assert_eq!(family(&metrics, "joulebook_engine_batch_commands_max").samples[0].value, Value::Gauge(5));
+    }
+
+    #[test]
+    fn the_shadow_lags_behind_what_is_durable() {
+        let metrics = ServerMetrics::new(1);
+        metrics.core().committed_seq.set(900);
+        metrics.snapshots().shadow_seq.set(700);
+        assert_eq!(family(&metrics, "joulebook_shadow_lag_commands").samples[0].value, Value::Gauge(200));
+        metrics.snapshots().shadow_seq.set(901);
+        assert_eq!(family(&metrics, "joulebook_shadow_lag_commands").samples[0].value, Value::Gauge(0));
     }
 
     #[test]
