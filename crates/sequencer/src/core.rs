@@ -1,7 +1,7 @@
 //! One turn of the sequencer.
 
 use joulebook_engine::Engine;
-use joulebook_journal::{Batch, CommandLog, EventDigest, LogEvent, LogFault, Refused, Term};
+use joulebook_journal::{Batch, CommandLog, EventDigest, LogEvent, LogFault, Refused, SnapshotId, Term};
 use joulebook_protocol::pipe::{COMMAND_RECORD_BYTES_MAX, COMMAND_SLOT_BYTES, CommandAssembler, CommandSlot};
 use joulebook_protocol::{Command, Origin, SequencedCommand, messages};
 use joulebook_rings::Consumer;
@@ -210,6 +210,11 @@ impl<L: CommandLog, C: Clock, O: CoreObserver> Core<L, C, O> {
 
     pub fn is_closed(&self) -> bool {
         self.log.is_stopped()
+    }
+
+    /// Lets the log forget what no recovery needs any more: every command up to `upto` is in a snapshot.
+    pub fn compact(&mut self, upto: SeqNum) -> Result<(), LogFault> {
+        self.log.compact(upto, SnapshotId::new(upto.raw()))
     }
 
     pub fn fault(&self) -> Option<&LogFault> {

@@ -9,9 +9,15 @@ mod backlog;
 mod clock;
 mod core;
 mod outputs;
+mod recovery;
 mod replay;
+mod shadow;
 
 pub use crate::clock::{Clock, ExchangeClock, RawClock, SLEW_DIVISOR};
 pub use crate::core::{Core, CoreObserver, Ingress, NoObserver, Turn};
 pub use outputs::{Egress, EgressKind};
+pub use recovery::{
+    RecoverError, Recovered, Skipped, SnapshotProblem, load_snapshot, open_snapshot, recover,
+};
 pub use replay::{Difference, DiffersAt, ReplayError, Replayer, apply_batch};
+pub use shadow::{Shadow, ShadowConfig, ShadowError, ShadowTurn, retire_snapshots};

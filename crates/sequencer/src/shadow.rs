@@ -1,0 +1,152 @@
+//! A second engine, which follows the durable journal and is what snapshots are made of.
+
+use joulebook_engine::Engine;
+use joulebook_journal::{
+    JournalError, JournalFollower, SnapshotHeader, SnapshotName, SnapshotStorage, SnapshotWriter, Storage,
+    StorageError,
+};
+use joulebook_types::SeqNum;
+
+use crate::{ReplayError, Replayer};
+
+/// How a shadow works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShadowConfig {
+    /// Commands from one snapshot to the next; 0 makes none due, ever.
+    pub snapshot_commands: u64,
+    /// Compare what it says with what the exchange attested.
+    pub verify: bool,
+}
+
+/// What a turn came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShadowTurn {
+    /// There may be more at once.
+    Busy,
+    /// Everything that is proven durable was applied.
+    Idle,
+}
+
+/// Why a shadow cannot follow its journal.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ShadowError {
+    /// It cannot be read. What the disk refused now it may give later; damage stays.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// This engine says something else than the one that answers the participants: one of the two is wrong, so neither
+    /// may go on.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+}
+
+/// An engine that applies what the journal of a running exchange has made durable, so each of its snapshots is a replay
+/// that was compared with the original. It takes steps that do not wait, and has no thread of its own.
+pub struct Shadow<S> {
+    replayer: Replayer,
+    follower: JournalFollower<S>,
+    config: ShadowConfig,
+    /// A snapshot is due from this command on.
+    due_seq: u64,
+    /// The last command of the newest snapshot, or where the shadow began.
+    snapshot_seq: SeqNum,
+}
+
+impl<S: Storage> Shadow<S> {
+    /// A shadow that goes on with `engine`, where `follower` stands: at a snapshot, or both at the beginning.
+    pub fn new(engine: Engine, follower: JournalFollower<S>, config: ShadowConfig) -> Self {
+        let began = engine.last_seq();
+        let replayer =
+            if config.verify { Replayer::new(engine) } else { Replayer::without_comparing(engine) };
+        let due_seq = began.raw().saturating_add(config.snapshot_commands);
+        Self { replayer, follower, config, due_seq, snapshot_seq: began }
+    }
+
+    /// Applies durable batches, until `commands_max` commands or a few more are done.
+    pub fn turn(&mut self, commands_max: u64) -> Result<ShadowTurn, ShadowError> {
+        let goal = self.last_seq().raw().saturating_add(commands_max);
+        while self.last_seq().raw() < goal {
+            let Some(batch) = self.follower.next_batch()? else {
+                // A marker attests the last batch.
+                if let Some(digest) = self.follower.newest_digest() {
+                    self.replayer.check(digest)?;
+                }
+                return Ok(ShadowTurn::Idle);
+            };
+            self.replayer.apply(&batch)?;
+        }
+        Ok(ShadowTurn::Busy)
+    }
+
+    /// So many commands were applied since the last snapshot that it is time for one.
+    pub fn is_due(&self) -> bool {
+        self.config.snapshot_commands > 0
+            && self.due_seq <= self.last_seq().raw()
+            && self.snapshot_seq < self.last_seq()
+    }
+
+    /// Writes a snapshot of the state as it is, due or not. Blocks for as long as that takes. After an error there is no
+    /// snapshot, and the next is due a while later.
+    ///
+    /// # Panics
+    /// Before the first batch: there is nothing to be taken yet.
+    pub fn take(&mut self, snapshots: &mut impl SnapshotStorage) -> Result<SnapshotName, StorageError> {
+        const TRIES: u64 = 16;
+        let interval = self.config.snapshot_commands;
+        self.due_seq = self.last_seq().raw().saturating_add((interval / TRIES).max(1));
+        let name = self.write(snapshots)?;
+        self.due_seq = name.seq.raw().saturating_add(interval);
+        self.snapshot_seq = name.seq;
+        Ok(name)
+    }
+
+    fn write(&self, snapshots: &mut impl SnapshotStorage) -> Result<SnapshotName, StorageError> {
+        let engine = self.replayer.engine();
+        let mark = self.follower.mark().expect("a shadow that has applied something stands behind a batch");
+        assert_eq!(mark.seq, engine.last_seq(), "the shadow stands where its journal was read to");
+        let header = SnapshotHeader {
+            mark,
+            events: engine.event_chain_hash(),
+            state_hash: engine.state_hash(),
+            state_version: Engine::STATE_VERSION,
+        };
+        let mut writer = SnapshotWriter::begin(snapshots, &header)?;
+        engine.save(&mut |bytes| writer.write(bytes));
+        writer.finish()
+    }
+
+    /// The last command that was applied.
+    pub fn last_seq(&self) -> SeqNum {
+        self.replayer.engine().last_seq()
+    }
+
+    /// The last command of the newest snapshot, or where the shadow began.
+    pub fn snapshot_seq(&self) -> SeqNum {
+        self.snapshot_seq
+    }
+
+    /// The hash of the logical state: a walk over all of it.
+    pub fn state_hash(&self) -> [u8; 32] {
+        self.replayer.engine().state_hash()
+    }
+
+    pub fn engine(&self) -> &Engine {
+        self.replayer.engine()
+    }
+}
+
+/// Removes all snapshots but the newest `kept` of those that are not `damaged`, and gives the command up to which no
+/// recovery needs the journal any more. As long as there are fewer, the journal from its beginning stands in for them.
+pub fn retire_snapshots(
+    snapshots: &mut impl SnapshotStorage,
+    kept: usize,
+    damaged: &[SnapshotName],
+) -> Result<Option<SeqNum>, StorageError> {
+    assert!(kept > 0, "the newest snapshot stays");
+    let names = snapshots.list()?;
+    let whole = names.iter().rev().filter(|name| !damaged.contains(name));
+    let Some(oldest_kept) = whole.skip(kept - 1).copied().next() else { return Ok(None) };
+    for name in names.into_iter().filter(|name| name.seq < oldest_kept.seq) {
+        snapshots.remove(name)?;
+    }
+    Ok(Some(oldest_kept.seq))
+}
