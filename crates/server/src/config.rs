@@ -82,6 +82,22 @@ impl Wiring {
 pub struct JournalConfig {
     pub ack: AckMode,
     pub segment_mib: u32,
+    /// Commands between two snapshots; 0 takes none.
+    pub snapshot_commands: u64,
+    pub snapshots_kept: u32,
+    pub segments_kept: SegmentsKept,
+    /// Compare replayed events with those that the exchange attested when it ran.
+    pub verify: bool,
+}
+
+/// Which journal files stay.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum SegmentsKept {
+    /// Those that a recovery from any kept snapshot reads.
+    Needed,
+    /// Every one since the journal began.
+    All,
 }
 
 /// When an event may leave.
@@ -216,6 +232,11 @@ impl Config {
                 what,
             });
         }
+        let snapshots_kept = self.journal.snapshots_kept;
+        if !(1..=1_000).contains(&snapshots_kept) {
+            let (key, what) = ("journal.snapshots_kept", "must be between 1 and 1000");
+            return Err(ConfigError::Value { key, value: snapshots_kept.to_string(), what });
+        }
         if self.limits.unread_bytes < 64 << 10 {
             let what = "must be at least 65536";
             let value = self.limits.unread_bytes.to_string();
@@ -295,6 +316,12 @@ fn apply_override(table: &mut Table, item: &Override) -> Result<(), ConfigError>
             let number = item.value.replace('_', "").parse();
             Value::Integer(number.map_err(|_| problem(format!("`{}` is no whole number", item.value)))?)
         }
+        Value::Boolean(_) => {
+            let switch = item.value.parse();
+            Value::Boolean(
+                switch.map_err(|_| problem(format!("`{}` is neither true nor false", item.value)))?,
+            )
+        }
         _ => Value::String(item.value.clone()),
     };
     set(table, section, key, value);
@@ -372,6 +399,9 @@ mod tests {
         let vars = [
             ("JOULEBOOK_HTTP__LISTEN", "127.0.0.1:2"),
             ("JOULEBOOK_JOURNAL__SEGMENT_MIB", "16"),
+            ("JOULEBOOK_JOURNAL__SNAPSHOT_COMMANDS", "2_000"),
+            ("JOULEBOOK_JOURNAL__SEGMENTS_KEPT", "all"),
+            ("JOULEBOOK_JOURNAL__VERIFY", "false"),
             ("HOME", "/"),
         ];
         let mut overrides = Config::environment(vars.iter().map(|(k, v)| (k.to_string(), v.to_string())));
@@ -385,6 +415,33 @@ mod tests {
         assert_eq!(config.http.listen.port(), 3);
         assert_eq!(config.journal.segment_mib, 16);
         assert_eq!(config.journal.ack, AckMode::Memory);
+        let journal = &config.journal;
+        let snapshots = (journal.snapshot_commands, journal.segments_kept, journal.verify);
+        assert_eq!(snapshots, (2_000, SegmentsKept::All, false));
+        let bad = Override {
+            layer: Layer::Flag("--set journal.verify=no".into()),
+            key: "journal.verify".into(),
+            value: "no".into(),
+        };
+        let error = Config::load(None, &[bad]).unwrap_err().to_string();
+        assert_eq!(error, "flag --set journal.verify=no: `no` is neither true nor false");
+    }
+
+    /// The reference page has a row for every key, with its default, and for nothing else.
+    #[test]
+    fn the_reference_page_is_complete() {
+        let page = include_str!("../../../docs/reference/configuration.md");
+        let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
+        let mut expected = Vec::new();
+        for (section, values) in &default_table() {
+            for (key, value) in values.as_table().expect("a section") {
+                expected.push(format!("| `{section}.{key}` | `{value}` |"));
+            }
+        }
+        for row in &expected {
+            assert!(rows.iter().any(|line| line.starts_with(row.as_str())), "no row begins {row}");
+        }
+        assert_eq!(rows.len(), expected.len(), "a row for a key that is no more");
     }
 
     #[test]
@@ -398,6 +455,14 @@ mod tests {
             ("[http\n", ":1: "),
             ("[journal]\nsegment_mib = 0\n", "journal.segment_mib = 0: must be between 1 and 4096"),
             ("[engine]\norders_max = -1\n", ":2: `engine.orders_max`: "),
+            ("[journal]\nsnapshot_commands = -1\n", ":2: `journal.snapshot_commands`: "),
+            ("[journal]\nsnapshots_kept = 0\n", "journal.snapshots_kept = 0: must be between 1 and 1000"),
+            (
+                "[journal]\nsnapshots_kept = 1001\n",
+                "journal.snapshots_kept = 1001: must be between 1 and 1000",
+            ),
+            ("[journal]\nsegments_kept = \"some\"\n", ":2: `journal.segments_kept`: unknown variant `some`"),
+            ("[journal]\nverify = \"yes\"\n", ":2: `journal.verify` has type string, boolean is needed"),
         ];
         for (text, expected) in cases {
             let error = load(text).unwrap_err().to_string();

@@ -1,8 +1,10 @@
 //! What the daemon's threads tell each other besides commands and events.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use joulebook_rings::{Gate, Wake};
+use joulebook_types::SeqNum;
 use tokio::sync::watch;
 
 /// How the exchange is.
@@ -17,6 +19,10 @@ pub enum Health {
 pub struct Control {
     /// Open for as long as the exchange may run.
     running: Gate,
+    /// Shut when the core must not go on, whatever it thinks of itself.
+    trusted: Gate,
+    /// Commands that the journal may forget; 0 when the core has been told.
+    compact_upto: AtomicU64,
     health: watch::Sender<Health>,
     /// The gateways refuse new orders while this is shut. Only the core's thread moves it.
     order_gate: Arc<Gate>,
@@ -32,6 +38,8 @@ impl Control {
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             running: Gate::open(),
+            trusted: Gate::open(),
+            compact_upto: AtomicU64::new(0),
             health: watch::Sender::new(Health::Running),
             order_gate: Arc::new(Gate::open()),
             wakers: Mutex::default(),
@@ -57,6 +65,10 @@ impl Control {
     pub fn stop(&self) {
         // Before the wakes: whoever looks after its wake must find the gate shut.
         self.running.set(false);
+        self.wake_all();
+    }
+
+    fn wake_all(&self) {
         for waker in self.wakers.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             waker.wake();
         }
@@ -64,6 +76,30 @@ impl Control {
 
     pub fn is_stopping(&self) -> bool {
         !self.running.is_open()
+    }
+
+    /// Stops the exchange at its next turn, for a reason that the core itself cannot see.
+    pub fn condemn(&self, what: String) {
+        self.fault(what);
+        self.trusted.set(false);
+        self.wake_all();
+    }
+
+    pub fn is_condemned(&self) -> bool {
+        !self.trusted.is_open()
+    }
+
+    /// Lets the core's log forget every command up to `upto`, at its next turn.
+    pub fn compact(&self, upto: SeqNum) {
+        self.compact_upto.fetch_max(upto.raw(), Ordering::AcqRel);
+        self.wake_all();
+    }
+
+    /// What [`Self::compact`] asked for since the last call.
+    pub fn take_compaction(&self) -> Option<SeqNum> {
+        // Read first: the core asks every turn, and hardly ever is there anything to take.
+        let is_asked = self.compact_upto.load(Ordering::Relaxed) != 0;
+        is_asked.then(|| SeqNum::new(self.compact_upto.swap(0, Ordering::AcqRel)))
     }
 
     /// What the gateways look at.
@@ -121,7 +157,7 @@ pub struct FaultOnPanic(Arc<Control>);
 impl Drop for FaultOnPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.fault(
+            self.0.condemn(
                 "an invariant of the exchange broke: nothing more is acknowledged; the journal is whole"
                     .into(),
             );
@@ -131,6 +167,8 @@ impl Drop for FaultOnPanic {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+
     use super::*;
 
     #[test]
@@ -145,5 +183,31 @@ mod tests {
         control.fault("broken".into());
         assert_eq!(*heard.lock().unwrap(), [false, true, false]);
         assert_eq!(control.health(), Health::Faulted("broken".into()));
+    }
+
+    #[test]
+    fn the_core_is_asked_once_for_the_most() {
+        let control = Control::new();
+        assert_eq!(control.take_compaction(), None);
+        control.compact(SeqNum::new(9));
+        control.compact(SeqNum::new(7));
+        assert_eq!(control.take_compaction(), Some(SeqNum::new(9)));
+        assert_eq!(control.take_compaction(), None);
+    }
+
+    #[test]
+    fn a_condemned_exchange_is_faulted_and_woken() {
+        struct Woken(AtomicBool);
+        impl Wake for Woken {
+            fn wake(&self) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+        let (control, woken) = (Control::new(), Arc::new(Woken(AtomicBool::new(false))));
+        control.wake_on_stop(Arc::clone(&woken) as Arc<dyn Wake>);
+        assert!(!control.is_condemned());
+        control.condemn("the shadow differs".into());
+        assert!(control.is_condemned() && woken.0.load(Ordering::Relaxed) && !control.is_stopping());
+        assert_eq!(control.health(), Health::Faulted("the shadow differs".into()));
     }
 }

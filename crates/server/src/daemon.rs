@@ -15,7 +15,7 @@ use joulebook_gateway::{
     CoreLink, Gateway, GatewayConfig, GatewayError, GatewayLimits, ListenerConfig, Listeners, QuicNetwork,
     SteadyClock, SystemEntropy,
 };
-use joulebook_journal::{CommandLog, JournalReader, LocalConfig, LocalJournal, MemoryLog, Term};
+use joulebook_journal::Term;
 use joulebook_metrics::ServerMetrics;
 use joulebook_protocol::ALPN;
 use joulebook_protocol::pipe::{CommandSlot, EventFrame};
@@ -33,10 +33,10 @@ use crate::config::{AckMode, Config, Wiring};
 use crate::control::{Control, Health};
 use crate::genesis::first_commands;
 use crate::identity::{self, IdentityError, TlsIdentity};
-use crate::metered::Metered;
 use crate::observer::MetricsObserver;
-use crate::recovery::{RecoveryError, SHARD, replay};
-use crate::storage::FileStorage;
+use crate::recovery::RecoveryError;
+use crate::restart::{Restarted, restart};
+use crate::shadow::ShadowThread;
 use crate::tap::Tap;
 use crate::wiring::{Clocks, ExchangeCore, FdWake, Ready, run_core, run_gateway, run_inline};
 
@@ -44,9 +44,6 @@ use crate::wiring::{Clocks, ExchangeCore, FdWake, Ready, run_core, run_gateway, 
 const COMMAND_RING: usize = 16_384;
 /// Events that wait between the core and each reader.
 const EVENT_RING: usize = 32_768;
-
-/// Batches that a log in memory holds between two turns.
-const MEMORY_LOG_BYTES: usize = 8 << 20;
 
 /// How often a start that takes long asks whether the disk is full.
 const FULL_DISK_PATIENCE: Duration = Duration::from_secs(1);
@@ -117,6 +114,7 @@ pub struct Daemon {
     info: Info,
     control: Arc<Control>,
     exchange: JoinHandle<Engine>,
+    shadow: Option<ShadowThread>,
     tap: Tap,
     console: Console,
     console_state: Arc<ConsoleState>,
@@ -146,9 +144,9 @@ impl Daemon {
         control.wake_on_stop(Arc::clone(&gateway_wake));
         control.wake_on_stop(Arc::clone(&core_wake));
 
-        let recovered = recover(config, &dir, Arc::clone(&core_wake), &metrics)?;
+        let mut restarted = restart(config, &dir, Arc::clone(&core_wake), &metrics)?;
         let tls = identity::tls_identity(&dir)?;
-        let mut clock = ExchangeClock::starting_after(SystemClock, recovered.engine.time());
+        let mut clock = ExchangeClock::starting_after(SystemClock, restarted.engine.time());
 
         let (commands, ingress) = ring::<CommandSlot>(COMMAND_RING);
         let (gateway_ring, gateway_events) = ring::<EventFrame>(EVENT_RING);
@@ -189,10 +187,11 @@ impl Daemon {
             wiring,
             ack: config.journal.ack,
             cores,
-            recovery: recovered.words.clone(),
+            recovery: restarted.words.clone(),
         };
         write_addresses(&info)?;
-        let core = make_core(recovered, config, &dir, (clock, &metrics), (ingress, egress))?;
+        let (shadow, snapshots) = (restarted.shadow.take(), restarted.snapshots.clone());
+        let core = make_core(restarted, config, &dir, (clock, &metrics), (ingress, egress))?;
         let (starter, started) = bounded(0);
         let threads = Threads {
             gateway,
@@ -222,10 +221,16 @@ impl Daemon {
             journal: Check::passed(info.recovery.clone()),
             gateway: Check::passed(format!("logons are answered on {}", info.gateway)),
             replay: Check::passed(info.recovery.clone()),
+            snapshots,
         });
+        // Only now: until the doors are open, every core has something better to do.
+        let shadow = shadow
+            .map(|task| task.spawn(Arc::clone(&control), Arc::clone(&console_state)))
+            .transpose()
+            .map_err(system("start the shadow's thread"))?;
         let console =
             Console::start(http, Arc::clone(&console_state)).map_err(system("start the console"))?;
-        Ok(Self { info, control, exchange, tap, console, console_state, metrics })
+        Ok(Self { info, control, exchange, shadow, tap, console, console_state, metrics })
     }
 
     pub fn info(&self) -> &Info {
@@ -262,8 +267,11 @@ impl Daemon {
     /// Finishes what was received, says goodbye to the sessions, makes everything durable and ends all threads.
     pub fn stop(self) -> Result<Stopped, StopError> {
         self.console_state.update_health(|health| health.gateway = Check::failed("the exchange is stopping"));
+        // First, so that it is gone by the time that the sessions are.
+        self.shadow.iter().for_each(ShadowThread::begin_stop);
         self.control.stop();
         let engine = self.exchange.join().map_err(|_| StopError::Panicked)?;
+        self.shadow.into_iter().for_each(ShadowThread::stop);
         self.tap.stop();
         self.console.stop();
         match self.control.health() {
@@ -299,54 +307,16 @@ fn run_info(config: &Config, wiring: Wiring, label: Label) -> RunInfo {
     }
 }
 
-/// The engine as the journal says, and the log that goes on from there.
-struct Recovered {
-    engine: Engine,
-    log: Box<dyn CommandLog + Send>,
-    words: String,
-}
-
-fn recover(
-    config: &Config,
-    dir: &Path,
-    waker: Arc<dyn Wake>,
-    metrics: &ServerMetrics,
-) -> Result<Recovered, StartError> {
-    let started = Instant::now();
-    if config.journal.ack == AckMode::Memory {
-        let words = "no journal: nothing survives a restart".into();
-        return Ok(Recovered {
-            engine: Engine::new(),
-            log: Box::new(MemoryLog::new(Term::new(1), MEMORY_LOG_BYTES)),
-            words,
-        });
-    }
-    let storage = FileStorage::open(dir, waker).map_err(RecoveryError::from)?;
-    let storage = Metered::new(storage, metrics.journal());
-    let mut reader = JournalReader::new(storage, SHARD).map_err(RecoveryError::from)?;
-    let (engine, _batches) = replay(&mut reader, |_, _| {})?;
-    let local = LocalConfig {
-        segment_bytes: u64::from(config.journal.segment_mib) << 20,
-        ..LocalConfig::new(SHARD, identity::random_u64()?)
-    };
-    let journal = LocalJournal::open(reader, local).map_err(RecoveryError::from)?;
-    let words = match engine.last_seq() {
-        SeqNum::NONE => "new journal".into(),
-        last => format!("journal replayed to sequence {last} in {} ms", started.elapsed().as_millis()),
-    };
-    Ok(Recovered { engine, log: Box::new(journal), words })
-}
-
 fn make_core(
-    recovered: Recovered,
+    restarted: Restarted,
     config: &Config,
     dir: &Path,
     (clock, metrics): (ExchangeClock<SystemClock>, &ServerMetrics),
     (ingress, egress): (Consumer<CommandSlot>, Vec<Egress>),
 ) -> Result<ExchangeCore, StartError> {
-    let Recovered { engine, log, .. } = recovered;
+    let Restarted { engine, log, committed, .. } = restarted;
     let first = first_commands(&engine, dir, &config.engine)?;
-    let observer = MetricsObserver::new(metrics.core());
+    let observer = MetricsObserver::new(metrics.core(), committed);
     let mut core = Core::new(engine, log, Term::new(1), clock, observer, vec![ingress], egress);
     core.submit_system(&first);
     Ok(core)

@@ -17,6 +17,8 @@ mod metered;
 mod observer;
 #[cfg(test)]
 mod recorder;
+mod restart;
+mod shadow;
 mod tap;
 mod wiring;
 

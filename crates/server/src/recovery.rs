@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use joulebook_engine::{Engine, Events};
 use joulebook_journal::{JournalError, JournalReader, Storage};
-use joulebook_sequencer::{ReplayError, Replayer};
+use joulebook_sequencer::{Difference, RecoverError, ReplayError, Replayer};
 use joulebook_types::{SeqNum, ShardId};
 
 use crate::storage::{FileStorage, OpenError};
@@ -22,6 +22,23 @@ pub enum RecoveryError {
     Journal(#[from] JournalError),
     #[error(transparent)]
     Replay(#[from] ReplayError),
+    #[error(transparent)]
+    Recover(RecoverError),
+    /// What the journal makes this program say is not what the exchange said when it ran.
+    #[error(
+        "{0}. Nothing was changed. Start the version of joulebook that wrote the journal; or, if what this version says \
+         shall hold from now on, start it with `journal.verify = false`"
+    )]
+    Differs(Difference),
+}
+
+impl From<RecoverError> for RecoveryError {
+    fn from(error: RecoverError) -> Self {
+        match error {
+            RecoverError::Replay(ReplayError::Differs(difference)) => Self::Differs(difference),
+            other => Self::Recover(other),
+        }
+    }
 }
 
 /// What a replay came to.

@@ -79,7 +79,7 @@ impl FileSnapshots {
 
 impl SnapshotStorage for FileSnapshots {
     fn list(&mut self) -> Result<Vec<SnapshotName>, StorageError> {
-        let names = entries(&self.folder, |name| SnapshotName::parse(name));
+        let names = entries(&self.folder, SnapshotName::parse);
         let mut names = names.map_err(|error| storage_error("list", &self.folder, &error))?;
         names.sort_unstable();
         Ok(names)

@@ -86,6 +86,9 @@ pub fn run_inline(
 ) -> Engine {
     let (mut settle_by, mut goodbye): (Option<Instant>, Option<Instant>) = (None, None);
     loop {
+        if obey(&mut core, control) {
+            return core.into_engine();
+        }
         let now = Instant::now();
         let mut moved = gateway.turn(clocks.read(now));
         match core.turn() {
@@ -169,6 +172,9 @@ pub fn run_core(
 ) -> Engine {
     let mut settle_by: Option<Instant> = None;
     loop {
+        if obey(&mut core, control) {
+            return core.into_engine();
+        }
         let turn = core.turn();
         control.set_read_only(core.is_read_only());
         match turn {
@@ -191,6 +197,16 @@ pub fn run_core(
         }
         bell.awake();
     }
+}
+
+/// What other threads ask of the core. True when it must not go on.
+fn obey(core: &mut ExchangeCore, control: &Control) -> bool {
+    if let Some(upto) = control.take_compaction()
+        && let Err(error) = core.compact(upto)
+    {
+        tracing::warn!("journal files that no snapshot needs stay: {error}");
+    }
+    control.is_condemned()
 }
 
 /// Makes everything durable and writes the closing marker. `wait` sleeps until the disk wakes it or a deadline comes.
@@ -300,7 +316,7 @@ mod tests {
         let (events, mut reader) = ring(4);
         let egress =
             Egress { kind: EgressKind::Tap, ring: events, bell: bell(Parker::new().unparker().clone()) };
-        let observer = MetricsObserver::new(ServerMetrics::new(1).core());
+        let observer = MetricsObserver::new(ServerMetrics::new(1).core(), None);
         let log: Box<dyn CommandLog + Send> = Box::new(MemoryLog::new(Term::new(1), 1 << 20));
         let (engine, term) = (Engine::new(), Term::new(1));
         let mut core = Core::new(

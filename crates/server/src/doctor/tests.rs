@@ -40,8 +40,7 @@ fn a_healthy_folder_has_nothing_to_do_but_keys_that_were_never_made() {
     let last = recorder.stop().last_seq();
     let (worst, segments) = examined(dir.path(), true, "segments");
     assert_eq!(worst, Status::Warn);
-    let commands =
-        format!("ok   segments: commands 1 to {last} in 14 batches and 1 segment, every checksum");
+    let commands = format!("ok   segments: commands 1 to {last} in 14 batches and 1 segment, every checksum");
     assert!(segments.len() == 1 && segments[0].starts_with(&commands), "{segments:?}");
     let expected = [
         ("version", "ok   version: data version 1".to_owned()),
