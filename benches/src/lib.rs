@@ -1,6 +1,12 @@
 //! Recorded command streams for benchmarks: made once by driving an engine, then replayed on fresh ones.
 #![forbid(unsafe_code)]
 
+mod arguments;
+mod percentiles;
+
+pub use arguments::Arguments;
+pub use percentiles::Percentiles;
+
 use joulebook_engine::{Engine, Events};
 use joulebook_protocol::messages::{
     CancelOrder, DepositCredits, Genesis, ListInstrument, MintCredits, NewOrder, OpenAccount,
@@ -22,6 +28,8 @@ const TRADERS: [AccountId; 2] = [AccountId::new(10), AccountId::new(11)];
 const SESSION: SessionId = SessionId::new(1);
 const TICK: i64 = 10_000;
 const MID_TICKS: i64 = 5_000;
+/// The hour that is traded, in minutes since 1970; engines of benchmarks begin there.
+const DELIVERY_MINUTE: u32 = 60_000;
 
 /// A stream to replay: the first part makes the market and is not timed.
 pub struct Stream {
@@ -42,12 +50,37 @@ struct Resting {
 /// The mix that exchange-core publishes for its single-symbol test: 9 % GTC, 3 % IOC, 6 % cancel, 82 % move, on a book of
 /// about `resting` orders.
 pub fn plain_mix(resting: usize, commands: usize, seed: u64) -> Stream {
-    let mut market = Market::new(seed);
-    while market.open.len() < resting {
-        market.enter(TimeInForce::Gtc);
+    let mut mix = PlainMix::new(resting, seed, DELIVERY_MINUTE);
+    let (prelude, mut measured) = (mix.prelude(), Vec::new());
+    while measured.len() < commands {
+        mix.next(&mut measured);
     }
-    let prelude = std::mem::take(&mut market.recorded);
-    while market.recorded.len() < commands {
+    Stream { prelude, measured }
+}
+
+/// The mix as it goes, without end.
+pub struct PlainMix {
+    market: Market,
+    resting: usize,
+}
+
+impl PlainMix {
+    /// The traded hour begins at `delivery_minute`, counted from 1970.
+    pub fn new(resting: usize, seed: u64, delivery_minute: u32) -> Self {
+        Self { market: Market::new(seed, delivery_minute), resting }
+    }
+
+    /// What makes the market and fills the book; comes first.
+    pub fn prelude(&mut self) -> Vec<SequencedCommand> {
+        while self.market.open.len() < self.resting {
+            self.market.enter(TimeInForce::Gtc);
+        }
+        std::mem::take(&mut self.market.recorded)
+    }
+
+    /// Appends the next command, or a few.
+    pub fn next(&mut self, out: &mut Vec<SequencedCommand>) {
+        let market = &mut self.market;
         match market.random(100) {
             0..9 => market.enter(TimeInForce::Gtc),
             9..12 => market.enter(TimeInForce::Ioc),
@@ -55,11 +88,11 @@ pub fn plain_mix(resting: usize, commands: usize, seed: u64) -> Stream {
             _ => market.replace(),
         }
         // Fills eat the book: refill it as the published test does, with the same kind of order.
-        while market.open.len() < resting * 9 / 10 {
+        while market.open.len() < self.resting * 9 / 10 {
             market.enter(TimeInForce::Gtc);
         }
+        out.append(&mut market.recorded);
     }
-    Stream { prelude, measured: market.recorded }
 }
 
 /// Applies `commands` in batches; returns the engine's event hash so that nothing is optimised away.
@@ -89,11 +122,13 @@ struct Market {
     open: Vec<Resting>,
     next_id: [u64; 2],
     random: u64,
+    delivery_minute: u32,
 }
 
 impl Market {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, delivery_minute: u32) -> Self {
         let mut market = Self {
+            delivery_minute,
             engine: Engine::new(),
             events: Events::default(),
             recorded: Vec::new(),
@@ -145,13 +180,13 @@ impl Market {
                 client_order_id: ClientOrderId::new(1),
                 class,
                 area,
-                start_minute: 60_000,
+                start_minute: self.delivery_minute,
                 window_minutes: 60,
                 accelerators_per_lot: 8,
                 tick: Price::new(TICK),
                 band_low: Price::new(TICK),
                 band_high: Price::new(TICK * 100_000),
-                gate: TimeNs::from_minutes(60_000),
+                gate: TimeNs::from_minutes(self.delivery_minute),
                 qty_max: 1_000_000,
                 ..ListInstrument::default()
             }),
@@ -171,7 +206,7 @@ impl Market {
                     client_order_id,
                     class,
                     area,
-                    start_minute: 60_000,
+                    start_minute: self.delivery_minute,
                     window_minutes: 60,
                     accelerators: 1 << 30,
                     ..RegisterCapacity::default()
