@@ -5,25 +5,10 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use joulebook_tests::{Daemon, joulebook};
+use joulebook_tests::{Daemon, joulebook, shown_commands};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// The lines after `$ ` in the README's console blocks, without their comments.
-fn commands() -> Vec<String> {
-    let readme = std::fs::read_to_string(root().join("README.md")).expect("a README");
-    let mut inside = false;
-    let mut commands = Vec::new();
-    for line in readme.lines() {
-        if line.starts_with("```") {
-            inside = line == "```console";
-        } else if let Some(command) = line.strip_prefix("$ ").filter(|_| inside) {
-            commands.push(command.split(" #").next().unwrap_or(command).trim().to_owned());
-        }
-    }
-    commands
 }
 
 #[test]
@@ -33,7 +18,7 @@ fn every_command_works() {
     std::fs::create_dir(&data).unwrap();
     let mut daemon = None;
     let mut ran = 0;
-    for line in commands() {
+    for line in shown_commands(&root().join("README.md")).into_iter().map(|shown| shown.command) {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
             // The demo has a test of its own, and the tests are what is running here.
