@@ -7,20 +7,22 @@ use std::sync::Arc;
 use crossbeam::sync::Parker;
 use joulebook_engine::{Engine, Events};
 use joulebook_journal::{
-    Batch, CommandLog, EventDigest, JournalReader, LocalConfig, LocalJournal, LogEvent, Term,
+    Batch, CommandLog, EventDigest, JournalReader, LocalConfig, LocalJournal, LogEvent, SnapshotHeader,
+    SnapshotName, SnapshotWriter, Term,
 };
 use joulebook_protocol::messages::{
     AdvanceTime, DepositCredits, Genesis, ListInstrument, MassQuote, MintCredits, NewOrder, OpenAccount,
     QuotePair, RegisterCapacity, SessionClosed, SessionOpened,
 };
 use joulebook_protocol::{Command, Origin, SequencedCommand};
-use joulebook_sequencer::apply_batch;
+use joulebook_sequencer::{Replayer, apply_batch};
 use joulebook_types::{
     AccountId, AreaCode, ClassCode, ClientOrderId, ConnectionId, InstrumentId, MicroEc, Price, Role, Roles,
     SeqNum, SessionId, ShardId, Side, TimeInForce, TimeNs,
 };
 
 use crate::recovery::SHARD;
+use crate::snapshots::FileSnapshots;
 use crate::storage::FileStorage;
 
 pub const OPERATOR: u32 = 1;
@@ -216,6 +218,30 @@ impl Recorder {
     }
 }
 
+/// A snapshot behind the batch that ends with `at`. With `lie`, its header claims another state than its body is.
+pub fn take_snapshot(dir: &Path, at: SeqNum, lie: bool) -> SnapshotName {
+    let storage = FileStorage::open_read_only(dir).expect("a folder");
+    let mut reader = JournalReader::new(storage, SHARD).expect("a journal");
+    let mut replayer = Replayer::new(Engine::new());
+    while replayer.engine().last_seq() < at {
+        let batch = reader.next_batch().expect("no damage").expect("it goes that far");
+        replayer.apply(&batch).expect("the same events");
+    }
+    let engine = replayer.engine();
+    let mut state_hash = engine.state_hash();
+    state_hash[31] ^= u8::from(lie);
+    let header = SnapshotHeader {
+        mark: reader.mark().expect("behind a batch"),
+        events: engine.event_chain_hash(),
+        state_hash,
+        state_version: Engine::STATE_VERSION,
+    };
+    let storage = FileSnapshots::open(dir, Arc::default()).expect("a folder");
+    let mut writer = SnapshotWriter::begin(storage, &header).expect("space");
+    engine.save(&mut |bytes| writer.write(bytes));
+    writer.finish().expect("space")
+}
+
 pub fn system(command: impl Into<Command>) -> SequencedCommand {
     SequencedCommand { origin: Origin::SYSTEM, command: command.into() }
 }
@@ -240,8 +266,7 @@ pub fn order(side: Side, qty: u32, price_ec: i64) -> NewOrder {
 
 /// A bid, or none.
 pub fn bid(qty: u32, price_ec: i64) -> MassQuote {
-    let mut quote = MassQuote::default();
-    quote.count = 1;
+    let mut quote = MassQuote { count: 1, ..MassQuote::default() };
     quote.pairs[0] = QuotePair {
         bid: Price::new(price_ec * 1_000_000),
         bid_qty: qty,

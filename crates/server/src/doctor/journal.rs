@@ -1,11 +1,12 @@
 //! The journal and its snapshots: every checksum, the chain through all batches, and whether the one goes with the other.
 
 use joulebook_journal::{JournalError, JournalReader, SnapshotStorage, Tail};
+use joulebook_sequencer::open_snapshot;
 use joulebook_types::SeqNum;
 
 use super::{Finding, Folder, Tell};
 use crate::inspect::{
-    From, Journal, Place, ReplayFailure, ReplayPlan, bytes_text, grouped, open_snapshot, replay_for_people,
+    From, Journal, Place, ReplayFailure, ReplayPlan, bytes_text, grouped, replay_for_people,
 };
 use crate::recovery::{RecoveryError, SHARD};
 use crate::snapshots::FileSnapshots;

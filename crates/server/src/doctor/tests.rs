@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::identity::account_key;
-use crate::recorder::{Recorder, SELLER, order};
+use crate::recorder::{Recorder, SELLER, order, take_snapshot};
 
 fn recorded() -> (TempDir, Recorder) {
     let dir = tempfile::tempdir().expect("a folder");
@@ -123,6 +123,55 @@ fn a_journal_that_says_something_else_fails_only_the_deep_look() {
     let (worst, replay) = examined(dir.path(), true, "replay");
     assert_eq!(worst, Status::Fail);
     assert!(replay[0].contains(&format!("from command {seq} on")), "{replay:?}");
+}
+
+#[test]
+fn snapshots_are_loaded_and_held_against_the_journal() {
+    let (dir, mut recorder) = recorded();
+    for _ in 0..10 {
+        recorder.request(SELLER, order(Side::Sell, 1, 27));
+    }
+    let at = recorder.engine.last_seq();
+    recorder.stop();
+    let name = take_snapshot(dir.path(), at, false);
+    let found = examined(dir.path(), true, "snapshots").1;
+    assert!(
+        found[0].ends_with(&format!(", the newest at command {at}, each loads and has its hash")),
+        "{found:?}"
+    );
+
+    let segment = dir.path().join("journal/00000000000000000001.seg");
+    let beginning = fs::read(&segment).unwrap();
+    fs::remove_file(&segment).unwrap();
+    let (worst, replay) = examined(dir.path(), true, "replay");
+    assert_eq!((worst, replay.len()), (Status::Warn, 1), "{replay:?}");
+    let snapshot = dir.path().join("snapshots").join(name.to_string());
+    let whole = fs::read(&snapshot).unwrap();
+    let mut damaged = whole.clone();
+    damaged[5_000] ^= 1;
+    fs::write(&snapshot, damaged).unwrap();
+    let (worst, found) = examined(dir.path(), true, "snapshots");
+    assert_eq!((worst, found.len()), (Status::Fail, 2), "{found:?}");
+    assert!(
+        found[0].starts_with(&format!("FAIL snapshots: {}, byte 4096: ", snapshot.display())),
+        "{found:?}"
+    );
+    assert!(
+        found[1].contains("and no usable snapshot contains those before it; put a snapshot"),
+        "{found:?}"
+    );
+
+    // The snapshot of another journal.
+    let (other, recorder) = recorded();
+    recorder.stop();
+    fs::create_dir(other.path().join("snapshots")).unwrap();
+    fs::write(other.path().join("snapshots").join(name.to_string()), &whole).unwrap();
+    let (worst, found) = examined(other.path(), false, "snapshots");
+    assert!(worst == Status::Fail && found[0].contains("does not belong to this journal"), "{found:?}");
+
+    fs::write(&segment, beginning).unwrap();
+    fs::write(&snapshot, whole).unwrap();
+    assert_eq!(examined(dir.path(), true, "snapshots").0, Status::Warn, "as it was");
 }
 
 #[test]

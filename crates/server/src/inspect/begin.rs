@@ -4,12 +4,12 @@ use std::convert::Infallible;
 use std::path::Path;
 use std::str::FromStr;
 
-use super::snapshot::{SnapshotProblem, open_snapshot};
 use joulebook_engine::Engine;
 use joulebook_journal::{
     BLOCK_BYTES, JournalError, JournalMark, JournalReader, SnapshotHeader, SnapshotName, SnapshotStorage,
     StorageError,
 };
+use joulebook_sequencer::{SnapshotProblem, open_snapshot};
 use joulebook_types::SeqNum;
 
 use super::source::{Journal, Place};

@@ -9,7 +9,6 @@ mod lines;
 mod order;
 mod replay;
 mod segments;
-mod snapshot;
 mod source;
 mod steps;
 #[cfg(test)]
@@ -24,7 +23,6 @@ pub use lines::{Who, bytes_text, command_line, event_line, grouped, time_text};
 pub use order::{Moment, OrderFinder, OrderLife, Wanted};
 pub use replay::{Compared, Explained, ReplayFailure, ReplayPlan, ReplayReport, explain, replay_for_people};
 pub use segments::{BatchRow, SegmentRow, Segments, SnapshotRow};
-pub use snapshot::{SnapshotProblem, open_snapshot};
 pub use source::{Journal, Place, SeqRange, is_running};
 pub use steps::{Cause, Step, Stepper, symbol_of};
 

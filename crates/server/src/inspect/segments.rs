@@ -187,7 +187,7 @@ pub struct SnapshotRow {
 }
 
 impl SnapshotRow {
-    pub const HEADING: &str = "   command  time                  size  file";
+    pub const HEADING: &str = "  command time                  size file";
 
     /// All of a folder, oldest first.
     pub fn all(dir: &Path) -> Result<Vec<Self>, StorageError> {
@@ -203,7 +203,7 @@ impl SnapshotRow {
 
     pub fn line(&self) -> String {
         let time = self.header.map_or("damaged header  ".to_owned(), |header| minute_text(header.mark.time));
-        format!("{:>10}  {time} {:>9}  {}", self.name.seq, bytes_text(self.bytes), self.name)
+        format!("{:>9} {time} {:>9} {}", self.name.seq, bytes_text(self.bytes), self.name)
     }
 
     pub fn object(&self) -> Value {

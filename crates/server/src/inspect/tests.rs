@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::Engine;
-use crate::recorder::{BUYER, ISSUER, Recorder, SELLER, SYMBOL, bid, order};
+use crate::recorder::{BUYER, ISSUER, Recorder, SELLER, SYMBOL, bid, order, take_snapshot};
 
 fn folder() -> TempDir {
     tempfile::tempdir().expect("a folder")
@@ -279,6 +279,73 @@ fn a_command_whose_events_differ_is_named() {
     let explained = explain(dir.path(), &plan.from, &difference).unwrap();
     assert!(explained.command.unwrap().contains("NewOrder sell 3 lots of instrument 1 at 27.00 EC/AH"));
     assert!(explained.events.iter().any(|event| event.contains("OrderAccepted sell 3 lots")));
+}
+
+#[test]
+fn a_retired_beginning_is_stood_in_for_by_a_snapshot() {
+    let dir = folder();
+    let mut recorder = Recorder::start(dir.path());
+    recorder.request(SELLER, order(Side::Sell, 8, 27));
+    recorder.request(BUYER, order(Side::Buy, 3, 27));
+    for _ in 0..15 {
+        recorder.request(SELLER, order(Side::Sell, 1, 30));
+    }
+    let at = recorder.engine.last_seq();
+    recorder.request(BUYER, order(Side::Buy, 4, 27));
+    recorder.request(SELLER, CancelOrder { order_id: OrderId::new(1), ..CancelOrder::default() });
+    let live = recorder.stop();
+    let name = take_snapshot(dir.path(), at, false);
+    let whole = ReplayPlan { from: From::Anywhere, until: None, verify: true };
+    let compared = replay_for_people(dir.path(), &whole).unwrap().compared.unwrap();
+    assert_eq!((compared.snapshots, compared.seq), (1, live.last_seq()));
+
+    std::fs::remove_file(dir.path().join("journal/00000000000000000001.seg")).unwrap();
+    let first = oldest_command(dir.path()).unwrap();
+    assert!(SeqNum::new(1) < first && first <= at.next(), "{first}");
+    let begin = |from: &str| Beginning::choose(dir.path(), &from.parse().unwrap());
+    for from in [at.to_string(), live.last_seq().to_string(), name.to_string()] {
+        assert_eq!(begin(&from).unwrap().engine.last_seq(), at, "{from}");
+    }
+    for (from, says) in [
+        ("none".to_owned(), format!("begins with command {first}: leave `--from` out")),
+        ((at.raw() - 1).to_string(), format!("begins with command {first}, and no snapshot")),
+        ("no.snap".to_owned(), "the folder has no snapshot no.snap".to_owned()),
+    ] {
+        let error = begin(&from).unwrap_err().to_string();
+        assert!(error.contains(&says), "{error}");
+    }
+    let report = replay_for_people(dir.path(), &whole).unwrap();
+    assert_eq!((report.begins_after, report.state_hash), (at, live.state_hash()));
+    assert_eq!(report.from, format!("snapshot {name}"));
+
+    let (finder, engine) = find(&dir, Wanted::Order(OrderId::new(1)));
+    let [life] = finder.lives() else { panic!("{:?}", finder.lives()) };
+    assert_eq!(life.before.as_deref(), Some("5 of 8 lots wait in the book at 27.00 EC/AH"));
+    assert_eq!(life.moments.len(), 2);
+    assert_eq!(life.ending(&engine), "ended: 7 lots filled, 1 canceled");
+    let (finder, engine) = find(&dir, Wanted::Order(OrderId::new(2)));
+    let text = finder.explanation(&engine, at);
+    assert_eq!(
+        text,
+        format!("order 2 ended before command {}, where the journal of this folder begins", at.next())
+    );
+    let rows = SnapshotRow::all(dir.path()).unwrap();
+    assert!(rows.len() == 1 && rows[0].line().chars().count() <= 80, "{:?}", rows[0].line());
+    assert_eq!(rows[0].object()["header"]["seq"], at.raw());
+}
+
+#[test]
+fn a_snapshot_with_another_state_is_named() {
+    let dir = folder();
+    let recorder = Recorder::start(dir.path());
+    let at = SeqNum::new(9);
+    recorder.stop();
+    let name = take_snapshot(dir.path(), at, true);
+    let plan = ReplayPlan { from: From::Anywhere, until: None, verify: true };
+    let error = replay_for_people(dir.path(), &plan).unwrap_err().to_string();
+    assert!(error.contains(&name.to_string()) && error.contains("after command 9:"), "{error}");
+    assert!(replay_for_people(dir.path(), &ReplayPlan { verify: false, ..plan }).is_ok());
+    assert!(Beginning::choose(dir.path(), &From::Snapshot(name.to_string())).is_err());
 }
 
 #[test]
