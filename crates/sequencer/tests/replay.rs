@@ -90,15 +90,28 @@ fn long_commands_are_journaled_whole_and_replayed() {
         idle = if core.turn() == Turn::Busy { 0 } else { idle + 1 };
         events.drain_with(usize::MAX, |_| {});
     }
+    core.close_log();
+    while !core.is_closed() {
+        core.turn();
+    }
     assert_eq!(core.fault().map(ToString::to_string), None);
     let live = core.into_engine();
 
     let mut reader = JournalReader::new(storage.fork(), SHARD).expect("a journal");
-    let (mut replayer, mut seen) = (Replayer::new(Engine::new()), Vec::new());
+    let (mut replayer, mut seen, mut batches) = (Replayer::new(Engine::new()), Vec::new(), 0);
     while let Some(batch) = reader.next_batch().expect("no damage") {
         seen.extend(batch.records().map(<[u8]>::len));
         replayer.apply(&batch).expect("commands that say the same");
+        batches += 1;
     }
+    replayer
+        .check(reader.newest_digest().expect("a clean stop attests"))
+        .expect("the last batch says the same");
+    assert_eq!(
+        (replayer.compared_batches(), replayer.compared_seq()),
+        (batches, live.last_seq()),
+        "all were attested"
+    );
     let replayed = replayer.into_engine();
     let origin_bytes = COMMAND_RECORD_BYTES_MAX - COMMAND_FRAME_BYTES_MAX;
     assert!(seen[2..].iter().copied().eq(lengths.iter().map(|length| length + origin_bytes)));
