@@ -4,6 +4,7 @@
 
 mod cargo;
 mod counts;
+mod fuzz;
 mod mutants;
 mod steps;
 mod tidy;
@@ -16,16 +17,23 @@ const USAGE: &str = "\
 Usage: cargo xtask <COMMAND>
 
 Commands:
-  test     Everything that must pass: fmt, tidy, clippy, build, test, reference, mutant, loom
+  test     Everything that must pass: fmt, tidy, clippy, build, test, reference, fuzz, mutant, loom
              --only STEP   run one step (the test step builds the binary when JOULEBOOK_BIN is not set)
-             --fast        leave out the release build, the end-to-end tests, the reference engine, the mutant and loom
-             --long        100 million commands against the reference engine instead of 5 million
+             --fast        leave out the release build, the end-to-end tests, the reference engine, the fuzzer, the mutant and loom
+             --long        100 million commands against the reference engine and executions of the fuzzer, not 5 million
            JOULEBOOK_DATA names the folder with recorded data; tests that need it are skipped without
   mutants  Plant defects in a copy of the checkout; each must be caught by the tests that it names
              NAME...            only these
              --rotate           one, which changes from commit to commit
              --table [NAME...]  write who caught them into docs/internals/testing.md
              --list             say what there is
+  fuzz     Give every decoder what nobody should send; what fails is kept in crates/fuzz/corpus
+             [TARGET...]   only these decoders
+             --execs N     executions (5 million), --long for 100 million, --seed S for other ones
+             --checked     with overflow checks and debug assertions
+             --grow        keep the smallest inputs that did something new
+             --replay FILE run one input again
+             --coverage TARGET [OPTION...]  under libFuzzer, which needs a C++ compiler and runs until it is stopped
   golden   Write the files that are generated from the message table: schema, byte tables, vectors, C header
   tidy     The project's own rules: edges between crates, pure crates, leftovers, links, stale mutants
   help     This text
@@ -40,6 +48,7 @@ fn main() -> ExitCode {
         ["mutants", options @ ..] => {
             mutants::Plan::parse(options).and_then(|plan| mutants::run(&root, &plan))
         }
+        ["fuzz", options @ ..] => fuzz::Plan::parse(options).and_then(|plan| fuzz::run(&root, &plan)),
         ["golden"] => steps::golden(&root),
         ["tidy"] => tidy::run(&root),
         [] | ["help" | "--help" | "-h"] => {

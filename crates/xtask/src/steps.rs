@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::cargo;
 use crate::counts::TestCounts;
+use crate::fuzz;
 use crate::mutants;
 use crate::tidy;
 
@@ -19,6 +20,8 @@ pub struct Plan {
     end_to_end: bool,
     /// Commands that the fast engine runs against the slow one.
     reference_commands: u32,
+    /// Executions of the fuzzer over all targets.
+    fuzz_execs: u64,
 }
 
 /// What every change runs against the slow engine, and what a release does.
@@ -33,6 +36,7 @@ enum Step {
     Build,
     Test,
     Reference,
+    Fuzz,
     Mutant,
     Loom,
 }
@@ -43,10 +47,12 @@ impl Plan {
             steps: steps.to_vec(),
             end_to_end: true,
             reference_commands: REFERENCE_COMMANDS,
+            fuzz_execs: fuzz::EXECS,
         };
         match options {
             [rest @ .., "--long"] => {
-                Ok(Self { reference_commands: REFERENCE_COMMANDS_LONG, ..Self::parse(rest)? })
+                let plan = Self::parse(rest)?;
+                Ok(Self { reference_commands: REFERENCE_COMMANDS_LONG, fuzz_execs: fuzz::EXECS_LONG, ..plan })
             }
             [] => Ok(all(&Step::ALL)),
             ["--fast"] => Ok(Self { end_to_end: false, ..all(&Step::FAST) }),
@@ -68,6 +74,7 @@ pub fn run(root: &Path, plan: &Plan) -> Result<(), String> {
         root,
         end_to_end: plan.end_to_end,
         reference_commands: plan.reference_commands,
+        fuzz_execs: plan.fuzz_execs,
         binary: None,
         counts: TestCounts::default(),
     };
@@ -95,7 +102,7 @@ pub fn run(root: &Path, plan: &Plan) -> Result<(), String> {
 /// Writes the files that are generated from the message table and, for the header, from the functions of the C interface.
 pub fn golden(root: &Path) -> Result<(), String> {
     let (binary, counts) = (None, TestCounts::default());
-    let run = Run { root, end_to_end: false, reference_commands: 0, binary, counts };
+    let run = Run { root, end_to_end: false, reference_commands: 0, fuzz_execs: 0, binary, counts };
     for package in ["joulebook-protocol", "joulebook-capi"] {
         let example = ["run", "--quiet", "--locked", "--package", package, "--example", "golden"];
         run.succeed(run.cargo(&example))?;
@@ -108,18 +115,20 @@ struct Run<'a> {
     root: &'a Path,
     end_to_end: bool,
     reference_commands: u32,
+    fuzz_execs: u64,
     binary: Option<PathBuf>,
     counts: TestCounts,
 }
 
 impl Step {
-    const ALL: [Step; 8] = [
+    const ALL: [Step; 9] = [
         Step::Fmt,
         Step::Tidy,
         Step::Clippy,
         Step::Build,
         Step::Test,
         Step::Reference,
+        Step::Fuzz,
         Step::Mutant,
         Step::Loom,
     ];
@@ -133,6 +142,7 @@ impl Step {
             Self::Build => "build",
             Self::Test => "test",
             Self::Reference => "reference",
+            Self::Fuzz => "fuzz",
             Self::Mutant => "mutant",
             Self::Loom => "loom",
         }
@@ -146,6 +156,7 @@ impl Step {
             Self::Build => "the release binary that the end-to-end tests run",
             Self::Test => "unit, table, property and end-to-end tests",
             Self::Reference => "random commands through the fast engine and the slow one",
+            Self::Fuzz => "hostile bytes for every decoder",
             Self::Mutant => "one planted defect, which its tests must catch",
             Self::Loom => "every interleaving of the rings",
         }
@@ -176,6 +187,7 @@ impl Run<'_> {
             Step::Build => self.build(),
             Step::Test => self.test(),
             Step::Reference => self.reference(),
+            Step::Fuzz => fuzz::run(self.root, &fuzz::Plan::step(self.fuzz_execs)),
             Step::Mutant => mutants::run(
                 self.root,
                 &mutants::Plan::Run { chosen: mutants::Chosen::OfThisCommit, table: false },
@@ -318,7 +330,7 @@ mod tests {
         let error = Plan::parse(&["--only", "miri"]).expect_err("no such step");
         assert!(
             error.contains("miri")
-                && error.contains("fmt, tidy, clippy, build, test, reference, mutant, loom"),
+                && error.contains("fmt, tidy, clippy, build, test, reference, fuzz, mutant, loom"),
             "{error}"
         );
         assert!(Plan::parse(&["--quick"]).expect_err("no such option").contains("--quick"));
