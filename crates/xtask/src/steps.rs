@@ -155,7 +155,9 @@ impl Step {
             Self::Clippy => "lints, warnings are errors",
             Self::Build => "the release binary that the end-to-end tests run",
             Self::Test => "unit, table, property and end-to-end tests",
-            Self::Reference => "random commands through the fast engine and the slow one",
+            Self::Reference => {
+                "random commands through the fast engine and the slow one, and against the limits"
+            }
             Self::Fuzz => "hostile bytes for every decoder",
             Self::Mutant => "one planted defect, which its tests must catch",
             Self::Loom => "every interleaving of the rings",
@@ -227,8 +229,9 @@ impl Run<'_> {
     /// In release, because millions of commands would take a debug build an hour.
     fn reference(&mut self) -> Result<(), String> {
         let mut command = self.cargo(&["test", "--release", "--locked", "--package", "joulebook-engine"]);
-        command.args(["--test", "against_reference", "--", "--nocapture"]);
+        command.args(["--test", "against_reference", "--test", "pretrade_limits", "--", "--nocapture"]);
         command.env("JOULEBOOK_COMMANDS", self.reference_commands.to_string());
+        command.env("JOULEBOOK_LIMITED_ORDERS", (self.reference_commands / 5).to_string());
         self.count_tests(command)
     }
 
