@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
+use std::time::Instant;
 
 use joulebook_engine::{Engine, Events};
 use joulebook_journal::{
@@ -114,6 +115,43 @@ fn a_replay_says_what_the_exchange_said_and_stops_where_it_is_told() {
     assert_eq!((code, stderr.as_str()), (3, "error: the state is not the expected one\n"));
     let (_, stderr, code) = tool(&["replay", text(&data), "--until", "1000000"]);
     assert!(code == 1 && stderr.contains("before command 1000000"), "{stderr}");
+}
+
+#[test]
+fn snapshots_on_the_way_are_compared_and_begun_with() {
+    let (_dir, data) = folder();
+    let daemon = Daemon::start(&data, &["--set", "journal.snapshot_commands=20"]);
+    life_of_an_order(&data);
+    // The engine that takes them follows the trading, so it takes a while; what is traded meanwhile is its work.
+    let deadline = Instant::now() + PATIENCE;
+    let listed = loop {
+        trade(&data, &format!("order buy {SYMBOL} 1 20 --as bob"));
+        let listed = shown(&["inspect", text(&data), "snapshots", "--json"]);
+        if !listed.is_empty() {
+            break listed;
+        }
+        assert!(Instant::now() < deadline, "no snapshot");
+    };
+    let snapshot: Value = serde_json::from_str(listed.lines().next().expect("a line")).expect("JSON");
+    daemon.stop();
+
+    let whole = state(&data, &["--verify"]);
+    assert!(whole["verified"]["snapshots"].as_u64() >= Some(1), "{whole}");
+    let file = snapshot["file"].as_str().expect("a name");
+    let seq = &snapshot["header"]["seq"];
+    for from in [file, &seq.to_string()] {
+        let tail = state(&data, &["--verify", "--from", from]);
+        assert_eq!((&tail["begins_after_seq"], &tail["state"]), (seq, &whole["state"]), "{tail}");
+        assert_eq!(tail["from"], format!("snapshot {file}"));
+    }
+    let then = state(&data, &["--until", &seq.to_string()]);
+    assert_eq!(
+        (&then["state"], &then["journal"]),
+        (&snapshot["header"]["state"], &snapshot["header"]["journal"])
+    );
+    let printed = shown(&["doctor", text(&data), "--deep"]);
+    assert!(printed.contains("each loads and has its hash"), "{printed}");
+    assert!(shown(&["inspect", text(&data), "snapshots"]).lines().all(|line| line.len() <= 80));
 }
 
 #[test]

@@ -34,19 +34,17 @@ impl Folder {
         Some(Self { dir: dir.to_owned(), daemon })
     }
 
-    pub(super) fn check_version(&self, tell: Tell<'_>) {
+    /// Whether this version can read the folder.
+    pub(super) fn check_version(&self, tell: Tell<'_>) -> bool {
         const CHECK: &str = "version";
-        tell(match read_version(&self.dir) {
+        let version = read_version(&self.dir);
+        let is_ours = matches!(version, Ok(true));
+        tell(match version {
             Ok(true) => Finding::ok(CHECK, format!("data version {}", crate::storage::DATA_VERSION)),
-            Ok(false) if self.dir.join("journal").exists() => Finding::fail(
+            Ok(false) => Finding::fail(
                 CHECK,
                 "there is a journal but no file VERSION",
                 "restore the file from a backup: without it no daemon starts here",
-            ),
-            Ok(false) => Finding::fail(
-                CHECK,
-                "there is neither a journal nor a file VERSION: no exchange has run here",
-                "name the data folder of an exchange",
             ),
             Err(OpenError::Version { found, .. }) => Finding::fail(
                 CHECK,
@@ -57,6 +55,7 @@ impl Folder {
                 Finding::fail(CHECK, error.to_string(), "run as the user that owns it, or restore the file")
             }
         });
+        is_ours
     }
 
     /// Keys: there, and readable by nobody else.

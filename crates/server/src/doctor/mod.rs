@@ -72,10 +72,12 @@ pub fn examine(dir: &Path, deep: bool, mut tell: impl FnMut(&Finding)) -> Status
         tell(&finding);
     };
     if let Some(folder) = Folder::open(dir, &mut told) {
-        folder.check_version(&mut told);
+        let is_ours = folder.check_version(&mut told);
         folder.check_keys(&mut told);
         folder.check_lock(&mut told);
-        journal::check(&folder, deep, &mut told);
+        if is_ours {
+            journal::check(&folder, deep, &mut told);
+        }
         folder.check_leftovers(&mut told);
         folder.check_space(&mut told);
     }

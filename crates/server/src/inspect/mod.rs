@@ -31,16 +31,21 @@ pub use steps::{Cause, Step, Stepper, symbol_of};
 pub enum FolderError {
     #[error("there is no folder {0}")]
     Missing(String),
-    #[error("{0} is a file; name the data folder that `joulebook serve` uses")]
+    #[error("{0} is a file, not a folder")]
     File(String),
+    #[error("{0} is no data folder: no exchange has run there")]
+    Foreign(String),
     #[error("cannot read {dir}: {error}")]
     Unreadable { dir: String, error: std::io::Error },
 }
 
-/// Says plainly what is wrong with a path that is no readable folder.
+/// Says plainly what is wrong with a path that is no readable data folder.
 pub fn check_folder(dir: &Path) -> Result<(), FolderError> {
     let name = dir.display().to_string();
     match std::fs::read_dir(dir) {
+        Ok(_) if !dir.join("VERSION").exists() && !dir.join("journal").exists() => {
+            Err(FolderError::Foreign(name))
+        }
         Ok(_) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(FolderError::Missing(name)),
         Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => Err(FolderError::File(name)),

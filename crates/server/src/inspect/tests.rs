@@ -353,9 +353,11 @@ fn what_is_no_data_folder_is_said_in_one_line() {
     let dir = folder();
     let file = dir.path().join("file");
     std::fs::write(&file, "text").unwrap();
-    for (path, says) in
-        [(dir.path().join("no"), "there is no folder"), (file, "is a file; name the data folder")]
-    {
+    for (path, says) in [
+        (dir.path().join("no"), "there is no folder"),
+        (file, "is a file, not a folder"),
+        (dir.path().to_owned(), "is no data folder: no exchange has run there"),
+    ] {
         let error = check_folder(&path).unwrap_err().to_string();
         assert!(error.contains(says) && !error.contains('\n'), "{error}");
     }
