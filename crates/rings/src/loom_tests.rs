@@ -5,7 +5,7 @@ use loom::{
     thread,
 };
 
-use crate::{Doorbell, Full, Gate, Wake, Watermark, ring};
+use crate::{Demand, Doorbell, Full, Gate, Wake, Watermark, ring};
 
 /// Two words, so Loom sees a read that races with a write of either.
 type Item = (u64, u64);
@@ -278,5 +278,34 @@ fn whoever_sees_a_watermark_sees_what_was_done_before() {
         let first = rx.pop();
         assert!(reached == 0 || first == Some(item(0)), "the mark was there before the item");
         writer.join().unwrap();
+    });
+}
+
+#[test]
+fn every_demand_is_taken_and_the_largest_last() {
+    loom::model(|| {
+        let demand = Arc::new(Demand::default());
+        let token = Arc::new(Token { set: Mutex::new(false), changed: Condvar::new() });
+        let asker = thread::spawn({
+            let (demand, waker) = (Arc::clone(&demand), TokenWaker(Arc::clone(&token)));
+            move || {
+                for number in [1, 2] {
+                    demand.ask(number);
+                    waker.wake();
+                }
+            }
+        });
+        let mut last = 0;
+        while last < 2 {
+            match demand.take() {
+                // Never the same twice, and never a smaller one after a larger.
+                Some(number) => {
+                    assert!(last < number);
+                    last = number;
+                }
+                None => token.park(),
+            }
+        }
+        asker.join().unwrap();
     });
 }

@@ -1,9 +1,8 @@
 //! What the daemon's threads tell each other besides commands and events.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use joulebook_rings::{Gate, Wake};
+use joulebook_rings::{Demand, Gate, Wake};
 use joulebook_types::SeqNum;
 use tokio::sync::watch;
 
@@ -21,8 +20,8 @@ pub struct Control {
     running: Gate,
     /// Shut when the core must not go on, whatever it thinks of itself.
     trusted: Gate,
-    /// Commands that the journal may forget; 0 when the core has been told.
-    compact_upto: AtomicU64,
+    /// Commands that the journal may forget: up to which.
+    compaction: Demand,
     health: watch::Sender<Health>,
     /// The gateways refuse new orders while this is shut. Only the core's thread moves it.
     order_gate: Arc<Gate>,
@@ -39,7 +38,7 @@ impl Control {
         Arc::new(Self {
             running: Gate::open(),
             trusted: Gate::open(),
-            compact_upto: AtomicU64::new(0),
+            compaction: Demand::default(),
             health: watch::Sender::new(Health::Running),
             order_gate: Arc::new(Gate::open()),
             wakers: Mutex::default(),
@@ -91,15 +90,13 @@ impl Control {
 
     /// Lets the core's log forget every command up to `upto`, at its next turn.
     pub fn compact(&self, upto: SeqNum) {
-        self.compact_upto.fetch_max(upto.raw(), Ordering::AcqRel);
+        self.compaction.ask(upto.raw());
         self.wake_all();
     }
 
     /// What [`Self::compact`] asked for since the last call.
     pub fn take_compaction(&self) -> Option<SeqNum> {
-        // Read first: the core asks every turn, and hardly ever is there anything to take.
-        let is_asked = self.compact_upto.load(Ordering::Relaxed) != 0;
-        is_asked.then(|| SeqNum::new(self.compact_upto.swap(0, Ordering::AcqRel)))
+        self.compaction.take().map(SeqNum::new)
     }
 
     /// What the gateways look at.
@@ -167,7 +164,7 @@ impl Drop for FaultOnPanic {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
 
