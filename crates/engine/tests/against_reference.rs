@@ -36,6 +36,7 @@ fn run(steps: &[(usize, bool, Step)], seen: &RefCell<Seen>) -> Result<(), TestCa
         }
         pair.batch(&commands)?;
     }
+    pair.save_and_load()?;
     settle(&mut pair, &mut script)?;
     // A wrong byte may have listed any window.
     let spoiled = |(_, _, step): &(usize, bool, Step)| matches!(step, Step::Spoiled { .. });

@@ -235,10 +235,15 @@ fn run(acts: &[Act], jumps: &[Jump], wealth: Wealth, seen: &RefCell<Seen>) -> Re
             commands.extend(market.commands(act));
         }
         market.pair.batch(&commands)?;
+        // What wild values have made of the state is a state like any other.
+        if acts.len().is_multiple_of(2) {
+            market.pair.save_and_load()?;
+        }
     }
     for jump in jumps {
         market.jump(*jump);
         market.pair.batch(&[(0, 0, AdvanceTime::default().into())])?;
+        market.pair.save_and_load()?;
     }
     replay(&market.pair);
     Ok(())

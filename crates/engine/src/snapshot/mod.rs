@@ -39,7 +39,7 @@ use writer::Writer;
 const MAGIC: [u8; 8] = *b"JBKSTATE";
 
 impl Engine {
-    /// The version of the bytes that [`Engine::save`] writes, and the only one that [`Engine::load`] reads.
+    /// The version of the bytes that [`Engine::save`] writes. [`Engine::load`] reads every version from 1 on.
     pub const STATE_VERSION: u32 = 1;
 
     /// Writes the whole logical state, in pieces, to `sink`. Between batches only.
@@ -115,7 +115,7 @@ impl Engine {
         let magic = reader.array()?;
         reader.check(magic == MAGIC, "the bytes are no engine's state")?;
         let version = reader.u32()?;
-        reader.check(version == Self::STATE_VERSION, "the state is of another version")?;
+        reader.check(version == Self::STATE_VERSION, "the state is of a later version, or of none")?;
         reader.zeros::<4>()?;
         let mut engine = Self::new();
         let supply = engine.load_exchange(&mut reader)?;

@@ -77,6 +77,16 @@ impl<'a> Pair<'a> {
         self.compare_state()
     }
 
+    /// The fast engine goes on as one that was saved and loaded.
+    pub fn save_and_load(&mut self) -> Result<(), TestCaseError> {
+        let mut bytes = Vec::new();
+        self.fast.save(&mut |piece| bytes.extend_from_slice(piece));
+        let loaded = Engine::load(&bytes).map_err(|error| TestCaseError::fail(error.to_string()))?;
+        prop_assert_eq!(self.fast.state_hash(), loaded.state_hash());
+        self.fast = loaded;
+        Ok(())
+    }
+
     fn compare(&mut self, what: &str, seq: SeqNum) -> Result<(), TestCaseError> {
         let fast: Vec<Line> =
             self.events.iter().map(|record| line_of(record.destination, record.frame)).collect();
