@@ -95,6 +95,17 @@ impl PlainMix {
     }
 }
 
+/// An engine with about `resting` resting orders and full tables of events and outcomes.
+pub fn grown(resting: usize, seed: u64) -> Engine {
+    let mut market = Market::new(seed);
+    while market.open.len() < resting {
+        market.enter(TimeInForce::Gtc);
+        // Commands have room for the longest of all: a million of them would not fit the memory.
+        market.recorded.clear();
+    }
+    market.engine
+}
+
 /// Applies `commands` in batches; returns the engine's event hash so that nothing is optimised away.
 pub fn run(engine: &mut Engine, commands: &[SequencedCommand], events: &mut Events) -> [u64; 2] {
     for batch in commands.chunks(BATCH_COMMANDS) {
