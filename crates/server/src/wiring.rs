@@ -274,16 +274,20 @@ const AN_HOUR_NS: u64 = 3_600_000_000_000;
 
 #[cfg(test)]
 mod tests {
-    use crossbeam::channel::bounded;
-    use joulebook_journal::{MemoryLog, Term};
+    use std::thread::JoinHandle;
+
+    use crossbeam::channel::{Receiver, bounded};
+    use joulebook_journal::{Batch, LogEvent, LogFault, MemoryLog, Refused, SnapshotId, Term, Ticket};
     use joulebook_metrics::ServerMetrics;
     use joulebook_protocol::Command;
     use joulebook_protocol::messages::{Genesis, OpenAccount};
-    use joulebook_rings::ring;
+    use joulebook_protocol::pipe::{CommandSlot, EventFrame};
+    use joulebook_rings::{Consumer, Producer, ring};
     use joulebook_sequencer::{Egress, EgressKind};
-    use joulebook_types::{AccountId, Role, Roles, ShardId, TimeNs};
+    use joulebook_types::{AccountId, Role, Roles, SeqNum, ShardId, TimeNs};
 
     use super::*;
+    use crate::control::Health;
 
     const ACCOUNTS: u32 = 40;
 
@@ -308,26 +312,27 @@ mod tests {
         std::iter::once(Command::Genesis(genesis)).chain((1..=ACCOUNTS).map(account)).collect()
     }
 
-    #[test]
-    fn a_core_behind_a_full_ring_goes_on_by_itself() {
+    /// A core on a thread of its own, and the other ends of what it has.
+    struct Running {
+        control: Arc<Control>,
+        thread: JoinHandle<Engine>,
+        reader: Consumer<EventFrame>,
+        started: Receiver<()>,
+        /// The core would stop if nobody could send commands.
+        _commands: Producer<CommandSlot>,
+    }
+
+    fn run(log: Box<dyn CommandLog + Send>) -> Running {
         let parker = Parker::new();
         let bell = |wake| Arc::new(Doorbell::new(Arc::new(wake)));
-        let (_commands, ingress) = ring(4);
-        let (events, mut reader) = ring(4);
+        let (commands, ingress) = ring(4);
+        let (events, reader) = ring(4);
         let egress =
             Egress { kind: EgressKind::Tap, ring: events, bell: bell(Parker::new().unparker().clone()) };
         let observer = MetricsObserver::new(ServerMetrics::new(1).core(), None);
-        let log: Box<dyn CommandLog + Send> = Box::new(MemoryLog::new(Term::new(1), 1 << 20));
+        let clock = ExchangeClock::starting_after(SystemClock, TimeNs::ZERO);
         let (engine, term) = (Engine::new(), Term::new(1));
-        let mut core = Core::new(
-            engine,
-            log,
-            term,
-            ExchangeClock::starting_after(SystemClock, TimeNs::ZERO),
-            observer,
-            vec![ingress],
-            vec![egress],
-        );
+        let mut core = Core::new(engine, log, term, clock, observer, vec![ingress], vec![egress]);
         core.submit_system(&first_commands());
 
         let control = Control::new();
@@ -339,16 +344,91 @@ mod tests {
             let control = Arc::clone(&control);
             move || run_core(core, &parker, &core_bell, &control, &|| true, ready)
         });
-        let deadline = Instant::now() + Duration::from_secs(20);
-        let mut seen = 0;
-        while seen < ACCOUNTS as usize {
-            assert!(Instant::now() < deadline, "the core sleeps although there is room; {seen} events came");
-            // Time for the core to fall asleep before a ring that is full, which nothing tells.
-            std::thread::park_timeout(Duration::from_millis(2));
-            seen += reader.drain_with(usize::MAX, |_| {});
+        Running { control, thread, reader, started, _commands: commands }
+    }
+
+    impl Running {
+        /// Reads until everything is out, in pieces between which the core falls asleep.
+        fn read_all(&mut self) {
+            let deadline = Instant::now() + Duration::from_secs(20);
+            let mut seen = 0;
+            while seen < ACCOUNTS as usize {
+                assert!(
+                    Instant::now() < deadline,
+                    "the core sleeps although there is room; {seen} events came"
+                );
+                // Time for the core to fall asleep before a ring that is full, which nothing tells.
+                std::thread::park_timeout(Duration::from_millis(2));
+                seen += self.reader.drain_with(usize::MAX, |_| {});
+            }
+            assert!(self.started.recv().is_err(), "ready, because everything is out");
         }
-        assert!(started.recv().is_err(), "ready, because everything is out");
-        control.stop();
-        assert_eq!(thread.join().unwrap().last_seq().raw(), u64::from(ACCOUNTS) + 1);
+    }
+
+    fn memory() -> MemoryLog {
+        MemoryLog::new(Term::new(1), 1 << 20)
+    }
+
+    #[test]
+    fn a_core_behind_a_full_ring_goes_on_by_itself() {
+        let mut running = run(Box::new(memory()));
+        running.read_all();
+        running.control.stop();
+        assert_eq!(running.thread.join().unwrap().last_seq().raw(), u64::from(ACCOUNTS) + 1);
+    }
+
+    /// A log that notes what it may forget.
+    struct Forgetful {
+        log: MemoryLog,
+        upto: Sender<SeqNum>,
+    }
+
+    impl CommandLog for Forgetful {
+        fn propose(&mut self, term: Term, batch: Batch) -> Result<Ticket, Refused> {
+            self.log.propose(term, batch)
+        }
+
+        fn poll(&mut self, now: TimeNs, out: &mut Vec<LogEvent>) {
+            self.log.poll(now, out);
+        }
+
+        fn next_deadline(&self) -> Option<TimeNs> {
+            self.log.next_deadline()
+        }
+
+        fn batch_bytes_max(&self) -> usize {
+            self.log.batch_bytes_max()
+        }
+
+        fn compact(&mut self, upto: SeqNum, snapshot: SnapshotId) -> Result<(), LogFault> {
+            assert_eq!(snapshot.raw(), upto.raw());
+            self.upto.send(upto).unwrap();
+            Err(LogFault::NotSupported("forgetting"))
+        }
+
+        fn shutdown(&mut self) {
+            self.log.shutdown();
+        }
+
+        fn is_stopped(&self) -> bool {
+            self.log.is_stopped()
+        }
+    }
+
+    #[test]
+    fn a_sleeping_core_hears_what_to_forget_and_when_to_stop_at_once() {
+        let (upto, told) = bounded(4);
+        let mut running = run(Box::new(Forgetful { log: memory(), upto }));
+        running.read_all();
+        let patience = Duration::from_secs(20);
+        for seq in [7, 30] {
+            running.control.compact(SeqNum::new(seq));
+            assert_eq!(told.recv_timeout(patience), Ok(SeqNum::new(seq)));
+        }
+        assert!(!running.thread.is_finished(), "that a log cannot forget is no reason to stop");
+        running.control.condemn("the shadow differs".into());
+        // Nobody tells it to stop in order, and it writes no closing marker.
+        assert_eq!(running.thread.join().unwrap().last_seq().raw(), u64::from(ACCOUNTS) + 1);
+        assert_eq!(running.control.health(), Health::Faulted("the shadow differs".into()));
     }
 }
