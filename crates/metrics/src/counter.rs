@@ -1,6 +1,6 @@
 //! The two kinds of plain number.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use crate::sync::{AtomicI64, AtomicU64, Ordering};
 
 /// A number that only grows. **One thread writes it**: an addition is a load and a store rather than a locked
 /// instruction, so a second writer would lose counts. Not padded, because the counters of a block share their
@@ -52,7 +52,7 @@ impl Gauge {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
@@ -89,6 +89,35 @@ mod tests {
                 seen = now;
                 std::hint::spin_loop();
             }
+        });
+    }
+}
+
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use loom::sync::Arc;
+    use loom::thread;
+
+    use super::*;
+
+    #[test]
+    fn readers_see_counts_that_were_stored_and_never_go_back() {
+        loom::model(|| {
+            let (counter, gauge) = (Arc::new(Counter::default()), Arc::new(Gauge::default()));
+            let writer = thread::spawn({
+                let (counter, gauge) = (Arc::clone(&counter), Arc::clone(&gauge));
+                move || {
+                    counter.increment();
+                    gauge.add(1);
+                    counter.add(2);
+                    gauge.add(-1);
+                }
+            });
+            let (first, open) = (counter.value(), gauge.value());
+            let second = counter.value();
+            assert!([0, 1, 3].contains(&first) && first <= second && [0, 1].contains(&open));
+            writer.join().unwrap();
+            assert_eq!((counter.value(), gauge.value()), (3, 0), "nothing is lost");
         });
     }
 }

@@ -1,6 +1,6 @@
 //! Latency of one stage: cheap to record, merged and read elsewhere.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering};
 
 /// Each power of two is cut into this many buckets, so a bucket is at most 1/32 = 3.1 % of its value wide.
 const SUB_BUCKETS: u64 = 1 << SUB_BUCKET_BITS;
@@ -179,7 +179,7 @@ fn highest_value_of(bucket: usize) -> u64 {
     ((top_bits + 1) << shift) - 1
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
@@ -289,5 +289,34 @@ mod tests {
         assert_eq!(bounds.last(), Some(&(f64::MAX, 1)));
         assert_eq!(bounds.iter().map(|(_, count)| count).sum::<u64>(), 4);
         assert!(bounds.is_sorted_by(|lower, upper| lower.0 < upper.0));
+    }
+}
+
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use loom::sync::Arc;
+    use loom::thread;
+
+    use super::*;
+
+    #[test]
+    fn each_number_of_a_snapshot_is_one_that_was_stored() {
+        loom::model(|| {
+            let histogram = Arc::new(StageHistogram::new());
+            let writer = thread::spawn({
+                let histogram = Arc::clone(&histogram);
+                move || [5, 7].into_iter().for_each(|duration_ns| histogram.record(duration_ns))
+            });
+            let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
+            let (fives, sum, max) =
+                (read(&histogram.counts[5]), read(&histogram.sum_ns), read(&histogram.max_ns));
+            assert!(fives <= 1 && [0, 5, 12].contains(&sum) && [0, 5, 7].contains(&max));
+            assert!(
+                fives <= read(&histogram.counts[5]) && sum <= read(&histogram.sum_ns),
+                "nothing goes back"
+            );
+            writer.join().unwrap();
+            assert_eq!((read(&histogram.sum_ns), read(&histogram.max_ns)), (12, 7), "nothing is lost");
+        });
     }
 }

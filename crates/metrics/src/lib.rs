@@ -11,6 +11,7 @@ mod counter;
 mod family;
 mod histogram;
 mod server;
+mod sync;
 
 pub use counter::{Counter, Gauge};
 pub use family::{Family, Kind, Label, Sample, Value};

@@ -413,7 +413,7 @@ fn label(name: &'static str, value: &str) -> Vec<Label> {
     vec![(name, value.to_owned())]
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::family::{Kind, Value};

@@ -18,4 +18,6 @@ pub use spsc::{Consumer, Full, Producer, ring};
 pub use watermark::Watermark;
 
 #[cfg(all(test, loom))]
+mod loom_command_tests;
+#[cfg(all(test, loom))]
 mod loom_tests;

@@ -160,7 +160,7 @@ impl Step {
             }
             Self::Fuzz => "hostile bytes for every decoder",
             Self::Mutant => "one planted defect, which its tests must catch",
-            Self::Loom => "every interleaving of the rings",
+            Self::Loom => "every interleaving of rings, gates, watermarks and counters",
         }
     }
 }
@@ -237,8 +237,10 @@ impl Run<'_> {
 
     /// A folder of its own: the flag would otherwise rebuild everything else each time it comes and goes.
     fn loom(&mut self) -> Result<(), String> {
-        let mut command =
-            self.cargo(&["test", "--locked", "--package", "joulebook-rings", "--lib", "--tests"]);
+        let mut command = self.cargo(&["test", "--locked", "--lib", "--tests"]);
+        for package in ["joulebook-rings", "joulebook-metrics"] {
+            command.args(["--package", package]);
+        }
         command
             .env("RUSTFLAGS", "--cfg loom")
             .arg("--target-dir")
