@@ -1,7 +1,9 @@
 //! Questions about the state, for comparisons.
 
+use joulebook_protocol::{Event, Origin};
 use joulebook_types::{
-    AccountId, AreaCode, ClassCode, InstrumentId, MicroEc, OrderId, Phase, Price, QuarterSlot, Side, TimeNs,
+    AccountId, AreaCode, ClassCode, InstrumentId, MicroEc, OrderId, Phase, Price, QuarterSlot, SessionId,
+    Side, TimeNs,
 };
 
 use crate::orders::Work;
@@ -157,6 +159,12 @@ impl Reference {
             rests: order.work == Work::Resting,
         };
         self.market.orders.values().map(open).collect()
+    }
+
+    /// Every numbered event of a logical session: the first has number 1. Empty before the first logon.
+    pub fn session_events(&self, account: AccountId, session: SessionId) -> &[Event] {
+        let origin = Origin { account, session, received: TimeNs::ZERO };
+        self.find_session(origin).map_or(&[], |session| &self.clients[session].events)
     }
 
     fn find(&self, instrument: InstrumentId) -> Option<usize> {

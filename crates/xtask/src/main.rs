@@ -6,6 +6,7 @@ mod cargo;
 mod counts;
 mod fuzz;
 mod mutants;
+mod sim;
 mod steps;
 mod tidy;
 
@@ -17,9 +18,9 @@ const USAGE: &str = "\
 Usage: cargo xtask <COMMAND>
 
 Commands:
-  test     Everything that must pass: fmt, tidy, clippy, build, test, reference, fuzz, mutant, loom
+  test     Everything that must pass: fmt, tidy, clippy, build, test, reference, fuzz, sim, mutant, loom
              --only STEP   run one step (the test step builds the binary when JOULEBOOK_BIN is not set)
-             --fast        leave out the release build, the end-to-end tests, the reference engine, the fuzzer, the mutant and loom
+             --fast        leave out the release build, the end-to-end tests, the reference engine, the fuzzer, the simulator, the mutant and loom
              --long        100 million commands against the reference engine and executions of the fuzzer, not 5 million
            JOULEBOOK_DATA names the folder with recorded data; tests that need it are skipped without
   mutants  Plant defects in a copy of the checkout; each must be caught by the tests that it names
@@ -34,6 +35,11 @@ Commands:
              --grow        keep the smallest inputs that did something new
              --replay FILE run one input again
              --coverage TARGET [OPTION...]  under libFuzzer, which needs a C++ compiler and runs until it is stopped
+  sim      Run the whole exchange in one thread on simulated hardware; a seed is a run
+             --seeds N --from S   these (100 from 1); the first that fails is printed, made smaller
+             --seconds T --from S as many as the time allows
+             --trace SEED         all that happens in one run
+             --shrink SEED        the smallest run that fails like this one
   golden   Write the files that are generated from the message table: schema, byte tables, vectors, C header
   tidy     The project's own rules: edges between crates, pure crates, leftovers, links, stale mutants
   help     This text
@@ -49,6 +55,7 @@ fn main() -> ExitCode {
             mutants::Plan::parse(options).and_then(|plan| mutants::run(&root, &plan))
         }
         ["fuzz", options @ ..] => fuzz::Plan::parse(options).and_then(|plan| fuzz::run(&root, &plan)),
+        ["sim", options @ ..] => sim::run(&root, options),
         ["golden"] => steps::golden(&root),
         ["tidy"] => tidy::run(&root),
         [] | ["help" | "--help" | "-h"] => {

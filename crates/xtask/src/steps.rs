@@ -10,6 +10,7 @@ use crate::cargo;
 use crate::counts::TestCounts;
 use crate::fuzz;
 use crate::mutants;
+use crate::sim;
 use crate::tidy;
 
 /// Which steps to run.
@@ -37,6 +38,7 @@ enum Step {
     Test,
     Reference,
     Fuzz,
+    Sim,
     Mutant,
     Loom,
 }
@@ -121,7 +123,7 @@ struct Run<'a> {
 }
 
 impl Step {
-    const ALL: [Step; 9] = [
+    const ALL: [Step; 10] = [
         Step::Fmt,
         Step::Tidy,
         Step::Clippy,
@@ -129,6 +131,7 @@ impl Step {
         Step::Test,
         Step::Reference,
         Step::Fuzz,
+        Step::Sim,
         Step::Mutant,
         Step::Loom,
     ];
@@ -143,6 +146,7 @@ impl Step {
             Self::Test => "test",
             Self::Reference => "reference",
             Self::Fuzz => "fuzz",
+            Self::Sim => "sim",
             Self::Mutant => "mutant",
             Self::Loom => "loom",
         }
@@ -159,6 +163,7 @@ impl Step {
                 "random commands through the fast engine and the slow one, and against the limits"
             }
             Self::Fuzz => "hostile bytes for every decoder",
+            Self::Sim => "the whole exchange on simulated hardware, seed by seed",
             Self::Mutant => "one planted defect, which its tests must catch",
             Self::Loom => "every interleaving of rings, gates, watermarks and counters",
         }
@@ -190,6 +195,7 @@ impl Run<'_> {
             Step::Test => self.test(),
             Step::Reference => self.reference(),
             Step::Fuzz => fuzz::run(self.root, &fuzz::Plan::step(self.fuzz_execs)),
+            Step::Sim => sim::check(self.root, mutants::commit_number(self.root)),
             Step::Mutant => mutants::run(
                 self.root,
                 &mutants::Plan::Run { chosen: mutants::Chosen::OfThisCommit, table: false },
@@ -335,7 +341,7 @@ mod tests {
         let error = Plan::parse(&["--only", "miri"]).expect_err("no such step");
         assert!(
             error.contains("miri")
-                && error.contains("fmt, tidy, clippy, build, test, reference, fuzz, mutant, loom"),
+                && error.contains("fmt, tidy, clippy, build, test, reference, fuzz, sim, mutant, loom"),
             "{error}"
         );
         assert!(Plan::parse(&["--quick"]).expect_err("no such option").contains("--quick"));

@@ -105,11 +105,11 @@ fn choose<'a>(
 }
 
 /// The start of the commit's hash. Zero in a checkout that git does not know.
-fn commit_number(root: &Path) -> u64 {
+pub fn commit_number(root: &Path) -> u64 {
     let head = Command::new("git").args(["rev-parse", "HEAD"]).current_dir(root).output();
     let number = |text: &[u8]| u64::from_str_radix(std::str::from_utf8(text).ok()?.get(..15)?, 16).ok();
     head.ok().and_then(|output| number(&output.stdout)).unwrap_or_else(|| {
-        println!("git names no commit: the first mutant it is");
+        println!("git names no commit: number zero it is");
         0
     })
 }

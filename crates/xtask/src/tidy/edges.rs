@@ -57,6 +57,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "gateway",
             "journal",
             "engine",
+            "ledger",
             "reference",
             "rings",
             "metrics",

@@ -1,0 +1,141 @@
+use joulebook_journal::{Batch, CommandLog, JournalReader, LocalConfig, LocalJournal, LogEvent};
+use joulebook_types::TimeNs;
+
+use super::*;
+use crate::exchange::{SHARD, TERM};
+use crate::scan::Scanner;
+
+const PROFILE: DiskProfile =
+    DiskProfile { sync_ns: (100_000, 200_000), stalls_ppm: 0, sync_errors_ppm: 0, snapshot_errors_ppm: 0 };
+
+fn config() -> LocalConfig {
+    LocalConfig { segment_bytes: 64 << 10, group_bytes_max: 16 << 10, ..LocalConfig::new(SHARD, 7) }
+}
+
+fn open(disk: &SimDisk) -> LocalJournal<SimDisk> {
+    LocalJournal::open(JournalReader::new(disk.clone(), SHARD).unwrap(), config()).unwrap()
+}
+
+/// Time goes on by `ns`, and the journal looks every microsecond hundred.
+fn run(scene: &Scene, journal: &mut LocalJournal<SimDisk>, ns: u64) -> Vec<LogEvent> {
+    let (end, mut events) = (scene.now() + ns, Vec::new());
+    while scene.now() < end {
+        scene.time.advance_to((scene.now() + 50_000).min(end));
+        journal.poll(TimeNs::new(scene.now()), &mut events);
+    }
+    events
+}
+
+fn propose(journal: &mut LocalJournal<SimDisk>, number: u8) {
+    let mut batch = Batch::new();
+    batch.clear(TimeNs::new(u64::from(number)));
+    batch.push(&[number; 3_000]);
+    journal.propose(TERM, batch).unwrap();
+}
+
+fn read(disk: &SimDisk) -> u64 {
+    let mut reader = JournalReader::new(disk.clone(), SHARD).unwrap();
+    while reader.next_batch().unwrap().is_some() {}
+    reader.last_seq().raw()
+}
+
+#[test]
+fn what_was_committed_survives_every_crash_and_the_rest_may() {
+    let mut found = std::collections::BTreeSet::new();
+    for seed in 0..200 {
+        let scene = Scene::default();
+        let disk = SimDisk::new(scene.clone(), Dice::new(seed, 3), PROFILE);
+        let mut journal = open(&disk);
+        propose(&mut journal, 1);
+        let events = run(&scene, &mut journal, 2_000_000);
+        assert!(events.iter().any(|event| matches!(event, LogEvent::Committed { .. })));
+        propose(&mut journal, 2);
+        run(&scene, &mut journal, 10_000 + seed * 1_000);
+        drop(journal);
+        disk.crash(if seed % 2 == 0 { Crash::PowerLoss } else { Crash::Kill });
+        let last = read(&disk);
+        assert!(last >= 1, "seed {seed}");
+        found.insert(last);
+        // What recovery took over is durable from then on.
+        drop(open(&disk));
+        disk.crash(Crash::PowerLoss);
+        assert_eq!(read(&disk), last, "seed {seed}");
+    }
+    assert_eq!(found.len(), 2, "the second came at times, and at times not");
+}
+
+#[test]
+fn the_scanner_sees_what_a_reader_sees() {
+    let scene = Scene::default();
+    let disk = SimDisk::new(scene.clone(), Dice::new(1, 3), PROFILE);
+    let (mut journal, mut scanner, mut seen) = (open(&disk), Scanner::default(), 0);
+    for number in 0..60 {
+        propose(&mut journal, number);
+        run(&scene, &mut journal, if number % 7 == 0 { 20_000_000 } else { 500_000 });
+        for batch in scanner.next(&disk) {
+            assert_eq!((batch.first_seq.raw(), batch.time.raw()), (seen + 1, seen));
+            assert_eq!(batch.records, [vec![seen as u8; 3_000]]);
+            seen += 1;
+        }
+    }
+    run(&scene, &mut journal, 2_000_000);
+    seen += scanner.next(&disk).len() as u64;
+    assert_eq!((seen, read(&disk)), (60, 60));
+    assert!(disk.durable_segments().len() >= 4, "segments were crossed");
+}
+
+#[test]
+fn a_sync_that_fails_is_the_last() {
+    let scene = Scene::default();
+    let profile = DiskProfile { sync_errors_ppm: 1_000_000, ..PROFILE };
+    let disk = SimDisk::new(scene.clone(), Dice::new(1, 3), profile);
+    let mut journal = open(&disk);
+    propose(&mut journal, 1);
+    let events = run(&scene, &mut journal, 5_000_000);
+    assert!(matches!(events[..], [LogEvent::Appended { .. }, LogEvent::Fault(_)]), "{events:?}");
+    drop(journal);
+    disk.crash(Crash::PowerLoss);
+    disk.set_profile(PROFILE);
+    drop(open(&disk));
+}
+
+#[test]
+fn a_full_disk_makes_no_segment_and_a_dying_process_no_call() {
+    let scene = Scene::default();
+    let disk = SimDisk::new(scene.clone(), Dice::new(1, 3), PROFILE);
+    disk.limit_space(Some(64 << 10));
+    let mut journal = open(&disk);
+    for number in 0..40 {
+        propose(&mut journal, number);
+        run(&scene, &mut journal, 1_000_000);
+        if journal.is_short_of_space() {
+            break;
+        }
+    }
+    assert!(journal.is_short_of_space());
+    disk.limit_space(None);
+    run(&scene, &mut journal, 3_000_000_000);
+    assert!(!journal.is_short_of_space());
+    drop(journal);
+    disk.crash(Crash::Kill);
+    disk.fail_after(3);
+    let mut reader = JournalReader::new(disk.clone(), SHARD);
+    assert!(
+        reader.as_mut().is_err() || reader.unwrap().next_batch().is_err() || disk.clone().segments().is_err()
+    );
+    disk.crash(Crash::Kill);
+    read(&disk);
+}
+
+#[test]
+fn a_fork_is_a_disk_of_its_own() {
+    let scene = Scene::default();
+    let disk = SimDisk::new(scene.clone(), Dice::new(1, 3), PROFILE);
+    let mut journal = open(&disk);
+    propose(&mut journal, 1);
+    run(&scene, &mut journal, 20_000_000);
+    let fork = disk.fork();
+    fork.flip_bit(1, 4_096 + 100, 3);
+    assert!(JournalReader::new(fork, SHARD).unwrap().next_batch().is_err());
+    assert_eq!(read(&disk), 1);
+}
