@@ -99,7 +99,8 @@ fn sentence(fields: &[(&'static str, Value)], symbols: Symbols<'_>) -> String {
 }
 
 /// Fields that say something when they are zero.
-const SHOWN_AT_ZERO: [&str; 10] = [
+const SHOWN_AT_ZERO: [&str; 11] = [
+    "kept_priority",
     "leaves_qty",
     "level_qty",
     "canceled_orders",
@@ -119,18 +120,19 @@ fn phrase(name: &str, value: &Value, symbols: Symbols<'_>) -> Option<String> {
         let (name, value) = stamp.first()?;
         return phrase(name, value, symbols);
     }
-    if value.is_zero() && !SHOWN_AT_ZERO.contains(&name) {
+    if value.is_zero() && !SHOWN_AT_ZERO.contains(&name) || is_understood(name, value) {
         return None;
     }
     let label = label(name);
     Some(match value {
         Value::Word(word) if is_bare(name) => (*word).to_owned(),
         Value::Word(word) => format!("{label} {word}"),
+        Value::Words(words) if is_bare(name) => words.join(", "),
         Value::Words(words) => format!("{label} {}", words.join("+")),
         Value::Number(number) => counted(name, &label, *number),
         Value::Signed(number) => format!("{label} {number}{}", unit(name)),
         Value::Id(id) => format!("{label} {id}"),
-        Value::Instrument(id) => instrument(*id, symbols),
+        Value::Instrument(id) => format!("of {}", symbol(*id, symbols)),
         Value::Price(price) if name == "price" => format!("at {price} EC/AH"),
         Value::Price(price) => format!("{label} {price} EC/AH"),
         Value::Credits(amount) => format!("{label} {amount} EC"),
@@ -146,6 +148,7 @@ fn phrase(name: &str, value: &Value, symbols: Symbols<'_>) -> Option<String> {
         Value::List(values) => {
             let entries = values.iter().map(|value| match value {
                 Value::Parts(fields) => sentence(fields, symbols),
+                Value::Instrument(id) => symbol(*id, symbols),
                 other => phrase(name, other, symbols).unwrap_or_default(),
             });
             format!("{label} [{}]", entries.collect::<Vec<_>>().join("; "))
@@ -156,10 +159,18 @@ fn phrase(name: &str, value: &Value, symbols: Symbols<'_>) -> Option<String> {
 
 /// The word says what it is the word for.
 fn is_bare(name: &str) -> bool {
-    matches!(
-        name,
-        "side" | "time_in_force" | "order_type" | "liquidity" | "action" | "kind" | "kept_priority"
-    )
+    matches!(name, "side" | "time_in_force" | "order_type" | "liquidity" | "action" | "kind" | "flags")
+}
+
+/// What an order is unless it says otherwise.
+fn is_understood(name: &str, value: &Value) -> bool {
+    let Value::Word(word) = value else { return false };
+    match name {
+        "order_type" => *word == OrderType::Limit.name(),
+        "trigger" => *word == Trigger::None.name(),
+        "self_trade" => *word == SelfTradeMode::CancelAggressor.name(),
+        _ => false,
+    }
 }
 
 fn label(name: &str) -> String {
@@ -180,6 +191,10 @@ fn label(name: &str) -> String {
 fn counted(name: &str, label: &str, number: u64) -> String {
     match name {
         "qty" => lots(number),
+        "kept_priority" if number == 0 => "to the back of its price".to_owned(),
+        "kept_priority" => "kept its place".to_owned(),
+        "quantity" => format!("{number} ktok"),
+        "filled_ktok_minutes" => format!("filled {} ktok", number / 60),
         _ if name.ends_with("_qty") => format!("{label} {}", lots(number)),
         _ if number == u64::MAX => format!("{label} all"),
         "start_minute" => {
@@ -200,8 +215,8 @@ fn unit(name: &str) -> &'static str {
     units.iter().find(|(suffix, _)| name.ends_with(suffix)).map_or("", |(_, unit)| unit)
 }
 
-fn instrument(id: InstrumentId, symbols: Symbols<'_>) -> String {
-    symbols(id).map_or_else(|| format!("of instrument {id}"), |symbol| format!("of {symbol}"))
+fn symbol(id: InstrumentId, symbols: Symbols<'_>) -> String {
+    symbols(id).unwrap_or_else(|| format!("instrument {id}"))
 }
 
 impl Value {
@@ -309,13 +324,16 @@ fn choice(info: &MessageInfo, field: &FieldInfo, raw: u16) -> Value {
         return word.map_or(number, Value::Word);
     }
     let Ok(raw) = u8::try_from(raw) else { return number };
-    // Plain limit orders without a trigger are what an order is unless it says otherwise.
+    if field.name == "flags" && raw <= 1 {
+        let flag = if info.name == "TokenOrder" { "overshoot" } else { "post-only" };
+        return Value::Words(if raw == 1 { vec![flag] } else { Vec::new() });
+    }
     let word = match field.name {
-        "side" | "aggressor" => Side::from_raw(raw).map(Side::name),
+        "side" | "aggressor" if raw != 0 => Side::from_raw(raw).map(Side::name),
         "time_in_force" => TimeInForce::from_raw(raw).map(TimeInForce::name),
-        "order_type" if raw != 0 => OrderType::from_raw(raw).map(OrderType::name),
-        "trigger" if raw != 0 => Trigger::from_raw(raw).map(Trigger::name),
-        "self_trade" if raw != 0 => SelfTradeMode::from_raw(raw).map(SelfTradeMode::name),
+        "order_type" => OrderType::from_raw(raw).map(OrderType::name),
+        "trigger" => Trigger::from_raw(raw).map(Trigger::name),
+        "self_trade" => SelfTradeMode::from_raw(raw).map(SelfTradeMode::name),
         "phase" => Phase::from_raw(raw).map(Phase::name),
         "reason" => CancelReason::from_raw(raw).map(CancelReason::name),
         "status" => RequestStatus::from_raw(raw).map(RequestStatus::name),
@@ -330,8 +348,6 @@ fn constant(message: &str, field: &str, raw: u8) -> Option<&'static str> {
         ("OrderFilled", "liquidity", 1) => "maker",
         ("OrderFilled", "liquidity", 2) => "taker",
         ("OrderFilled", "liquidity", 3) => "auction",
-        ("OrderReplaced", "kept_priority", 0) => "to the back of its price",
-        ("OrderReplaced", "kept_priority", 1) => "kept its place",
         ("BookUpdate", "action", BookUpdate::ADDED) => "added",
         ("BookUpdate", "action", BookUpdate::FILLED) => "filled",
         ("BookUpdate", "action", BookUpdate::REDUCED) => "reduced",
@@ -346,8 +362,8 @@ fn constant(message: &str, field: &str, raw: u8) -> Option<&'static str> {
         ("KillSwitch", "scope", KillSwitch::SCOPE_EXCHANGE) => "exchange",
         ("MassCancel", "scope", 1) | ("KillSwitch", "scope", KillSwitch::SCOPE_SESSION) => "session",
         ("MassCancel", "scope", 2) | ("KillSwitch", "scope", KillSwitch::SCOPE_ACCOUNT) => "account",
-        ("NewOrder" | "MassQuote" | "OrderAccepted", "flags", 1) => "post-only",
-        ("TokenOrder", "flags", 1) => "overshoot",
+        ("MassCancel", "side", 0) => "both",
+        ("Trade" | "FeedTrade", "aggressor", 0) => "auction",
         _ => return None,
     })
 }
@@ -359,7 +375,7 @@ fn roles(bits: u16) -> Vec<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use joulebook_types::{ClientOrderId, OrderId, SlotHint, TradeId};
+    use joulebook_types::{ClientOrderId, KiloTokens, OrderId, SlotHint, TradeId};
     use zerocopy::FromZeros;
 
     use super::*;
@@ -391,7 +407,7 @@ mod tests {
         };
         assert_eq!(
             line(&order),
-            "NewOrder buy 4 lots of H200S.DE.20991224T1400.H at 27.00 EC/AH, client order 5, ioc, flags post-only"
+            "NewOrder buy 4 lots of H200S.DE.20991224T1400.H at 27.00 EC/AH, client order 5, ioc, post-only"
         );
         let fill = OrderFilled {
             stamp: Stamp { event_seq: 9, ..Stamp::default() },
@@ -410,6 +426,27 @@ mod tests {
             line(&fill),
             "OrderFilled sell 1 lot of instrument 2 at 27.00 EC/AH, event 9, client order 5, order 17, trade 3, \
              fee -0.125 EC, leaves 0 lots, maker"
+        );
+        let (scope, side) = (1, 0);
+        assert_eq!(
+            line(&MassCancel { scope, side, ..MassCancel::default() }),
+            "MassCancel both, scope session"
+        );
+        let trade = Trade { qty: 2, instrument: InstrumentId::new(1), ..Trade::default() };
+        let text = "Trade 2 lots of H200S.DE.20991224T1400.H, trade 0, aggressor auction";
+        assert_eq!(line(&trade), text);
+        let instruments =
+            core::array::from_fn(|index| InstrumentId::new(if index < 2 { index as u32 + 1 } else { 0 }));
+        let tokens = TokenOrder {
+            quantity: KiloTokens::new(9),
+            flags: 1,
+            count: 2,
+            instruments,
+            ..TokenOrder::default()
+        };
+        assert_eq!(
+            line(&tokens),
+            "TokenOrder 9 ktok, overshoot, count 2, instruments [H200S.DE.20991224T1400.H; instrument 2]"
         );
         assert_eq!(line(&AdvanceTime::default()), "AdvanceTime");
         assert_eq!(

@@ -151,6 +151,8 @@ fn commands_and_events_come_as_lines_and_as_json() {
         assert_eq!(object["command"], "NewOrder");
         assert_eq!(object["fields"]["price"], 27_000_000);
         assert_eq!(object["fields"]["side"], "sell");
+        assert_eq!(object["fields"]["order_type"], "limit");
+        assert_eq!(object["fields"]["flags"], serde_json::json!([]));
         assert_eq!(object["account"], SELLER);
         true
     });
@@ -174,6 +176,27 @@ fn commands_and_events_come_as_lines_and_as_json() {
     assert!(lines.iter().any(|line| line.contains("10/1      OrderFilled sell 3 lots")), "{lines:?}");
     let fill = objects.iter().find(|object| object["event"] == "OrderFilled" && object["account"] == SELLER);
     assert_eq!(fill.expect("a fill")["fields"]["leaves_qty"], 5);
+}
+
+#[test]
+fn beside_a_daemon_only_what_is_proven_durable_is_read() {
+    let dir = folder();
+    let mut recorder = Recorder::start(dir.path());
+    let last = recorder.request(SELLER, order(Side::Sell, 8, 27));
+    let read = || {
+        let mut journal = Journal::open(dir.path(), Place::First, false).unwrap();
+        let mut last = SeqNum::NONE;
+        let all = |seq, _, _: &_| {
+            last = seq;
+            true
+        };
+        assert!(!journal.commands(SeqRange::ALL, all).unwrap(), "more may come");
+        (last, journal.is_live(), journal.tail().is_some())
+    };
+    // Nothing behind the newest write proves it yet.
+    assert_eq!(read(), (SeqNum::new(last.raw() - 1), true, false));
+    recorder.stop();
+    assert_eq!(read(), (last, false, true));
 }
 
 #[test]

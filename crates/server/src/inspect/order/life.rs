@@ -53,7 +53,7 @@ impl OrderLife {
     pub(super) fn begins(engine: &Engine, step: &Step<'_>, record: &Record<'_>, told: &Told) -> Self {
         let terms = match (&told.event, step.cause) {
             (Event::OrderAccepted(_), _) | (_, Cause::Timers) => told.details(engine, record, &IDS),
-            (_, Cause::Command(command)) => command_text(command),
+            (_, Cause::Command(command)) => command_text(engine, command),
         };
         Self {
             order_id: told.order_id,
@@ -194,13 +194,11 @@ pub(super) fn details_of(view: &MessageView, engine: &Engine) -> String {
 pub(super) fn moment(engine: &Engine, step: &Step<'_>, events: Vec<Happened>) -> Moment {
     let (who, what, command) = match step.cause {
         Cause::Timers => (Who::Exchange, "timers".to_owned(), Value::Null),
-        Cause::Command(command) => {
-            let mut frame = Vec::new();
-            command.command.encode(&mut frame);
-            let what = view_of(&frame)
-                .map_or_else(String::new, |view| view.line(&|id: InstrumentId| symbol_of(engine, id)));
-            (Who::sent(command.origin), shortened(what), command_object(step.seq, step.time, command))
-        }
+        Cause::Command(command) => (
+            Who::sent(command.origin),
+            command_text(engine, command),
+            command_object(step.seq, step.time, command),
+        ),
     };
     let cause = cause_text(step.cause, step.seq);
     let cause = format!("{cause:>10}  {}  {who:<9} {what}", time_text(step.time));
@@ -220,8 +218,9 @@ fn shortened(text: String) -> String {
     }
 }
 
-fn command_text(command: &SequencedCommand) -> String {
+fn command_text(engine: &Engine, command: &SequencedCommand) -> String {
     let mut frame = Vec::new();
     command.command.encode(&mut frame);
-    view_of(&frame).map_or_else(String::new, |view| shortened(view.line(&|_| None)))
+    let line = |view: MessageView| view.line(&|id: InstrumentId| symbol_of(engine, id));
+    shortened(view_of(&frame).map_or_else(String::new, line))
 }
