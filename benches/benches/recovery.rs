@@ -1,5 +1,5 @@
 //! How long an exchange needs to come back: a journal of the plain mix, written by the core itself, is replayed alone, and
-//! then a daemon starts on it.
+//! then a daemon starts on it, without a snapshot and with one that is a million commands old.
 //!
 //! `cargo bench -p joulebook-benches --bench recovery [-- --commands 10000000 --dir DIR]`
 #![forbid(unsafe_code)]
@@ -11,19 +11,22 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crossbeam::sync::Parker;
 use joulebook_benches::{Arguments, BATCH_COMMANDS, PlainMix};
 use joulebook_engine::Engine;
-use joulebook_journal::{JournalReader, LocalConfig, LocalJournal, Term};
+use joulebook_journal::{JournalFollower, JournalReader, LocalConfig, LocalJournal, Term};
 use joulebook_protocol::SequencedCommand;
 use joulebook_protocol::pipe::{CommandSlot, EventFrame};
 use joulebook_rings::{Consumer, Doorbell, Producer, ring};
-use joulebook_sequencer::{Clock, Core, Egress, EgressKind, NoObserver, Turn};
+use joulebook_sequencer::{Clock, Core, Egress, EgressKind, NoObserver, Shadow, ShadowConfig, Turn};
 use joulebook_server::config::Config;
 use joulebook_server::recovery::{SHARD, replay_folder};
+use joulebook_server::snapshots::FileSnapshots;
 use joulebook_server::storage::FileStorage;
 use joulebook_server::{Daemon, Label, identity};
 use joulebook_types::TimeNs;
 
 const COMMANDS: u64 = 10_000_000;
 const RESTING: usize = 1_000;
+/// Commands after the snapshot.
+const SNAPSHOT_AGE: u64 = 1_000_000;
 /// Slots between the generator and the core, and frames on the way back.
 const RING: usize = 1 << 14;
 
@@ -46,7 +49,26 @@ fn main() {
         );
     }
     let took = restart(&dir);
-    println!("restart of the daemon: {:.2} s", took.as_secs_f64());
+    println!("restart of the daemon without a snapshot: {:.2} s", took.as_secs_f64());
+    let taken = take_snapshot(&dir, commands.saturating_sub(SNAPSHOT_AGE).max(1));
+    let took = restart(&dir);
+    println!("restart of the daemon, snapshot at {taken}: {:.2} s", took.as_secs_f64());
+}
+
+/// As the daemon's shadow does beside the trading. Gives back the snapshot's last command, hardly later than asked for.
+fn take_snapshot(dir: &Path, commands: u64) -> u64 {
+    let storage = FileStorage::open_read_only(dir).expect("a journal");
+    let follower = JournalFollower::new(storage, SHARD, None).expect("a whole journal");
+    let config = ShadowConfig { snapshot_commands: commands, verify: true };
+    let mut shadow = Shadow::new(Engine::new(), follower, config);
+    while !shadow.is_due() {
+        shadow.turn(BATCH_COMMANDS as u64).expect("a replay of what was said");
+    }
+    let mut snapshots = FileSnapshots::open(dir, Arc::default()).expect("a folder");
+    let started = Instant::now();
+    let name = shadow.take(&mut snapshots).expect("a snapshot");
+    println!("snapshot {name}: written in {:.0} ms", started.elapsed().as_secs_f64() * 1e3);
+    name.seq.raw()
 }
 
 /// Every command through ring, core, journal and engine, as in a daemon. Gives back the hashes of the events and the state.

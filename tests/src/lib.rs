@@ -61,7 +61,18 @@ pub fn run(args: &[&str]) -> Output {
 }
 
 /// As [`run`], with whatever else the command was given.
-pub fn run_command(mut command: Command) -> Output {
+///
+/// # Panics
+/// When it does not end.
+pub fn run_command(command: Command) -> Output {
+    run_within(command, PATIENCE)
+}
+
+/// As [`run_command`], for what may take its time.
+///
+/// # Panics
+/// When it takes longer.
+pub fn run_within(mut command: Command, patience: Duration) -> Output {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
     let (mut stdout, mut stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
     let (done, ended) = channel();
@@ -71,9 +82,9 @@ pub fn run_command(mut command: Command) -> Output {
         // Nobody waits any more only after the panic below.
         let _ = done.send(read.map(|_| (out, err)));
     });
-    let Ok(read) = ended.recv_timeout(PATIENCE) else {
+    let Ok(read) = ended.recv_timeout(patience) else {
         let _ = child.kill();
-        panic!("{command:?} did not end within {PATIENCE:?}");
+        panic!("{command:?} did not end within {patience:?}");
     };
     let (stdout, stderr) = read.expect("readable pipes");
     Output { status: child.wait().expect("it ended"), stdout, stderr }

@@ -69,7 +69,9 @@ async fn fill_again_and_again(disk: &Disk, cycles: u64) {
     // Steady, so that a start has no address to write down.
     let ports = ["gateway.listen", "gateway.operator_listen", "http.listen"];
     let ports = ports.map(|key| format!("{key}=127.0.0.1:{}", steady_port()));
-    let flags = ["--set", &ports[0], "--set", &ports[1], "--set", &ports[2]];
+    // Snapshots let old files go, or the journal alone would fill the disk for good.
+    let flags = [&ports[0], &ports[1], &ports[2], "journal.snapshot_commands=2000"];
+    let flags = flags.map(|flag| ["--set", flag]).concat();
     let mut daemon = Daemon::start(&data, &flags);
     let mut random = Xoshiro256pp::from_seed(0xd15c);
     let mut traders = Traders::set_up(&daemon, &mut random, |it| it.reconnect_pause_max = PAUSE).await;

@@ -74,7 +74,9 @@ fn survive_kills(wiring: &str, seed: u64) {
     let traces = dir.path().join("calls");
     let may_trace = Strace::available(&traces).is_some();
     let gateway = format!("gateway.listen=127.0.0.1:{}", steady_port());
-    let flags = ["--wiring", wiring, "--set", &gateway];
+    // So many that starts, snapshots and retired files lie in the way of the kills.
+    let snapshots = "journal.snapshot_commands=3000";
+    let flags = ["--wiring", wiring, "--set", &gateway, "--set", snapshots];
     let started = Instant::now();
     block_on(async {
         let mut random = Xoshiro256pp::from_seed(seed);
@@ -101,8 +103,9 @@ fn survive_kills(wiring: &str, seed: u64) {
         let (status, printed) = daemon.stop();
         assert!(status.success() && printed.contains("stopped at sequence"), "{printed}{log}");
         check_journal(&data);
-        let segments = std::fs::read_dir(data.join("journal")).expect("a journal").count();
-        assert!(segments >= 3, "{segments} files: no boundary was crossed");
+        let (first, last) = segments(&data);
+        println!("{wiring}: journal files {first} to {last}; those before were retired");
+        assert!(kills < 50 || (3 < last && 1 < first), "no boundary was crossed, nothing was retired");
     });
 }
 
@@ -178,6 +181,14 @@ fn report(wiring: &str, kills: u64, deaths: &Deaths, tally: Tally, started: Inst
     println!("{wiring}: {acks} after an answer, {calls} inside a system call, {starts} while it started");
     assert!(tally.orders > 30 * kills, "{} orders are no load", tally.orders);
     assert_eq!((tally.lost, tally.doubled), (0, 0));
+}
+
+/// The first and the last file of the journal.
+fn segments(data: &Path) -> (u64, u64) {
+    let entries = std::fs::read_dir(data.join("journal")).expect("a journal");
+    let names = entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"));
+    let numbers: Vec<u64> = names.filter_map(|name| name.strip_suffix(".seg")?.parse().ok()).collect();
+    (*numbers.iter().min().expect("a file"), *numbers.iter().max().expect("a file"))
 }
 
 /// Another process replays what the disk has.

@@ -7,6 +7,7 @@ mod counts;
 mod fuzz;
 mod mutants;
 mod sim;
+mod soak;
 mod steps;
 mod tidy;
 
@@ -40,6 +41,9 @@ Commands:
              --seconds T --from S as many as the time allows
              --trace SEED         all that happens in one run
              --shrink SEED        the smallest run that fails like this one
+  soak     The promises of reliability at the size of a release: hours, and a table of what each came to
+             NAME...            only these rows
+             --list             say what there is
   golden   Write the files that are generated from the message table: schema, byte tables, vectors, C header
   tidy     The project's own rules: edges between crates, pure crates, leftovers, links, stale mutants
   help     This text
@@ -56,6 +60,7 @@ fn main() -> ExitCode {
         }
         ["fuzz", options @ ..] => fuzz::Plan::parse(options).and_then(|plan| fuzz::run(&root, &plan)),
         ["sim", options @ ..] => sim::run(&root, options),
+        ["soak", options @ ..] => soak::run(&root, options),
         ["golden"] => steps::golden(&root),
         ["tidy"] => tidy::run(&root),
         [] | ["help" | "--help" | "-h"] => {

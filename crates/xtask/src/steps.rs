@@ -103,13 +103,19 @@ pub fn run(root: &Path, plan: &Plan) -> Result<(), String> {
 
 /// Writes the files that are generated from the message table and, for the header, from the functions of the C interface.
 pub fn golden(root: &Path) -> Result<(), String> {
-    let (binary, counts) = (None, TestCounts::default());
-    let run = Run { root, end_to_end: false, reference_commands: 0, fuzz_execs: 0, binary, counts };
+    let run = Run::without_plan(root);
     for package in ["joulebook-protocol", "joulebook-capi"] {
         let example = ["run", "--quiet", "--locked", "--package", package, "--example", "golden"];
         run.succeed(run.cargo(&example))?;
     }
     Ok(())
+}
+
+/// Builds the release binary, and says where it is.
+pub fn release_binary(root: &Path) -> Result<PathBuf, String> {
+    let mut run = Run::without_plan(root);
+    run.build()?;
+    run.binary.ok_or_else(|| "cargo named no executable".to_owned())
 }
 
 /// What the steps share.
@@ -174,10 +180,17 @@ fn step_names() -> String {
     Step::ALL.map(Step::name).join(", ")
 }
 
-const BINARY_VARIABLE: &str = "JOULEBOOK_BIN";
+/// Names the release binary for the end-to-end tests.
+pub const BINARY_VARIABLE: &str = "JOULEBOOK_BIN";
 const DATA_VARIABLE: &str = "JOULEBOOK_DATA";
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    /// For single tasks.
+    fn without_plan(root: &'a Path) -> Self {
+        let (binary, counts) = (None, TestCounts::default());
+        Self { root, end_to_end: false, reference_commands: 0, fuzz_execs: 0, binary, counts }
+    }
+
     fn step(&mut self, step: Step) -> Result<(), String> {
         match step {
             Step::Fmt => self.succeed(self.cargo(&["fmt", "--all", "--check"])),
