@@ -143,8 +143,9 @@ impl Book {
         self.best(Side::Buy).is_some_and(|bid| self.crosses(Side::Buy, bid))
     }
 
-    /// Counts everything again: whether totals, sides and places are what they should be.
-    pub fn is_consistent(&self, orders: &OrderSlab) -> bool {
+    /// Counts everything again: whether totals, sides and places are what they should be, and all orders are of the
+    /// instrument that the owner knows by this number.
+    pub fn is_consistent(&self, orders: &OrderSlab, instrument: u32) -> bool {
         let side_is_consistent = |side: Side| {
             self.ladder(side).iter().all(|queue| {
                 let mut counted = LevelTotal::default();
@@ -152,7 +153,8 @@ impl Book {
                     let order = &orders[slot];
                     counted.qty += order.leaves.into();
                     counted.orders += 1;
-                    if order.side != side || order.price != queue.price || order.leaves == 0 {
+                    let belongs = order.instrument == instrument && order.side == side;
+                    if !belongs || order.price != queue.price || order.leaves == 0 {
                         return false;
                     }
                 }

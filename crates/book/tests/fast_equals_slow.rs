@@ -142,7 +142,7 @@ impl Pair {
 
     fn compare(&self) {
         let fast = self.fast();
-        assert!(fast.is_consistent(&self.orders) && !fast.is_crossed());
+        assert!(fast.is_consistent(&self.orders, 0) && !fast.is_crossed());
         assert_eq!((fast.order_count(), self.orders.len()), (self.resting.len(), self.resting.len()));
         for side in [Side::Buy, Side::Sell] {
             assert_eq!(fast.best(side), self.slow.best(side));

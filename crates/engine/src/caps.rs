@@ -11,6 +11,7 @@ use joulebook_types::{MicroEc, OrderType, Price, Qty, Side};
 use crate::accounts::Account;
 use crate::holds::Promise;
 use crate::instruments::InstrumentIx;
+use crate::recount::OpenFigures;
 use crate::request::{Done, Rejection};
 use crate::sessions::SessionIx;
 use crate::{Engine, Events};
@@ -241,28 +242,18 @@ impl Engine {
 
     /// Whether the running figures of the account's open orders are what these orders add up to; adds the account's
     /// figures of open bids to `open_bids`.
-    pub(crate) fn recount_open(&self, account: AccountIx, open_bids: &mut usize) -> bool {
-        let (mut orders, mut value) = (0, 0);
-        let mut bids: BTreeMap<InstrumentIx, u128> = BTreeMap::new();
-        for session in &self.accounts[account].sessions {
-            for slot in self.orders.of_session(self.sessions[*session].first_order) {
-                let promise = self.promise_at(slot);
-                orders += 1;
-                value += i128::from(self.value(&promise).raw());
-                if promise.side == Side::Buy {
-                    let accelerators = self.instruments[promise.instrument].accelerators(promise.lots);
-                    *bids.entry(promise.instrument).or_default() += u128::from(accelerators);
-                }
-            }
-        }
+    pub(crate) fn are_open_figures(
+        &self,
+        account: AccountIx,
+        open: &OpenFigures,
+        open_bids: &mut usize,
+    ) -> bool {
         let Account { limits, open_value, .. } = &self.accounts[account];
-        if limits.window_accelerators_max == 0 {
-            bids.clear();
-        }
-        let bids = self.by_slot(&bids);
+        let capped = limits.window_accelerators_max != 0;
+        let bids = if capped { self.by_slot(&open.bought) } else { BTreeMap::new() };
         *open_bids += bids.len();
-        orders == self.orders.count_of(account)
-            && value == *open_value
+        open.orders == self.orders.count_of(account)
+            && open.value == *open_value
             && bids.iter().all(|(asset, wanted)| u128::from(self.open_bids.get(account, *asset)) == *wanted)
     }
 

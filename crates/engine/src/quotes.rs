@@ -329,10 +329,9 @@ impl Engine {
         slot
     }
 
-    /// Whether the session's table names its open quotes, each at its place, and nothing else.
-    pub(crate) fn recount_quotes(&self, session: SessionIx) -> bool {
-        let Session { quotes, first_order, .. } = &self.sessions[session];
-        let open = self.orders.of_session(*first_order).filter(|slot| self.orders.terms(*slot).is_quote);
+    /// Whether the session's table names its open quotes, `open` of them, each at its place, and nothing else.
+    pub(crate) fn recount_quotes(&self, session: SessionIx, open: usize) -> bool {
+        let Session { quotes, .. } = &self.sessions[session];
         let is_at = |ix: InstrumentIx, side: Side, slot: Slot| {
             let order = self.orders.slab.get(slot);
             order.is_some_and(|order| order.instrument == ix.raw() && order.side == side)
@@ -344,7 +343,7 @@ impl Engine {
             sides.into_iter().all(|(side, slot)| slot.is_none_or(|slot| is_at(quote.instrument, side, slot)))
         };
         let named = quotes.iter().map(|quote| quote.slots().count()).sum::<usize>();
-        open.count() == named && quotes.iter().all(is_right)
+        open == named && quotes.iter().all(is_right)
     }
 
     /// The newest request speaks for the side.

@@ -7,10 +7,10 @@ use joulebook_ledger::{AccountIx, AssetIx};
 use joulebook_types::{AccountId, InstrumentId, MicroEc, Phase, SessionId, Side, SlotHint};
 
 use crate::Engine;
+use crate::accounts::Account;
 use crate::holds::Hold;
 use crate::instruments::InstrumentIx;
 use crate::orders::Place;
-use crate::sessions::SessionIx;
 
 /// What does not add up. Any of these is a defect of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,14 +35,27 @@ pub enum Imbalance {
     Outcomes { counted: usize, running: usize },
 }
 
+/// What an account's open orders come to. Summed so widely that no state whatsoever overflows it.
+#[derive(Debug, Default)]
+pub(crate) struct OpenFigures {
+    pub(crate) orders: u32,
+    /// Price times open lots, in micro-EC.
+    pub(crate) value: i128,
+    /// What bids hold, in micro-EC.
+    credits: i128,
+    /// Accelerators that asks hold.
+    sold: BTreeMap<InstrumentIx, u128>,
+    /// Accelerators that bids want.
+    pub(crate) bought: BTreeMap<InstrumentIx, u128>,
+}
+
 impl Engine {
     /// Counts everything again. Linear in the whole state: for snapshots, tests and reports.
     pub fn recount(&self) -> Result<(), Imbalance> {
         self.ledger.recount().map_err(Imbalance::Ledger)?;
         self.recount_books()?;
         self.recount_orders()?;
-        self.recount_holds()?;
-        self.recount_open_figures()?;
+        self.recount_accounts()?;
         let counted = self.sessions.indices().map(|ix| self.sessions[ix].outcomes.iter().count()).sum();
         let running = self.outcome_budget.total;
         if counted == running { Ok(()) } else { Err(Imbalance::Outcomes { counted, running }) }
@@ -51,10 +64,7 @@ impl Engine {
     fn recount_books(&self) -> Result<(), Imbalance> {
         for (ix, instrument) in self.instruments.iter() {
             let Some(book) = &instrument.book else { continue };
-            let belongs = |side| {
-                book.makers(&self.orders.slab, side).all(|slot| self.orders.slab[slot].instrument == ix.raw())
-            };
-            let whole = book.is_consistent(&self.orders.slab) && belongs(Side::Buy) && belongs(Side::Sell);
+            let whole = book.is_consistent(&self.orders.slab, ix.raw());
             if !whole || book.is_crossed() && instrument.phase == Phase::Open {
                 return Err(Imbalance::Book { instrument: ix.id() });
             }
@@ -66,19 +76,21 @@ impl Engine {
         let mut sessions = 0;
         for ix in self.sessions.indices() {
             let session = &self.sessions[ix];
-            let mut listed = 0;
+            let (mut listed, mut quotes) = (0, 0);
             for slot in self.orders.of_session(session.first_order) {
                 let order = &self.orders.slab[slot];
                 let found = self.orders.find(order.order_id, SlotHint::UNKNOWN);
                 let own = self.orders.owner(slot).session == ix && order.account == session.account.raw();
-                let placed = match self.orders.terms(slot).place {
+                let terms = self.orders.terms(slot);
+                quotes += usize::from(terms.is_quote);
+                let placed = match terms.place {
                     Place::Book => order.is_resting(),
                     Place::Stop => self.waits_as_stop(slot),
                     Place::Call => self.waits_in_call(slot),
                 };
                 listed += usize::from(own && placed && found == Some(slot));
             }
-            if listed != session.open_orders as usize || !self.recount_quotes(ix) {
+            if listed != session.open_orders as usize || !self.recount_quotes(ix, quotes) {
                 let account = self.accounts[session.account].id;
                 return Err(Imbalance::Session { account, session: session.id });
             }
@@ -93,57 +105,57 @@ impl Engine {
         Err(Imbalance::Orders { slab, index, books, sessions })
     }
 
-    fn recount_holds(&self) -> Result<(), Imbalance> {
+    fn recount_accounts(&self) -> Result<(), Imbalance> {
+        let mut open_bids = 0;
         for (index, account) in self.accounts.iter().enumerate() {
-            let account_ix = AccountIx::new(index as u32);
-            let (promised, mut capacity) = self.promises(&account.sessions);
-            let held = self.ledger.credits(account_ix).held;
-            if i128::from(held.raw()) != promised {
-                return Err(Imbalance::HeldCredits { account: account.id, held, promised });
-            }
-            for position in self.ledger.positions(account_ix) {
-                if capacity.remove(&position.asset).unwrap_or(0) != u128::from(position.held) {
-                    return Err(Imbalance::HeldCapacity { account: account.id });
-                }
-            }
-            if !capacity.is_empty() {
-                return Err(Imbalance::HeldCapacity { account: account.id });
-            }
-        }
-        Ok(())
-    }
-
-    fn recount_open_figures(&self) -> Result<(), Imbalance> {
-        let mut counted = 0;
-        for (index, account) in self.accounts.iter().enumerate() {
-            if !self.recount_open(AccountIx::new(index as u32), &mut counted) {
+            let ix = AccountIx::new(index as u32);
+            let open = self.count_open_of(ix);
+            self.recount_holds(ix, account, &open)?;
+            if !self.are_open_figures(ix, &open, &mut open_bids) {
                 return Err(Imbalance::Open { account: account.id });
             }
         }
         let running = self.open_bids.len();
-        if counted == running { Ok(()) } else { Err(Imbalance::OpenBids { counted, running }) }
+        if open_bids == running { Ok(()) } else { Err(Imbalance::OpenBids { counted: open_bids, running }) }
     }
 
-    /// What the open orders of some sessions promise: credits in micro-EC, and accelerators by slot. Summed so widely
-    /// that no state whatsoever overflows it.
-    fn promises(&self, sessions: &[SessionIx]) -> (i128, BTreeMap<AssetIx, u128>) {
-        let mut credits = 0;
-        let mut sold: BTreeMap<InstrumentIx, u128> = BTreeMap::new();
-        let orders = sessions.iter().flat_map(|ix| self.orders.of_session(self.sessions[*ix].first_order));
-        for slot in orders {
-            let promise = self.promise_at(slot);
-            if self.orders.terms(slot).place == Place::Call && promise.side == Side::Buy {
-                // It is paid when it trades.
-                continue;
-            }
-            match self.counted_hold(slot) {
-                Hold::Credits(amount) => credits += i128::from(amount.raw()),
-                Hold::Capacity(accelerators) => {
-                    *sold.entry(promise.instrument).or_default() += u128::from(accelerators);
-                }
+    fn recount_holds(&self, ix: AccountIx, account: &Account, open: &OpenFigures) -> Result<(), Imbalance> {
+        let (promised, mut capacity) = (open.credits, self.by_slot(&open.sold));
+        let held = self.ledger.credits(ix).held;
+        if i128::from(held.raw()) != promised {
+            return Err(Imbalance::HeldCredits { account: account.id, held, promised });
+        }
+        for position in self.ledger.positions(ix) {
+            if capacity.remove(&position.asset).unwrap_or(0) != u128::from(position.held) {
+                return Err(Imbalance::HeldCapacity { account: account.id });
             }
         }
-        (credits, self.by_slot(&sold))
+        if capacity.is_empty() { Ok(()) } else { Err(Imbalance::HeldCapacity { account: account.id }) }
+    }
+
+    /// What the account's open orders come to, in one walk over them.
+    fn count_open_of(&self, account: AccountIx) -> OpenFigures {
+        let mut open = OpenFigures::default();
+        let sessions = self.accounts[account].sessions.iter();
+        for slot in sessions.flat_map(|ix| self.orders.of_session(self.sessions[*ix].first_order)) {
+            let promise = self.promise_at(slot);
+            open.orders += 1;
+            open.value += i128::from(self.value(&promise).raw());
+            if promise.side == Side::Buy {
+                let accelerators = self.instruments[promise.instrument].accelerators(promise.lots);
+                *open.bought.entry(promise.instrument).or_default() += u128::from(accelerators);
+            }
+            // A bid of a call is paid when it trades.
+            let holds = self.orders.terms(slot).place != Place::Call || promise.side == Side::Sell;
+            match self.counted_hold(slot) {
+                Hold::Credits(amount) if holds => open.credits += i128::from(amount.raw()),
+                Hold::Capacity(accelerators) if holds => {
+                    *open.sold.entry(promise.instrument).or_default() += u128::from(accelerators);
+                }
+                Hold::Credits(_) | Hold::Capacity(_) => {}
+            }
+        }
+        open
     }
 
     /// Accelerators by instrument as accelerators by slot.
