@@ -31,6 +31,8 @@ struct Disk {
     keeps_segments: bool,
     /// Nothing completes while this is set.
     held: bool,
+    /// No group completes while this is set.
+    holds_groups: bool,
     /// Syncs of groups asked for so far.
     syncs: u64,
     fail_sync: Option<u64>,
@@ -62,6 +64,11 @@ impl MemStorage {
     /// Holds completions back, or lets them come.
     pub fn hold(&self, held: bool) {
         self.disk().held = held;
+    }
+
+    /// Holds back the completions of groups only, or lets them come.
+    pub fn hold_groups(&self, held: bool) {
+        self.disk().holds_groups = held;
     }
 
     /// Makes the `nth` sync of a group fail (1 is the next one ever).
@@ -228,7 +235,9 @@ impl Storage for MemStorage {
         if disk.held || disk.dead {
             return None;
         }
-        if let Some(write) = disk.writing.take() {
+        if !disk.holds_groups
+            && let Some(write) = disk.writing.take()
+        {
             return Some(disk.finish_write(write));
         }
         if let Some(segment) = disk.preparing.take() {
