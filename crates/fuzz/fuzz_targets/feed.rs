@@ -1,0 +1,3 @@
+#![no_main]
+
+joulebook_fuzz::target!("feed");
