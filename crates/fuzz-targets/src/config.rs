@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use joulebook_server::config::Config;
+use crate::daemon_config::Config;
 
 use crate::Traits;
 

@@ -28,6 +28,10 @@ mod state;
 mod traits;
 mod values;
 
+/// The daemon's own file: to build all of the daemon for it would take minutes.
+#[path = "../../server/src/config.rs"]
+#[allow(dead_code, reason = "what needs a file system is for the daemon")]
+mod daemon_config;
 /// The binary's own file: a span of time is read by nobody else.
 #[path = "../../joulebook/src/span.rs"]
 #[allow(dead_code, reason = "what needs a clock is for the binary")]

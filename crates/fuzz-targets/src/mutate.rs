@@ -356,26 +356,3 @@ fn blocks_of(bytes: &[u8]) -> Vec<Range<usize>> {
     }
     blocks
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::TARGETS;
-
-    #[test]
-    fn a_seed_gives_the_same_inputs_and_they_differ_from_their_parents() {
-        for target in TARGETS {
-            let seeds = crate::seeds(target.name);
-            let (mut one, mut other) = (Mutator::new(3), Mutator::new(3));
-            let mut changed = 0;
-            for round in 0..2_000 {
-                let (parent, second) = (&seeds[round % seeds.len()].1, &seeds[(round + 1) % seeds.len()].1);
-                let input = one.mutate(target.shape, parent, second, target.input_bytes_max);
-                assert_eq!(input, other.mutate(target.shape, parent, second, target.input_bytes_max));
-                assert!(input.len() <= target.input_bytes_max);
-                changed += usize::from(input != *parent);
-            }
-            assert!(changed > 1_500, "{}: only {changed} of 2,000 inputs are new", target.name);
-        }
-    }
-}

@@ -1,5 +1,6 @@
 //! Where fuzzing begins: inputs that are right, made by the code that writes them.
 
+use crate::daemon_config::DEFAULT_FILE;
 use joulebook_engine::Engine;
 use joulebook_journal::{
     Batch, CommandLog, EventDigest, JournalMark, JournalReader, LocalConfig, LocalJournal, LogEvent,
@@ -9,7 +10,6 @@ use joulebook_protocol::messages::*;
 use joulebook_protocol::{
     Command, FrameHeader, HEADER_BYTES, Origin, SCHEMA_ID, Sender, SequencedCommand, TABLE, VERSION, encode,
 };
-use joulebook_server::config::DEFAULT_FILE;
 use joulebook_types::{ClientOrderId, InstrumentId, Price, SeqNum, ShardId, Side, TimeNs};
 use zerocopy::IntoBytes;
 

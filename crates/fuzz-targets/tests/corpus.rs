@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use joulebook_fuzz_targets::{TARGETS, Traits, corpus, seeds};
+use joulebook_fuzz_targets::{Mutator, TARGETS, Traits, corpus, seeds};
 use joulebook_testkit::CountingAllocator;
 
 #[global_allocator]
@@ -67,4 +67,21 @@ fn seeds_reach_what_they_are_for() {
     reaches("config", "default", "config", 1);
     reaches("values", "hour", "reads", 3);
     reaches("market", "trade", "heard", 62);
+}
+
+#[test]
+fn a_seed_gives_the_same_inputs_and_they_differ_from_their_parents() {
+    for target in TARGETS {
+        let seeds = seeds(target.name);
+        let (mut one, mut other) = (Mutator::new(3), Mutator::new(3));
+        let mut changed = 0;
+        for round in 0..1_000 {
+            let (parent, second) = (&seeds[round % seeds.len()].1, &seeds[(round + 1) % seeds.len()].1);
+            let input = one.mutate(target.shape, parent, second, target.input_bytes_max);
+            assert_eq!(input, other.mutate(target.shape, parent, second, target.input_bytes_max));
+            assert!(input.len() <= target.input_bytes_max);
+            changed += usize::from(input != *parent);
+        }
+        assert!(changed > 750, "{}: only {changed} of 1,000 inputs are new", target.name);
+    }
 }

@@ -1,6 +1,7 @@
 //! The targets of `joulebook-fuzz-targets` as programs of libFuzzer, which follows what code an input reaches.
 //!
 //! `cargo xtask fuzz --coverage TARGET` builds and starts one of them on the stable toolchain.
+#![forbid(unsafe_code)]
 
 pub use joulebook_fuzz_targets as targets;
 pub use libfuzzer_sys;
