@@ -97,7 +97,7 @@ impl PlainMix {
 
 /// An engine with about `resting` resting orders and full tables of events and outcomes.
 pub fn grown(resting: usize, seed: u64) -> Engine {
-    let mut market = Market::new(seed);
+    let mut market = Market::new(seed, DELIVERY_MINUTE);
     while market.open.len() < resting {
         market.enter(TimeInForce::Gtc);
         // Commands have room for the longest of all: a million of them would not fit the memory.
