@@ -66,4 +66,40 @@ mod tests {
         assert_eq!(bucket.take(1, at(0)), Ok(()), "a clock that goes back gives nothing and takes nothing");
         assert_eq!(bucket.credits(), 2);
     }
+
+    /// What was let through up to a moment, in any stretch of time, is at most the burst and what the rate allows since.
+    #[test]
+    fn no_stretch_of_time_lets_more_through_than_burst_and_rate() {
+        let mut random = joulebook_testkit::Xoshiro256pp::from_seed(9);
+        for _ in 0..400 {
+            let (per_s, burst) = (random.between(1, 5_000), random.between(1, 40));
+            let mut bucket = TokenBucket::new(per_s as u32, burst as u32, TimeNs::ZERO);
+            let mut taken: Vec<(u64, u64)> = Vec::new();
+            let mut now = 0;
+            for _ in 0..150 {
+                now += random.below(4_000_000_000 / per_s);
+                let requests = random.between(1, 3);
+                let counted = requests.min(burst);
+                match bucket.take(requests, TimeNs::new(now)) {
+                    Ok(()) => taken.push((now, counted)),
+                    Err(wait_ns) => {
+                        assert!(bucket.take(requests, TimeNs::new(now + wait_ns - 1)).is_err(), "not before");
+                        now += wait_ns;
+                        assert_eq!(bucket.take(requests, TimeNs::new(now)), Ok(()), "the wait is enough");
+                        taken.push((now, counted));
+                    }
+                }
+                // In billionths of a request: the stretches that end now, with every beginning.
+                let mut sum = 0;
+                for (began, count) in taken.iter().rev() {
+                    sum += u128::from(*count) * u128::from(ONE);
+                    let allowed = u128::from(burst * ONE) + u128::from(now - began) * u128::from(per_s);
+                    assert!(
+                        sum <= allowed,
+                        "{per_s}/s with a burst of {burst}: too many from {began} to {now}"
+                    );
+                }
+            }
+        }
+    }
 }
