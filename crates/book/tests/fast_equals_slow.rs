@@ -1,4 +1,7 @@
-//! The fast book against the slow one on random commands: fills, levels, best prices and the order of the queue.
+//! The fast book against the slow one on random commands: fills, levels, best prices and the order of the queue, with
+//! orders that show a slice at a time.
+
+use std::collections::BTreeMap;
 
 use joulebook_book::reference::{ReferenceBook, ReferenceOrder};
 use joulebook_book::{Book, Order, OrderSlab, Slot};
@@ -14,12 +17,20 @@ enum Step {
         side: Side,
         ticks: i64,
         lots: u32,
+        /// Lots that show at a time.
+        display: u32,
     },
     /// `pick` chooses among the resting orders.
     Cancel {
         pick: usize,
     },
+    /// In its place, hidden lots first.
     Reduce {
+        pick: usize,
+        lots: u32,
+    },
+    /// Trades wherever it stands, as in an auction.
+    Fill {
         pick: usize,
         lots: u32,
     },
@@ -34,9 +45,11 @@ fn step() -> impl Strategy<Value = Step> {
     let side = prop_oneof![Just(Side::Buy), Just(Side::Sell)];
     let (ticks, lots, pick) = (95..106i64, 1..9u32, any::<usize>());
     prop_oneof![
-        5 => (side, ticks.clone(), lots.clone()).prop_map(|(side, ticks, lots)| Step::Enter { side, ticks, lots }),
+        5 => (side, ticks.clone(), lots.clone(), 1..12u32)
+            .prop_map(|(side, ticks, lots, display)| Step::Enter { side, ticks, lots, display }),
         2 => pick.prop_map(|pick| Step::Cancel { pick }),
         2 => (pick, lots.clone()).prop_map(|(pick, lots)| Step::Reduce { pick, lots }),
+        1 => (pick, lots.clone()).prop_map(|(pick, lots)| Step::Fill { pick, lots }),
         2 => (pick, ticks, lots).prop_map(|(pick, ticks, lots)| Step::Move { pick, ticks, lots }),
     ]
 }
@@ -48,6 +61,9 @@ struct Pair {
     fast: Option<Book>,
     slow: ReferenceBook,
     resting: Vec<(OrderId, Slot)>,
+    /// Of each order: lots that do not show yet, and how many show at a time.
+    hidden: BTreeMap<OrderId, u32>,
+    display: BTreeMap<OrderId, u32>,
     last_id: OrderId,
 }
 
@@ -62,8 +78,9 @@ impl Pair {
 
     fn run(&mut self, step: &Step) {
         match *step {
-            Step::Enter { side, ticks, lots } => {
+            Step::Enter { side, ticks, lots, display } => {
                 self.last_id = self.last_id.next();
+                self.display.insert(self.last_id, display);
                 let order = Order::new(self.last_id, side, Price::new(ticks * TICK), lots);
                 let slot = self.orders.insert(order);
                 self.enter(slot);
@@ -74,6 +91,7 @@ impl Pair {
                 }
             }
             Step::Reduce { pick, lots } => self.reduce(pick, lots),
+            Step::Fill { pick, lots } => self.fill(pick, lots),
             Step::Move { pick, ticks, lots } => {
                 if let Some((_, slot)) = self.take(pick) {
                     self.orders.amend(slot, Price::new(ticks * TICK), lots, lots, lots);
@@ -97,10 +115,35 @@ impl Pair {
             self.orders.remove(slot);
             return;
         }
-        self.orders.amend(slot, price, leaves, leaves, leaves);
-        let total = self.fast.as_mut().unwrap().add(&mut self.orders, slot);
-        assert_eq!(total, self.slow.add(ReferenceOrder { order_id, side, price, leaves }));
+        let display = self.display[&order_id];
+        self.orders.amend(slot, price, leaves, leaves, display);
+        self.hidden.insert(order_id, leaves.saturating_sub(display));
+        self.rest(slot, ReferenceOrder { order_id, side, price, leaves: leaves.min(display) });
         self.resting.push((order_id, slot));
+    }
+
+    /// Behind all that came to its price before.
+    fn rest(&mut self, slot: Slot, order: ReferenceOrder) {
+        let total = self.fast.as_mut().unwrap().add(&mut self.orders, slot);
+        assert_eq!(total, self.slow.add(order));
+    }
+
+    /// An order whose slice is exhausted shows the next one, at the back of its price, or is gone.
+    fn exhausted(&mut self, slot: Slot) {
+        let maker = self.orders[slot];
+        assert!(!maker.is_resting() && maker.leaves == 0);
+        let hidden = self.hidden.get_mut(&maker.order_id).expect("it rested");
+        if *hidden == 0 {
+            self.orders.remove(slot);
+            self.resting.retain(|(order_id, _)| *order_id != maker.order_id);
+            return;
+        }
+        let display = self.display[&maker.order_id];
+        let leaves = display.min(*hidden);
+        *hidden -= leaves;
+        self.orders.renew(slot, display);
+        let Order { order_id, side, price, .. } = maker;
+        self.rest(slot, ReferenceOrder { order_id, side, price, leaves });
     }
 
     fn trade(&mut self, maker_side: Side, wanted: u32) -> u32 {
@@ -111,9 +154,7 @@ impl Pair {
         assert_eq!(maker.price, front.price);
         assert_eq!(Some((maker.order_id, filled.level)), self.slow.fill_front(maker_side, lots));
         if maker.leaves == 0 {
-            assert!(!maker.is_resting());
-            self.orders.remove(filled.maker);
-            self.resting.retain(|(order_id, _)| *order_id != maker.order_id);
+            self.exhausted(filled.maker);
         }
         lots
     }
@@ -134,9 +175,28 @@ impl Pair {
             return;
         }
         let (order_id, slot) = self.resting[pick % self.resting.len()];
-        if lots < self.orders[slot].leaves {
+        if lots < self.orders[slot].total_leaves() {
+            let hidden = self.hidden.get_mut(&order_id).expect("it rests");
+            let of_slice = lots.saturating_sub(*hidden);
+            *hidden -= lots - of_slice;
             let total = self.fast.as_mut().unwrap().reduce(&mut self.orders, slot, lots);
-            assert_eq!(total, self.slow.reduce(order_id, lots));
+            let slow = if of_slice == 0 { None } else { self.slow.reduce(order_id, of_slice) };
+            assert_eq!(total, slow);
+        }
+    }
+
+    fn fill(&mut self, pick: usize, lots: u32) {
+        if self.resting.is_empty() {
+            return;
+        }
+        let (order_id, slot) = self.resting[pick % self.resting.len()];
+        let shown = self.slow.get(order_id).expect("both know it").leaves;
+        let lots = lots.min(shown + self.hidden[&order_id]);
+        let total = self.fast.as_mut().unwrap().fill(&mut self.orders, slot, lots);
+        assert_eq!(Some(total), self.slow.reduce(order_id, lots.min(shown)));
+        *self.hidden.get_mut(&order_id).expect("it rests") -= lots.saturating_sub(shown);
+        if lots >= shown {
+            self.exhausted(slot);
         }
     }
 
@@ -144,6 +204,15 @@ impl Pair {
         let fast = self.fast();
         assert!(fast.is_consistent(&self.orders, 0) && !fast.is_crossed());
         assert_eq!((fast.order_count(), self.orders.len()), (self.resting.len(), self.resting.len()));
+        for (order_id, slot) in &self.resting {
+            let (order, slow) = (self.orders[*slot], self.slow.get(*order_id).expect("both know it"));
+            assert_eq!(
+                (order.leaves, order.hidden),
+                (slow.leaves, self.hidden[order_id]),
+                "order {order_id}"
+            );
+            assert!(order.leaves + order.filled() + order.hidden == order.qty);
+        }
         for side in [Side::Buy, Side::Sell] {
             assert_eq!(fast.best(side), self.slow.best(side));
             assert_eq!(fast.levels(side).collect::<Vec<_>>(), self.slow.levels(side));
