@@ -360,6 +360,15 @@ impl ServerMetrics {
         let snapshots = &self.snapshots;
         // Both are written by other threads than the reader's: a lag below zero is one that was read late.
         let lag = (self.core.committed_seq.value() - snapshots.shadow_seq.value()).max(0);
+        let mut lag = Family::gauge(
+            "joulebook_shadow_lag_commands",
+            "Durable commands that the shadow engine has not applied yet.",
+            lag,
+        );
+        if snapshots.shadow_seq.value() == 0 {
+            // There is none, or it has not begun: it is not behind.
+            lag.samples.clear();
+        }
         vec![
             Family::counter("joulebook_snapshots_total", "Snapshots written.", snapshots.taken.value()),
             Family::counter(
@@ -382,11 +391,7 @@ impl ServerMetrics {
                 "The newest snapshot contains commands up to here.",
                 snapshots.seq.value(),
             ),
-            Family::gauge(
-                "joulebook_shadow_lag_commands",
-                "Durable commands that the shadow engine has not applied yet.",
-                lag,
-            ),
+            lag,
             Family::histograms(
                 "joulebook_snapshot_seconds",
                 "Time to take one snapshot.",
@@ -469,6 +474,7 @@ mod tests {
     fn the_shadow_lags_behind_what_is_durable() {
         let metrics = ServerMetrics::new(1);
         metrics.core().committed_seq.set(900);
+        assert_eq!(family(&metrics, "joulebook_shadow_lag_commands").samples, [], "without a shadow");
         metrics.snapshots().shadow_seq.set(700);
         assert_eq!(family(&metrics, "joulebook_shadow_lag_commands").samples[0].value, Value::Gauge(200));
         metrics.snapshots().shadow_seq.set(901);
