@@ -16,6 +16,7 @@ use std::path::PathBuf;
 
 use joulebook_engine::{Engine, LoadError};
 use joulebook_testkit::{CountingAllocator, Xoshiro256pp, count_allocated_bytes};
+use joulebook_types::Phase;
 use poke::{Naming, poke};
 
 #[global_allocator]
@@ -209,6 +210,57 @@ fn mutate(random: &mut Xoshiro256pp, bytes: &mut Vec<u8>) {
 /// What may be asked for, in bytes: so much per byte, and a constant for what comes in chunks.
 fn bound(len: usize) -> u64 {
     200 * len as u64 + 256 * 1_024
+}
+
+/// Where a section's body begins.
+fn body_of(bytes: &[u8], section: u32) -> usize {
+    let mut at = 16;
+    for (number, body) in sections(bytes) {
+        at += 16;
+        if number == section {
+            return at;
+        }
+        at += body.len();
+    }
+    panic!("no section {section}");
+}
+
+/// Limits are believed, they only refuse; counts are not.
+#[test]
+fn no_count_is_believed() {
+    let mut bytes = saved(&small::engine());
+    let limits = body_of(&bytes, 1) + 8;
+    bytes[limits..limits + 28].fill(0xFF);
+    assert!(Engine::load(&bytes).is_ok(), "high limits cost nothing");
+    for section in 2..=14 {
+        let at = body_of(&bytes, section);
+        for count in [4_000_000_000, u64::MAX] {
+            let old: [u8; 8] = bytes[at..at + 8].try_into().unwrap();
+            bytes[at..at + 8].copy_from_slice(&count.to_le_bytes());
+            let (loaded, asked) = count_allocated_bytes(|| Engine::load(&bytes));
+            assert!(loaded.is_err() && asked <= bound(bytes.len()), "section {section}: {asked} bytes");
+            bytes[at..at + 8].copy_from_slice(&old);
+        }
+    }
+}
+
+/// A market that was halted in a call may have a crossed book; in a phase that opens without a call it may not.
+#[test]
+fn a_crossed_book_is_refused_where_it_could_open() {
+    let mut market = market::Market::trading();
+    market.send(market::OPERATOR, market::set_phase(Phase::Auction));
+    market.send(market::SELLER, market::sell(1, "27.00"));
+    market.send(market::BUYER, market::buy(1, "28.00"));
+    market.send(market::OPERATOR, market::set_phase(Phase::Halted));
+    let mut bytes = saved(&market.engine);
+    assert!(Engine::load(&bytes).is_ok());
+    let phase = body_of(&bytes, 8) + 8 + 24;
+    assert_eq!(bytes[phase], Phase::Halted.raw());
+    for wrong in [Phase::PreOpen, Phase::Open] {
+        bytes[phase] = wrong.raw();
+        let error = Engine::load(&bytes).unwrap_err();
+        assert_eq!(error.what, "a book is crossed only in a halt or a call", "{wrong}");
+    }
 }
 
 #[test]
