@@ -223,6 +223,7 @@ impl Exchange {
     /// No thread of it stalls any more.
     pub fn heal(&mut self) {
         self.config.stalls_ppm = 0;
+        self.follower.iter_mut().for_each(Follower::heal);
         self.wake();
     }
 

@@ -16,10 +16,13 @@ mod plan;
 mod scan;
 mod scene;
 mod trace;
+mod war;
 mod world;
 
 pub use checks::{Check, Violation};
+pub use exchange::SnapshotPlan;
 pub use minimise::{Minimal, minimise, minimise_by};
 pub use plan::{Fault, FaultSet, Plan};
 pub use scene::Counts;
+pub use war::{WarOutcome, fight};
 pub use world::{Outcome, run};

@@ -1,6 +1,6 @@
 //! A few seeds on every test run; `cargo xtask sim` runs them by the thousand.
 
-use joulebook_sim::{Fault, FaultSet, Plan, minimise_by, run};
+use joulebook_sim::{Fault, FaultSet, Plan, SnapshotPlan, minimise_by, run};
 
 fn passes(plan: &Plan) -> joulebook_sim::Outcome {
     let outcome = run(plan, false);
@@ -43,18 +43,94 @@ fn one_seed_is_one_run_to_the_last_byte() {
     }
 }
 
+/// A plan in which nothing goes wrong but this, and often.
+fn storm(seed: u64, faults: &[Fault]) -> Plan {
+    let mut plan = Plan::from_seed(seed);
+    plan.set_faults(faults.iter().copied().fold(FaultSet::NONE, FaultSet::with));
+    (plan.clients, plan.requests, plan.troubles) = (4, 60, 12);
+    (plan.gap_ns, plan.trouble_gap_ns) = (2_000_000, 15_000_000);
+    plan.store = None;
+    plan
+}
+
 #[test]
 fn crashes_lose_nothing_that_was_answered() {
-    let mut plan = Plan::calm(11);
-    let faults = [Fault::Kill, Fault::PowerLoss, Fault::DieInRecovery, Fault::BitFlip];
-    plan.set_faults(faults.into_iter().fold(FaultSet::NONE, FaultSet::with));
-    plan.requests = 60;
-    plan.troubles = 12;
-    plan.gap_ns = 2_000_000;
-    plan.trouble_gap_ns = 20_000_000;
-    let outcome = passes(&plan);
-    assert!(outcome.counts["crash points"] >= 6, "{:?}", outcome.counts);
-    assert!(outcome.counts["recoveries"] >= 3 && outcome.counts["bits flipped"] >= 3, "{:?}", outcome.counts);
+    for seed in [11, 12, 13] {
+        let outcome =
+            passes(&storm(seed, &[Fault::Kill, Fault::PowerLoss, Fault::DieInRecovery, Fault::BitFlip]));
+        assert!(outcome.counts["crash points"] >= 6, "{:?}", outcome.counts);
+        assert!(
+            outcome.counts["recoveries"] >= 3 && outcome.counts["bits flipped"] >= 3,
+            "{:?}",
+            outcome.counts
+        );
+    }
+}
+
+#[test]
+fn a_bad_network_loses_and_doubles_nothing() {
+    let faults = [Fault::Loss, Fault::Double, Fault::Late, Fault::Cut, Fault::HangUp, Fault::ClientKill];
+    for seed in [21, 22, 23] {
+        let mut plan = storm(seed, &faults);
+        (plan.net.lost_ppm, plan.net.doubled_ppm, plan.net.late_ppm) = (50_000, 50_000, 50_000);
+        let outcome = passes(&plan);
+        assert!(outcome.counts["datagrams lost"] > 10 && outcome.counts["connections lost"] > 5);
+    }
+}
+
+#[test]
+fn slow_readers_and_small_rings_hold_nobody_up() {
+    for seed in [31, 32] {
+        let mut plan = storm(seed, &[Fault::SlowReader, Fault::Clog, Fault::ThreadStall]);
+        plan.exchange.stalls_ppm = 5_000;
+        (plan.exchange.event_slots, plan.exchange.unread_bytes) = (64, 32 << 10);
+        let outcome = passes(&plan);
+        assert!(outcome.counts["slow-reader"] > 0 && outcome.counts["feed books compared"] > 0);
+    }
+}
+
+#[test]
+fn snapshots_are_taken_and_used_whatever_dies() {
+    let faults = [Fault::Kill, Fault::PowerLoss, Fault::DieInSnapshot, Fault::SnapshotError, Fault::BitFlip];
+    let mut counts = std::collections::BTreeMap::new();
+    for seed in [41, 42, 43] {
+        let mut plan = storm(seed, &faults);
+        plan.snapshots = Some(SnapshotPlan { commands: 40, kept: 2, retires: true, deadly_ppm: 100_000 });
+        plan.disk.snapshot_errors_ppm = 50_000;
+        plan.segment_bytes = 64 << 10;
+        for (what, times) in passes(&plan).counts {
+            *counts.entry(what).or_insert(0) += times;
+        }
+    }
+    for what in ["snapshots", "recoveries from a snapshot", "segments retired", "bits of snapshots flipped"] {
+        assert!(counts.get(what).is_some_and(|times| *times > 0), "{what}: {counts:?}");
+    }
+}
+
+#[test]
+fn full_and_failing_disks_cost_time_and_nothing_else() {
+    let mut counts = std::collections::BTreeMap::new();
+    for seed in [51, 52, 53] {
+        let mut plan = storm(seed, &[Fault::FullDisk, Fault::SyncError, Fault::DiskStall, Fault::CleanStop]);
+        plan.disk.sync_errors_ppm = 5_000;
+        plan.disk.stalls_ppm = 5_000;
+        plan.segment_bytes = 64 << 10;
+        plan.requests = 120;
+        for (what, times) in passes(&plan).counts {
+            *counts.entry(what).or_insert(0) += times;
+        }
+    }
+    for what in ["sync errors", "full disk met", "clean stops", "requests refused by the gateway"] {
+        assert!(counts.get(what).is_some_and(|times| *times > 0), "{what}: {counts:?}");
+    }
+}
+
+#[test]
+fn clocks_that_jump_change_nothing() {
+    for seed in [61, 62] {
+        let outcome = passes(&storm(seed, &[Fault::ClockStep, Fault::ClockFreeze, Fault::ClockBack]));
+        assert!(outcome.counts["clock jumps"] >= 6, "{:?}", outcome.counts);
+    }
 }
 
 #[test]
@@ -72,4 +148,13 @@ fn minimising_leaves_what_is_needed() {
     let faults: Vec<Fault> = small.faults.iter().collect();
     assert_eq!(faults, [Fault::Loss, Fault::Kill], "after {runs} runs");
     assert_eq!((small.clients, small.requests, small.troubles), (3, 17, 0));
+}
+
+#[test]
+fn the_price_war_ends_as_its_floors_say_and_the_same_each_time() {
+    let fight = || joulebook_sim::fight(42, 6);
+    let (first, again) = (fight().unwrap(), fight().unwrap());
+    assert!(first.outcome.trades > 50 && first.outcome.passed());
+    assert_eq!((first.event_hash, first.state_hash), (again.event_hash, again.state_hash));
+    assert_eq!(first.commands, again.commands);
 }

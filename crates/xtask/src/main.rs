@@ -41,6 +41,7 @@ Commands:
              --seconds T --from S as many as the time allows
              --trace SEED         all that happens in one run
              --shrink SEED        the smallest run that fails like this one
+             --war --seed S --seconds T   a price war of the agents in virtual time
   soak     The promises of reliability at the size of a release: hours, and a table of what each came to
              NAME...            only these rows
              --list             say what there is

@@ -18,13 +18,14 @@ pub fn run(root: &Path, options: &[&str]) -> Result<(), String> {
     let words: Vec<&str> = match options {
         ["--trace", seed] => vec!["trace", seed],
         ["--shrink", seed] => vec!["shrink", seed],
+        ["--war", rest @ ..] => ["war"].iter().chain(rest).copied().collect(),
         options => ["run"].iter().chain(options).copied().collect(),
     };
     let program = build(root, &["--release"])?;
     succeed(Command::new(program).args(words).current_dir(root))
 }
 
-/// Every seed that ever failed, a minute of fresh ones, and a few seeds in a debug build, which
+/// Every seed that ever failed, a minute of fresh ones, a virtual price war, and a few seeds in a debug build, which
 /// must do the same. `commit` chooses the fresh ones.
 pub fn check(root: &Path, commit: u64) -> Result<(), String> {
     let release = build(root, &["--release"])?;
@@ -32,6 +33,7 @@ pub fn check(root: &Path, commit: u64) -> Result<(), String> {
     sim(&["run", "--list", FAILED_SEEDS])?;
     let from = commit.to_string();
     sim(&["run", "--seconds", SECONDS, "--from", &from])?;
+    sim(&["war", "--seed", "42", "--seconds", "60"])?;
     let debug = build(root, &[])?;
     let hashes = [release, debug].map(|program| hashes(root, &program, &from));
     let [release, debug] = hashes;

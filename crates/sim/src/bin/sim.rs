@@ -7,13 +7,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use joulebook_sim::{Counts, Minimal, Outcome, Plan, minimise, run};
+use joulebook_sim::{Counts, Minimal, Outcome, Plan, WarOutcome, fight, minimise, run};
 
 const HELP: &str = "\
 sim run [--from SEED] [--seeds N | --seconds T] [--jobs N] [--hashes]   runs seeds from SEED on (default: 100 from 1)
 sim run --list FILE                                                     runs the seeds of a file, one a line
 sim trace SEED                                                          prints all that happens in one run
 sim shrink SEED                                                         makes a failing run smaller
+sim war [--seed SEED] [--seconds T]                                     plays a price war of T virtual seconds (120)
 
 A failing seed ends it with exit code 1, after the seed, the broken check and the end of a minimised trace.";
 
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         ["run", ref options @ ..] => Options::parse(options).and_then(|options| options.run()),
         ["trace", seed] => number(seed).map(trace),
         ["shrink", seed] => number(seed).map(shrink),
+        ["war", ref options @ ..] => war(options),
         _ => Err(HELP.to_owned()),
     };
     match result {
@@ -196,6 +198,36 @@ fn shrink(seed: u64) -> bool {
         None => println!("seed {seed} does not fail"),
     }
     outcome.violation.is_none()
+}
+
+fn war(options: &[&str]) -> Result<bool, String> {
+    let (mut seed, mut seconds) = (42, 120);
+    for pair in options.chunks(2) {
+        match *pair {
+            ["--seed", value] => seed = number(value)?,
+            ["--seconds", value] => seconds = number(value)?.clamp(1, 1 << 20) as u32,
+            _ => return Err(format!("cannot read `{}`\n{HELP}", pair.join(" "))),
+        }
+    }
+    let started = Instant::now();
+    let fought = fight(seed, seconds);
+    let took = started.elapsed().as_secs_f64();
+    match fought {
+        Ok(WarOutcome { outcome, commands, event_hash: [a, b], .. }) => {
+            outcome.checks.iter().for_each(|check| println!("{}: {}", check.name, check.detail));
+            println!(
+                "war {seed}: {seconds} s in {took:.2} s, {:.0} times faster than life; {commands} commands, {} trades, \
+                 events {a:016x}{b:016x}",
+                f64::from(seconds) / took,
+                outcome.trades
+            );
+            Ok(true)
+        }
+        Err(violation) => {
+            println!("war {seed} FAILED: {violation}");
+            Ok(false)
+        }
+    }
 }
 
 fn trace(seed: u64) -> bool {

@@ -78,6 +78,11 @@ impl Follower {
         Ok(Self { scene, dice, disk, plan, damaged, shadow, run_at, wake_at_seq: 0 })
     }
 
+    /// It dies of nothing any more.
+    pub fn heal(&mut self) {
+        self.plan.deadly_ppm = 0;
+    }
+
     pub fn next_event(&self) -> Option<u64> {
         self.run_at
     }

@@ -42,7 +42,14 @@ impl World {
         self.heal();
         self.clients.iter_mut().for_each(Client::rest);
         let limit = self.scene.now() + PATIENCE_NS;
+        let mut starts = self.starts;
         while !self.is_quiet() {
+            if starts != self.starts {
+                // What failed before the troubles ended may take the exchange down after it: who has its answer asks
+                // again, for it may not have noticed.
+                starts = self.starts;
+                self.clients.iter_mut().for_each(Client::rest);
+            }
             if limit <= self.scene.now() {
                 return self.stuck();
             }

@@ -176,6 +176,9 @@ impl World {
         self.disk.limit_space(None);
         self.disk.set_profile(self.plan.disk.healed());
         self.start_at = self.start_at.min(self.scene.now());
+        if let Some(snapshots) = &mut self.plan.snapshots {
+            snapshots.deadly_ppm = 0;
+        }
         if let Some(exchange) = &mut self.exchange {
             exchange.heal();
         }
