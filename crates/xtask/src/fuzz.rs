@@ -85,7 +85,10 @@ pub fn run(root: &Path, plan: &Plan) -> Result<(), String> {
             let host = host()?;
             command.arg("--target-dir").arg(cargo::target_dir(root).join("fuzz-coverage"));
             command.args(["--target", &host, "--bin", target]).env("RUSTFLAGS", COVERAGE_FLAGS);
-            command.arg("--").arg(root.join("crates/fuzz/corpus").join(target)).args(options);
+            let corpus = root.join("crates/fuzz/corpus").join(target);
+            // What fails is kept beside what passes, as the runner does it.
+            let prefix = format!("-artifact_prefix={}/", corpus.display());
+            command.arg("--").arg(corpus).arg(prefix).args(options);
         }
     }
     let status = command.status().map_err(|error| format!("cannot start cargo: {error}"))?;
