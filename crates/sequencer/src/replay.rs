@@ -207,6 +207,16 @@ impl Replayer {
         &self.engine
     }
 
+    /// Goes on with another engine, which must stand where this one does.
+    pub(crate) fn replace_engine(&mut self, engine: Engine) {
+        assert_eq!(
+            (engine.last_seq(), engine.event_chain_hash()),
+            (self.engine.last_seq(), self.engine.event_chain_hash()),
+            "an engine that did something else"
+        );
+        self.engine = engine;
+    }
+
     /// The events of the last batch applied.
     pub fn events(&self) -> &Events {
         &self.events

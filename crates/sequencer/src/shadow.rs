@@ -7,7 +7,7 @@ use joulebook_journal::{
 };
 use joulebook_types::SeqNum;
 
-use crate::{ReplayError, Replayer};
+use crate::{ReplayError, Replayer, SnapshotProblem, open_snapshot};
 
 /// How a shadow works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,16 +84,25 @@ impl<S: Storage> Shadow<S> {
             && self.snapshot_seq < self.last_seq()
     }
 
-    /// Writes a snapshot of the state as it is, due or not. Blocks for as long as that takes. After an error there is no
-    /// snapshot, and the next is due a while later.
+    /// Writes a snapshot of the state as it is, due or not, reads it back, and goes on with the engine that came out of it:
+    /// every batch that is compared from here on proves the snapshot too. Blocks for as long as that takes. After an
+    /// error there is no snapshot, and the next is due a while later.
     ///
     /// # Panics
     /// Before the first batch: there is nothing to be taken yet.
-    pub fn take(&mut self, snapshots: &mut impl SnapshotStorage) -> Result<SnapshotName, StorageError> {
+    pub fn take(&mut self, snapshots: &mut impl SnapshotStorage) -> Result<SnapshotName, SnapshotProblem> {
         const TRIES: u64 = 16;
         let interval = self.config.snapshot_commands;
         self.due_seq = self.last_seq().raw().saturating_add((interval / TRIES).max(1));
         let name = self.write(snapshots)?;
+        match open_snapshot(snapshots, name) {
+            Ok((_, engine)) => self.replayer.replace_engine(engine),
+            Err(problem) => {
+                // Nobody may retire anything because of it. What cannot be removed is found damaged at the next start.
+                let _ = snapshots.remove(name);
+                return Err(problem);
+            }
+        }
         self.due_seq = name.seq.raw().saturating_add(interval);
         self.snapshot_seq = name.seq;
         Ok(name)

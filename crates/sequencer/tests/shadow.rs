@@ -8,7 +8,7 @@ use joulebook_journal::testing::{MemSnapshots, MemStorage};
 use joulebook_journal::{
     Batch, CommandLog, EventDigest, JournalError, JournalFollower, JournalReader, LocalConfig, LocalJournal,
     LogEvent, MIN_SEGMENT_BYTES, SnapshotHeader, SnapshotName, SnapshotStorage, SnapshotWriter, Storage,
-    StorageErrorKind, Term, read_snapshot,
+    StorageError, StorageErrorKind, Term, read_snapshot,
 };
 use joulebook_protocol::messages::{Genesis, OpenAccount};
 use joulebook_protocol::pipe::EventFrame;
@@ -275,7 +275,8 @@ fn a_snapshot_that_cannot_be_written_is_tried_again_later() {
     for kind in [StorageErrorKind::NoSpace, StorageErrorKind::Io] {
         assert!(shadow.is_due());
         shelf.fail_write(shelf.writes() + 1, kind);
-        assert_eq!(shadow.take(&mut shelf).map_err(|error| error.kind), Err(kind));
+        let problem = shadow.take(&mut shelf).expect_err("a disk that refuses");
+        assert!(matches!(problem, SnapshotProblem::Unreadable(error) if error.kind == kind));
         assert!(shelf.list().unwrap().is_empty() && !shelf.is_writing());
         assert!(!shadow.is_due(), "not at once");
         exchange.trade(4);
@@ -288,6 +289,61 @@ fn a_snapshot_that_cannot_be_written_is_tried_again_later() {
     assert!(!shadow.is_due());
     let recovered = restart(&disk, &shelf).expect("a snapshot");
     assert_eq!(fingerprint(&recovered.engine), fingerprint(exchange.engine()));
+}
+
+/// Keeps what it is given, but for one bit of every snapshot.
+struct Rotten(MemSnapshots);
+
+impl SnapshotStorage for Rotten {
+    fn list(&mut self) -> Result<Vec<SnapshotName>, StorageError> {
+        self.0.list()
+    }
+
+    fn begin(&mut self, name: SnapshotName) -> Result<(), StorageError> {
+        self.0.begin(name)
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
+        self.0.append(bytes)
+    }
+
+    fn finish(&mut self) -> Result<(), StorageError> {
+        self.0.finish()
+    }
+
+    fn abandon(&mut self) {
+        self.0.abandon();
+    }
+
+    fn read(&mut self, name: SnapshotName) -> Result<Vec<u8>, StorageError> {
+        let mut bytes = self.0.read(name)?;
+        bytes[5_000] ^= 4;
+        Ok(bytes)
+    }
+
+    fn remove(&mut self, name: SnapshotName) -> Result<(), StorageError> {
+        self.0.remove(name)
+    }
+
+    fn file_name(&self, name: SnapshotName) -> String {
+        self.0.file_name(name)
+    }
+}
+
+#[test]
+fn a_snapshot_that_does_not_come_back_as_it_was_written_does_not_count() {
+    let disk = MemStorage::new();
+    let mut exchange = Exchange::new(&disk, 7);
+    let mut shadow = shadow(&disk, 160);
+    exchange.trade(60);
+    exchange.idle();
+    catch_up(&mut shadow);
+    let mut shelf = Rotten(MemSnapshots::new());
+    let problem = shadow.take(&mut shelf).expect_err("a disk that does not keep what it took");
+    assert!(matches!(problem, SnapshotProblem::Damaged { .. }), "{problem}");
+    assert_eq!(shelf.list(), Ok(Vec::new()));
+    assert_eq!(shadow.snapshot_seq(), SeqNum::NONE);
+    assert_eq!(shadow.state_hash(), exchange.engine().state_hash(), "it goes on");
 }
 
 #[test]
@@ -429,15 +485,17 @@ fn a_snapshot_must_be_what_its_header_and_its_name_say() {
         (SnapshotHeader { state_version: 99, ..header }, "encoding 99"),
     ];
     for (wrong, what) in cases {
-        let damage = load_snapshot(&write(&wrong, &body)).err().expect("a header that lies");
+        let damage = load_snapshot(&write(&wrong, &body)).map(drop).expect_err("a header that lies");
         assert!(damage.to_string().contains(what), "{damage}");
     }
-    let damage = load_snapshot(&write(&header, &body[..body.len() - 1])).err().expect("a state cut short");
+    let cut_short = &body[..body.len() - 1];
+    let damage = load_snapshot(&write(&header, cut_short)).map(drop).expect_err("a state cut short");
     assert!(damage.offset_bytes >= 4096, "{damage}");
 
     let mut shelf = shelf;
     shelf.set_bytes(names[2], write(&header, &body));
-    let problem = joulebook_sequencer::open_snapshot(&mut shelf, names[2]).err().expect("a wrong name");
+    let opened = joulebook_sequencer::open_snapshot(&mut shelf, names[2]);
+    let problem = opened.map(drop).expect_err("a wrong name");
     assert!(matches!(&problem, SnapshotProblem::Damaged { file, damage }
         if *file == names[2].to_string() && damage.what.contains(&names[1].to_string())));
 }
