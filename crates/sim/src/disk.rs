@@ -152,6 +152,11 @@ impl SimDisk {
         self.0.borrow().used_bytes()
     }
 
+    /// A group is on its way.
+    pub fn is_writing(&self) -> bool {
+        self.0.borrow().writing.is_some()
+    }
+
     /// Only so many blocking calls work from now on, until the next crash: a process that dies in the middle of them.
     pub fn fail_after(&self, calls: u32) {
         self.0.borrow_mut().calls_left = Some(calls);

@@ -152,7 +152,7 @@ impl Plan {
             clients: dice.between(2, 8) as usize,
             requests,
             gap_ns,
-            trouble_gap_ns: dice.spread(5 * MS, 4_000 * MS).max(gap_ns * u64::from(requests) / 30),
+            trouble_gap_ns: dice.spread(5 * MS, 4_000 * MS).max(gap_ns * u64::from(requests) / 60),
             troubles: dice.spread(1, 30) as u32,
             horizon_ns: 600_000 * MS,
             lead_minutes: dice.pick(&[60, 45, 16, 16]) as u32,

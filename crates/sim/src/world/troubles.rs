@@ -17,6 +17,8 @@ pub(super) struct Troubles {
     kinds: Vec<Fault>,
     next_at: u64,
     left: u32,
+    /// A crash that waits for the disk to be in the middle of something.
+    ambush: Option<Crash>,
     /// What ends, and when.
     ends: Vec<(u64, Fault)>,
 }
@@ -29,7 +31,15 @@ impl Troubles {
     pub fn new(mut dice: Dice, plan: &Plan) -> Self {
         let kinds: Vec<Fault> = plan.faults.iter().filter(|fault| happens_at_a_time(*fault)).collect();
         let next_at = dice.below(2 * plan.trouble_gap_ns);
-        Self { dice, gap_ns: plan.trouble_gap_ns, kinds, next_at, left: plan.troubles, ends: Vec::new() }
+        Self {
+            dice,
+            gap_ns: plan.trouble_gap_ns,
+            kinds,
+            next_at,
+            left: plan.troubles,
+            ambush: None,
+            ends: Vec::new(),
+        }
     }
 
     pub fn next_event(&self) -> Option<u64> {
@@ -75,6 +85,15 @@ impl World {
             self.troubles.ends.extract_if(.., |(at, _)| *at <= now).map(|(_, fault)| fault).collect();
         over.into_iter().for_each(|fault| self.end_trouble(fault));
         let troubles = &mut self.troubles;
+        if let Some(crash) = troubles.ambush
+            && self.disk.is_writing()
+            && troubles.dice.chance(1, 3)
+        {
+            troubles.ambush = None;
+            self.scene.count("crashes amid a write");
+            self.crash(crash);
+            return Ok(());
+        }
         if troubles.left == 0 || troubles.kinds.is_empty() || now < troubles.next_at {
             return Ok(());
         }
@@ -99,8 +118,14 @@ impl World {
                 self.fabric.cut(client.host(), mute, deaf, until);
             }
             Fault::Clog => self.fabric.clog(client.host(), now + dice.spread(MS, 3_000 * MS)),
-            Fault::Kill => self.crash(Crash::Kill),
-            Fault::PowerLoss => self.crash(Crash::PowerLoss),
+            Fault::Kill | Fault::PowerLoss => {
+                let crash = if fault == Fault::Kill { Crash::Kill } else { Crash::PowerLoss };
+                if dice.chance(2, 3) {
+                    self.troubles.ambush = Some(crash);
+                } else {
+                    self.crash(crash);
+                }
+            }
             Fault::CleanStop => {
                 if let Some(exchange) = &mut self.exchange {
                     exchange.begin_stop();
