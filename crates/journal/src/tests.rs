@@ -232,6 +232,19 @@ fn a_marker_comes_after_the_idle_time_and_only_once() {
 }
 
 #[test]
+fn after_a_crash_a_marker_vouches_for_the_last_group() {
+    let disk = MemStorage::new();
+    Run::open(&disk).commit(&batch(1, &[10]));
+    let mut run = Run::open(&disk);
+    run.poll();
+    run.now += 20_000_000;
+    run.settle();
+    let mut reader = JournalReader::new(disk.clone(), SHARD).unwrap();
+    while reader.next_batch().unwrap().is_some() {}
+    assert_eq!((disk.syncs(), reader.watermark()), (2, SeqNum::new(1)), "nobody had to send anything");
+}
+
+#[test]
 fn a_clock_that_goes_back_does_not_put_the_marker_off() {
     let disk = MemStorage::new();
     let mut run = Run::open(&disk);
@@ -428,18 +441,21 @@ fn a_cut_tail_that_is_interrupted_is_cut_again() {
 
 #[test]
 fn files_that_do_not_belong_are_refused() {
-    let journal = |shard, id: u64| {
+    // With another ninth batch, if so wanted.
+    let journal = |shard, id: u64, ninth: u64| {
         let disk = MemStorage::new();
         let config = LocalConfig { shard, new_journal_id: id, ..config() };
         let reader = JournalReader::new(disk.clone(), shard).unwrap();
         let journal = LocalJournal::open(reader, config).unwrap();
         let mut run = Run { journal, now: 1, committed: SeqNum::NONE, faults: Vec::new() };
-        (1..=25).for_each(|number| run.commit(&batch(number, &[3000])));
+        let numbers = (1..=25).map(|number| if number == 9 { ninth } else { number });
+        numbers.for_each(|number| run.commit(&batch(number, &[3000])));
         run.stop();
         disk
     };
-    let disk = journal(SHARD, 1);
-    let twin = journal(SHARD, 2);
+    let disk = journal(SHARD, 1, 9);
+    let twin = journal(SHARD, 2, 9);
+    let other_past = journal(SHARD, 1, 90);
     type Edit<'a> = &'a dyn Fn(&MemStorage);
     let cases: &[(&str, Edit<'_>, &str)] = &[
         ("a segment is missing", &|disk| disk.remove(2), "missing"),
@@ -462,6 +478,15 @@ fn files_that_do_not_belong_are_refused() {
             "a group is missing",
         ),
         (
+            "a whole batch with other orders",
+            &|disk| {
+                let mut bytes = disk.bytes(2);
+                bytes[8192..12_288].copy_from_slice(&other_past.bytes(2)[8192..12_288]);
+                disk.set_bytes(2, bytes);
+            },
+            "hash chain is broken",
+        ),
+        (
             "a group in the unused end of a full segment",
             &|disk| disk.flip_bit(1, (32 << 10) - 1, 0),
             "checksum|padding|not blank|damaged",
@@ -475,7 +500,7 @@ fn files_that_do_not_belong_are_refused() {
         let text = error.to_string();
         assert!(wanted.split('|').any(|part| text.contains(part)), "{name}: {text}");
     }
-    let other = journal(ShardId::new(4), 1);
+    let other = journal(ShardId::new(4), 1, 9);
     assert_eq!(
         read(&other).unwrap_err(),
         JournalError::Shard { file: "segment 1".into(), found: ShardId::new(4), expected: SHARD }

@@ -32,6 +32,8 @@ struct Hand {
     batch_bytes_max: usize,
     /// The commands of each batch.
     batches: Vec<u32>,
+    /// The time of each batch.
+    times: Vec<TimeNs>,
 }
 
 impl Hand {
@@ -62,6 +64,7 @@ impl CommandLog for HandLog {
         hand.next_seq += u64::from(batch.count());
         assert!(batch.bytes_len() <= hand.bytes_max(), "a batch longer than the log allows");
         hand.batches.push(batch.count());
+        hand.times.push(batch.time());
         let end = SeqNum::new(hand.next_seq);
         hand.ends.push_back(end);
         hand.numbered.push_back(LogEvent::Appended { first_seq, term, batch });
@@ -336,6 +339,7 @@ fn exchange_time_never_goes_back() {
     rig.send(logon(1));
     rig.settle();
     assert_eq!(rig.core.engine().time(), TimeNs::new(1_000));
+    assert_eq!(rig.log.0.borrow().times, [TimeNs::new(1_000); 2], "nor in the journal");
 }
 
 #[test]

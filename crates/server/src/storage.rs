@@ -643,6 +643,30 @@ mod tests {
     }
 
     #[test]
+    fn what_the_kernel_took_and_the_disk_did_not_is_never_committed() {
+        let dir = tempfile::tempdir().unwrap();
+        let daemon = Daemon::start(dir.path()).unwrap();
+        drop(daemon);
+        let (folder, zeros) = (dir.path().join("journal"), vec![0; 1 << 20]);
+        std::fs::write(segment(&dir, 1), zeros).unwrap();
+        let mut daemon = Daemon::start(dir.path()).unwrap();
+        // A device that takes every byte and refuses to sync.
+        std::fs::remove_file(segment(&dir, 1)).unwrap();
+        std::os::unix::fs::symlink("/dev/null", segment_path(&folder, 1)).unwrap();
+        let mut batch = Batch::new();
+        batch.push(b"lost");
+        daemon.journal.propose(TERM, batch).unwrap();
+        let mut events = Vec::new();
+        while !events.iter().any(|event| matches!(event, LogEvent::Fault(_) | LogEvent::Committed { .. })) {
+            daemon.journal.poll(TimeNs::new(1), &mut events);
+            daemon.parker.park_timeout(Duration::from_secs(1));
+        }
+        let Some(LogEvent::Fault(LogFault::Storage(error))) = events.last() else { panic!("{events:?}") };
+        assert!(error.to_string().contains("cannot sync"), "{error}");
+        assert_eq!(daemon.journal.durable_seq().raw(), 0);
+    }
+
+    #[test]
     fn a_disk_that_refuses_is_reported_once_and_for_good() {
         let dir = tempfile::tempdir().unwrap();
         let mut daemon = Daemon::start(dir.path()).unwrap();

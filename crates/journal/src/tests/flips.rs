@@ -61,6 +61,27 @@ fn a_flip_in_a_tail_without_a_witness_cuts_it() {
     });
 }
 
+#[test]
+fn a_flip_in_the_unused_end_of_a_full_segment_is_refused() {
+    // Blocks: 0 segment header, 1-4 groups; the fifth group of four blocks has no place in 5-7.
+    let disk = MemStorage::new();
+    let mut run = Run::open(&disk);
+    (1..=4).for_each(|number| run.commit(&batch(number, &[100])));
+    run.commit(&batch(5, &[13_000]));
+    run.stop();
+    for block in 5..8 {
+        disk.flip_bit(1, block * BLOCK + 77, 2);
+        match read(&disk) {
+            Err(JournalError::Corrupt { file, offset_bytes, .. }) => {
+                assert_eq!((file.as_str(), offset_bytes), ("segment 1", block * BLOCK));
+            }
+            other => panic!("block {block}: {other:?}"),
+        }
+        disk.flip_bit(1, block * BLOCK + 77, 2);
+    }
+    assert_eq!(read(&disk).unwrap().len(), 5);
+}
+
 /// A journal of many segments with groups of all sizes, cleanly stopped, and its batches.
 fn large_journal() -> (MemStorage, Vec<Batch>) {
     let disk = MemStorage::new();

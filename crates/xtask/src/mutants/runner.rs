@@ -185,8 +185,11 @@ fn slow_test(line: &str) -> Option<String> {
     Some(name.to_owned())
 }
 
-/// The last program that cargo names is the test binary; programs that it needs come before.
+/// The last program that cargo names is the test binary, but for the package's own programs, which come at any time.
 fn binary_of(message: &str) -> Option<Binary> {
+    if message.contains(r#""kind":["bin"]"#) {
+        return None;
+    }
     let program = cargo::artifact_path(message, "executable")?;
     let manifest = cargo::artifact_path(message, "manifest_path")?;
     Some(Binary { program, package: manifest.parent()?.to_path_buf() })
@@ -233,5 +236,7 @@ mod tests {
             (PathBuf::from("/d/x-1"), PathBuf::from("/t/crates/book"))
         );
         assert!(binary_of(r#"{"reason":"compiler-artifact","executable":null}"#).is_none());
+        let own_program = message.replace("artifact\",", "artifact\",\"target\":{\"kind\":[\"bin\"]},");
+        assert!(own_program.contains("bin") && binary_of(&own_program).is_none());
     }
 }
