@@ -27,10 +27,12 @@ const RECORD: [u8; 96] = [0x5a; 96];
 /// Rounds of each program.
 const ROUNDS: usize = 12;
 const BLOCK: usize = 4 << 10;
+/// A file is so many times as long as what is written to it, so that no other is made meanwhile.
+const UNUSED: usize = 9;
 const SIZES: [Size; 3] = [
-    Size { name: "4 KiB", bytes: 4 << 10, groups: 400 },
-    Size { name: "64 KiB", bytes: 64 << 10, groups: 250 },
-    Size { name: "1 MiB", bytes: 1 << 20, groups: 40 },
+    Size { name: "4 KiB", bytes: 4 << 10, groups: 300 },
+    Size { name: "64 KiB", bytes: 64 << 10, groups: 100 },
+    Size { name: "1 MiB", bytes: 1 << 20, groups: 16 },
 ];
 
 /// Groups of one size; so many make a round.
@@ -157,8 +159,8 @@ impl Journal {
             FileStorage::open(dir, std::sync::Arc::new(parker.unparker().clone())).expect("a folder");
         let reader = JournalReader::new(storage, SHARD).expect("an empty journal");
         let config = LocalConfig {
-            // All that is measured fits the first file.
-            segment_bytes: (bytes + (2 << 20)).next_multiple_of(1 << 20) as u64,
+            // All that is measured fits that part of the first file after which the journal makes the next.
+            segment_bytes: (UNUSED * bytes + (2 << 20)).next_multiple_of(1 << 20) as u64,
             // A group is one batch.
             group_bytes_max: size.bytes.max(2 * BLOCK),
             ..LocalConfig::new(SHARD, 1)
@@ -178,25 +180,9 @@ impl Journal {
             digest: EventDigest { steps: vec![0x5a5a_5a5a; records + 1], ..EventDigest::default() },
             proposed: 0,
         };
-        // With its first group the journal begins to make files ahead.
+        // The file is made when the first batch waits for it, and no other before a part of it is in use.
         journal.one_by_one(1);
-        journal.await_preparation(dir);
         journal
-    }
-
-    /// Until it has all the files that it makes ahead, and the disk is quiet.
-    fn await_preparation(&mut self, dir: &Path) {
-        let is_at_work = || {
-            let files = std::fs::read_dir(dir.join("journal")).expect("a folder");
-            let names: Vec<_> = files.map(|file| file.expect("an entry").path()).collect();
-            names.len() < 2 || names.iter().any(|name| name.extension().is_some_and(|it| it == "tmp"))
-        };
-        let mut quiet = 0;
-        while quiet < 5 {
-            self.poll();
-            quiet = if is_at_work() { 0 } else { quiet + 1 };
-            self.parker.park_timeout(Duration::from_millis(20));
-        }
     }
 
     fn batch(&mut self) -> Batch {
@@ -272,8 +258,10 @@ impl Journal {
             file.read_exact_at(&mut magic, offset as u64).expect("readable");
             magic == *b"JBKGROUP"
         };
-        for number in 0..groups {
-            let offset = BLOCK + number * self.group_bytes;
+        // The first is shorter: there was no batch before it whose digest it could carry.
+        let second = (2 * BLOCK..).step_by(BLOCK).find(|offset| is_group(*offset)).expect("a second group");
+        for number in 0..groups - 1 {
+            let offset = second + number * self.group_bytes;
             assert!(is_group(offset), "group {number} does not begin at byte {offset}");
             let inside = (BLOCK..self.group_bytes).step_by(BLOCK).any(|further| is_group(offset + further));
             assert!(!inside, "group {number} is shorter than {} bytes", self.group_bytes);

@@ -98,7 +98,7 @@ fn snapshots(dir: &Path) -> Vec<PathBuf> {
 /// Lives full of trading until the journal is long enough; some end by SIGKILL.
 fn trade(dir: &Path, wanted: u64) -> Outcome {
     let seconds = (wanted / 5 / SLOW).clamp(2, 30).to_string();
-    let snapshot_commands = format!("journal.snapshot_commands={}", wanted / 8);
+    let snapshot_commands = format!("journal.snapshot_commands={}", wanted / 5);
     let flags = [
         "journal.segment_mib=16",
         // Everything is kept, so that there is a replay from the first command.
