@@ -2,7 +2,7 @@
 
 mod habits;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use joulebook_engine::Engine;
@@ -68,6 +68,8 @@ struct Process {
     /// Subscribed on the present stream.
     is_subscribed: bool,
     orders: Vec<OrderId>,
+    /// Books that came on the present stream.
+    books: BTreeSet<InstrumentId>,
     /// The newest event number that came, `None` before the first in this process.
     last_seen: Option<u64>,
     attempts: u32,
@@ -252,6 +254,7 @@ impl Client {
             feed: FeedReceiver::new(LEVELS_AND_TRADES),
             is_subscribed: false,
             orders: Vec::new(),
+            books: BTreeSet::new(),
             last_seen: None,
             attempts: 0,
         }
@@ -293,6 +296,7 @@ impl Client {
         process.session.on_disconnected();
         process.feed.on_disconnected();
         process.is_subscribed = false;
+        process.books.clear();
         let pause = (BACKOFF_NS << process.attempts.min(8)).min(BACKOFF_NS_MAX);
         process.attempts += 1;
         let retry_at = self.scene.now() + pause / 2 + self.dice.below(pause / 2);
@@ -363,11 +367,15 @@ impl Client {
             ClientOutput::Event { event, answers } => self.on_event(&event, answers, audit)?,
             ClientOutput::Refused(refused) => self.on_refused(&refused, audit)?,
             ClientOutput::Public(event) => _ = process.feed.on_public(&event),
-            ClientOutput::Feed(message) => {
-                if let FeedChange::Resubscribe { instrument, fault } = process.feed.on_feed(&message) {
+            ClientOutput::Feed(message) => match process.feed.on_feed(&message) {
+                FeedChange::Resubscribe { instrument, fault } => {
                     return Check::Feed.broken(format!("the book of {instrument} at {who:?}: {fault:?}"));
                 }
-            }
+                FeedChange::Snapshot { instrument } if !process.books.insert(instrument) => {
+                    self.scene.count("books sent anew to slow readers");
+                }
+                _usual => {}
+            },
             ClientOutput::LogonRejected(rejected) => {
                 return Check::Liveness.broken(format!("{who:?} may not log on: {rejected:?}"));
             }

@@ -80,13 +80,17 @@ fn a_bad_network_loses_and_doubles_nothing() {
 
 #[test]
 fn slow_readers_and_small_rings_hold_nobody_up() {
-    for seed in [31, 32] {
+    let mut anew = 0;
+    for seed in [31, 32, 33] {
         let mut plan = storm(seed, &[Fault::SlowReader, Fault::Clog, Fault::ThreadStall]);
+        (plan.requests, plan.troubles, plan.trouble_gap_ns) = (150, 40, 10_000_000);
         plan.exchange.stalls_ppm = 5_000;
-        (plan.exchange.event_slots, plan.exchange.unread_bytes) = (64, 32 << 10);
+        (plan.exchange.event_slots, plan.exchange.unread_bytes) = (64, 16 << 10);
         let outcome = passes(&plan);
         assert!(outcome.counts["slow-reader"] > 0 && outcome.counts["feed books compared"] > 0);
+        anew += outcome.counts.get("books sent anew to slow readers").copied().unwrap_or(0);
     }
+    assert!(anew > 0, "nobody was ever so slow that a book was sent anew");
 }
 
 #[test]
