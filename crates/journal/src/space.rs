@@ -72,7 +72,9 @@ impl Space {
         let wanted = match current {
             // The first acknowledgement waits for one segment, not for three.
             0 => self.ready.is_empty(),
-            _ => self.ready.len() < AHEAD && bytes <= offset.saturating_mul(ASK_AT),
+            // A full disk is asked again however little of the present one is in use: while orders are refused, that may
+            // never become more.
+            _ => self.ready.len() < AHEAD && (self.is_short() || bytes <= offset.saturating_mul(ASK_AT)),
         };
         if !wanted || self.is_preparing || self.full.is_some_and(|retry_at| now < retry_at) {
             return None;

@@ -71,6 +71,28 @@ fn cancels_go_on_into_the_reserve() {
 }
 
 #[test]
+fn a_full_disk_is_asked_again_from_a_segment_that_is_hardly_begun() {
+    const SEGMENT_BYTES: u64 = 256 << 10;
+    let disk = MemStorage::new();
+    disk.limit_space(Some(3 * SEGMENT_BYTES));
+    let mut run = Run::with(&disk, LocalConfig { segment_bytes: SEGMENT_BYTES, ..config() });
+    run.settle();
+    let at_short = fill(&mut run, 1, |run| run.journal.is_short_of_space());
+    // Cancels fill the second segment and begin the reserve. Each segment has a block for its header.
+    let blocks = SEGMENT_BYTES / crate::BLOCK_BYTES as u64;
+    let into_reserve = 2 * (blocks - 1) + 1;
+    assert!(at_short < into_reserve);
+    fill(&mut run, at_short + 1, |run| run.journal.last_seq().raw() == into_reserve);
+    assert_eq!((numbers(&disk), run.journal.is_short_of_space()), (vec![1, 2, 3], true));
+
+    disk.limit_space(None);
+    run.now += 2_000_000_000;
+    run.settle();
+    assert!(!run.journal.is_short_of_space(), "nobody has to use the reserve up first");
+    assert_eq!(numbers(&disk), [1, 2, 3, 4]);
+}
+
+#[test]
 fn a_start_on_a_full_disk_uses_the_reserve() {
     let disk = MemStorage::new();
     disk.limit_space(Some(3 * MIN_SEGMENT_BYTES));
