@@ -288,7 +288,9 @@ impl<S: Storage> LocalJournal<S> {
     /// Has segments made ahead, and old ones removed.
     fn keep_space(&mut self, now: TimeNs) {
         let Position { segment, offset, segment_bytes } = self.place;
-        if let Some(number) = self.space.prepare(now, segment, offset, segment_bytes) {
+        // What waits and does not fit would wait for ever if nothing were made because little is in use.
+        let in_use = if self.group_fits_here() { offset } else { segment_bytes };
+        if let Some(number) = self.space.prepare(now, segment, in_use, segment_bytes) {
             self.storage.prepare_segment(number, self.config.segment_bytes);
         }
         if let Some(number) = self.space.remove(self.durable_segment) {

@@ -38,6 +38,19 @@ fn the_first_acknowledgement_waits_for_one_segment() {
 }
 
 #[test]
+fn a_group_that_does_not_fit_asks_for_the_segment_that_it_waits_for() {
+    let disk = MemStorage::new();
+    let segment_bytes = 256 << 10;
+    let mut run = Run::with(&disk, LocalConfig { segment_bytes, ..config() });
+    run.commit(&batch(1, &[100]));
+    assert_eq!(numbers(&disk), [1], "hardly begun");
+    let longest = run.journal.batch_bytes_max() - Batch::record_bytes(0) - 8;
+    run.propose(&batch(2, &[longest])).unwrap();
+    (0..20).for_each(|_| run.poll());
+    assert_eq!(run.committed.raw(), 2);
+}
+
+#[test]
 fn cancels_go_on_into_the_reserve() {
     let disk = MemStorage::new();
     disk.limit_space(Some(3 * MIN_SEGMENT_BYTES));
