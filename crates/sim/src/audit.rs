@@ -83,7 +83,10 @@ impl Audit {
     /// A gateway said that a request had no effect.
     pub fn on_refused(&mut self, who: Identity, first: ClientOrderId) -> Result<(), Violation> {
         self.refused.insert((who, first));
-        Check::ExactlyOnce.that(!self.taken.contains(&(who, first)), || {
+        // A request of a connection that was over is journaled and has no effect: its number is still free.
+        let used =
+            self.fast.session(who.0, who.1).is_some_and(|session| first <= session.last_client_order_id);
+        Check::ExactlyOnce.that(!(used && self.taken.contains(&(who, first))), || {
             format!("request {first} of {who:?} was refused and is in the journal")
         })
     }
