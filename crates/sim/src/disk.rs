@@ -73,6 +73,8 @@ struct Disk {
     calls_left: Option<u32>,
     /// Bytes that fit.
     space_bytes: Option<u64>,
+    /// Something did not.
+    has_refused: bool,
 }
 
 /// A group on its way.
@@ -112,6 +114,7 @@ impl SimDisk {
             is_dead: false,
             calls_left: None,
             space_bytes: None,
+            has_refused: false,
         })))
     }
 
@@ -133,6 +136,7 @@ impl SimDisk {
             is_dead: false,
             calls_left: None,
             space_bytes: None,
+            has_refused: false,
         };
         Self(Rc::new(RefCell::new(fork)))
     }
@@ -145,6 +149,11 @@ impl SimDisk {
     /// Lets so many bytes in all fit, or any number.
     pub fn limit_space(&self, bytes: Option<u64>) {
         self.0.borrow_mut().space_bytes = bytes;
+    }
+
+    /// A segment was refused for want of room since the last crash.
+    pub fn has_refused(&self) -> bool {
+        self.0.borrow().has_refused
     }
 
     /// Bytes that all files take.
@@ -257,6 +266,7 @@ impl Disk {
             self.finish(Completion::Prepared(segment));
         } else {
             self.scene.count("full disk met");
+            self.has_refused = true;
             self.finish(Completion::PrepareFailed(error(
                 segment.number,
                 "extend",
@@ -280,6 +290,7 @@ impl Disk {
         self.shelf.crash();
         self.wake = false;
         self.is_dead = false;
+        self.has_refused = false;
         self.calls_left = None;
         if let Some(write) = self.writing.take().filter(|write| !write.is_written) {
             // The kernel was copying: whole pages have come, from the first on.

@@ -160,7 +160,7 @@ impl Plan {
             disk: disk_profile(dice, faults),
             exchange: exchange_config(dice, faults),
             segment_bytes: dice.pick(&[64, 128, 256]) << 10,
-            group_bytes_max: dice.pick(&[32, 48, 64]) << 10,
+            group_bytes_max: dice.pick(&[8, 16, 64]) << 10,
             snapshots: dice.chance(3, 4).then(|| SnapshotPlan {
                 commands: dice.spread(30, 600),
                 kept: dice.between(1, 3) as usize,

@@ -117,7 +117,9 @@ fn full_and_failing_disks_cost_time_and_nothing_else() {
     for seed in [51, 52, 53] {
         let mut plan = storm(seed, &[Fault::FullDisk, Fault::SyncError, Fault::DiskStall, Fault::CleanStop]);
         plan.disk.sync_errors_ppm = 5_000;
-        plan.disk.stalls_ppm = 5_000;
+        plan.disk.stalls_ppm = 50_000;
+        // A group that is full while the one before is on its way: the core has to wait.
+        plan.group_bytes_max = 8 << 10;
         plan.segment_bytes = 64 << 10;
         plan.requests = 120;
         for (what, times) in passes(&plan).counts {

@@ -87,7 +87,7 @@ fn recover_store(store: SimStore, delays: LogDelays, dice: Dice) -> Result<Recov
 }
 
 /// What a simulated replicated log takes before it is busy.
-const STORE_BYTES: usize = 32 << 10;
+const STORE_BYTES: usize = 8 << 10;
 
 impl core::fmt::Display for StartError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
