@@ -124,7 +124,7 @@ impl Supervisor {
         let side = Side::from_raw(event.side).expect("a side");
         let cap = i128::from(client.limits.order_value_max.raw());
         let value = match order.order_type {
-            0 => terms.value(order.price.raw(), order.qty),
+            0 => self.counted(order.instrument, side, order.price.raw(), order.qty),
             1 => 0,
             _ => order.budget.raw().into(),
         };
@@ -145,13 +145,23 @@ impl Supervisor {
         self.entered = true;
     }
 
-    /// An order has a new price and size: if it is worth more than before, as if it were new.
+    /// What an order counts for against the cap on one: a seller is paid what the market pays, if that is more than its
+    /// limit.
+    fn counted(&self, instrument: InstrumentId, side: Side, limit: i64, lots: u32) -> Micro {
+        let price = match side {
+            Side::Buy => limit,
+            Side::Sell => limit.max(self.bases[&instrument]),
+        };
+        self.terms[&instrument].value(price, lots)
+    }
+
+    /// An order has a new price and size: if it counts for more than before, as if it were new.
     pub fn replaced(&mut self, event: &OrderReplaced) {
         let old = self.open[&event.order_id];
         let terms = &self.terms[&old.instrument];
         let cap = i128::from(self.clients[&old.account].limits.order_value_max.raw());
-        let (value, was) =
-            (terms.value(event.price.raw(), event.leaves_qty), terms.value(old.limit, old.leaves));
+        let counted = |price, lots| self.counted(old.instrument, old.side, price, lots);
+        let (value, was) = (counted(event.price.raw(), event.leaves_qty), counted(old.limit, old.leaves));
         assert!(cap == 0 || value <= cap || value <= was, "an order worth {value}, {cap} is allowed");
         assert!(event.qty <= terms.qty_max);
         if event.price.raw() != old.limit {
