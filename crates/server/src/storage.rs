@@ -285,7 +285,8 @@ impl Preparer {
                     let path = segment_path(&self.folder, segment.number);
                     match self.prepare(&path, segment.bytes) {
                         Ok(true) => Completion::Prepared(segment),
-                        Ok(false) => return,
+                        // A clean stop leaves nothing behind.
+                        Ok(false) => return drop(std::fs::remove_file(path.with_extension("tmp"))),
                         Err(error) => {
                             // What was written so far is in the way when the disk is full.
                             let _ = std::fs::remove_file(path.with_extension("tmp"));
