@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use joulebook_types::{AreaCode, ClassCode, MicroEc, QuarterSlot};
 
 use crate::account::AccountIx;
-use crate::key_map::{KeyMap, pair_key};
+use crate::position_table::PositionTable;
 
 /// What a slot asset is called outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,8 +29,9 @@ impl AssetIx {
     }
 }
 
-/// What one account has in one slot.
+/// What one account has in one slot: one cache line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(align(64))]
 pub struct Position {
     pub account: AccountIx,
     pub asset: AssetIx,
@@ -45,9 +46,18 @@ pub struct Position {
     next_of_account: PositionIx,
     previous_of_account: PositionIx,
     next_of_asset: PositionIx,
+    /// Where the account's position in the next slot of a window was last. May be out of date.
+    beside: PositionIx,
 }
 
+const _: () = assert!(size_of::<Position>() == 64, "a position is one cache line");
+
 impl Position {
+    #[inline]
+    pub(crate) fn is_of(&self, account: AccountIx, asset: AssetIx) -> bool {
+        self.account == account && self.asset == asset
+    }
+
     pub fn is_zero(&self) -> bool {
         self.registered == 0 && self.free == 0 && self.held == 0 && self.escrow == MicroEc::ZERO
     }
@@ -57,7 +67,11 @@ impl Position {
 pub(crate) struct PositionIx(u32);
 
 impl PositionIx {
-    const NONE: Self = Self(u32::MAX);
+    pub(crate) const NONE: Self = Self(u32::MAX);
+
+    pub(crate) const fn index(self) -> usize {
+        self.0 as usize
+    }
 }
 
 /// Why capacity did not move.
@@ -75,11 +89,6 @@ pub(crate) struct Asset {
     first_position: PositionIx,
     /// Of all accounts: what the slot's balances must add up to.
     pub(crate) registered: u64,
-    /// Running totals of all accounts' balances, as of the last posting.
-    pub(crate) free: u64,
-    pub(crate) held: u64,
-    /// Whether it is in the list of slots that moved.
-    moved: bool,
     pub(crate) delivered: bool,
 }
 
@@ -90,9 +99,9 @@ enum Balance {
     Held(PositionIx),
 }
 
-/// All accelerators of one slot, by running totals.
+/// Accelerators of all accounts together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SlotTotals {
+pub struct CapacityTotals {
     pub registered: u64,
     pub free: u64,
     pub held: u64,
@@ -105,9 +114,10 @@ pub(crate) struct Capacity {
     by_key: BTreeMap<SlotKey, AssetIx>,
     positions: Vec<Position>,
     vacant: Vec<PositionIx>,
-    by_owner: KeyMap<PositionIx>,
-    /// Slots whose balances moved since the last check.
-    moved: Vec<AssetIx>,
+    by_owner: PositionTable,
+    /// Running totals of all slots, as of the last posting. A posting stays within its slot, so what it could make or
+    /// lose shows here, and a hold touches no more than the position.
+    pub(crate) totals: CapacityTotals,
     pub(crate) delivered: usize,
     /// First and last position of each account.
     accounts: Vec<(PositionIx, PositionIx)>,
@@ -126,9 +136,6 @@ impl Capacity {
                 key,
                 first_position: PositionIx::NONE,
                 registered: 0,
-                free: 0,
-                held: 0,
-                moved: false,
                 delivered: false,
             });
         }
@@ -155,16 +162,37 @@ impl Capacity {
         self.assets[asset.index()].delivered
     }
 
+    #[inline]
     pub(crate) fn position_ix(&self, account: AccountIx, asset: AssetIx) -> Option<PositionIx> {
-        self.by_owner.get(pair_key(account.raw(), asset.0)).copied()
+        self.by_owner.get(&self.positions, account, asset)
+    }
+
+    /// The same for whoever goes through the slots of a window, with the place where the position was the last time.
+    #[inline]
+    pub(crate) fn position_near(
+        &self,
+        guess: PositionIx,
+        account: AccountIx,
+        asset: AssetIx,
+    ) -> Option<PositionIx> {
+        match self.positions.get(guess.index()) {
+            Some(position) if position.is_of(account, asset) => Some(guess),
+            Some(_) | None => self.position_ix(account, asset),
+        }
     }
 
     pub(crate) fn position(&self, account: AccountIx, asset: AssetIx) -> Option<&Position> {
-        self.position_ix(account, asset).map(|ix| &self.positions[ix.0 as usize])
+        self.position_ix(account, asset).map(|ix| self.position_at(ix))
     }
 
+    #[inline]
+    pub(crate) fn position_at(&self, ix: PositionIx) -> &Position {
+        &self.positions[ix.index()]
+    }
+
+    #[inline]
     pub(crate) fn position_mut(&mut self, ix: PositionIx) -> &mut Position {
-        &mut self.positions[ix.0 as usize]
+        &mut self.positions[ix.index()]
     }
 
     /// The account's position in the slot, made when it has none yet.
@@ -183,9 +211,10 @@ impl Capacity {
             next_of_account: PositionIx::NONE,
             previous_of_account: last,
             next_of_asset: self.assets[asset.index()].first_position,
+            beside: PositionIx::NONE,
         };
         let ix = self.place(position);
-        self.by_owner.insert(pair_key(account.raw(), asset.0), ix);
+        self.by_owner.insert(&self.positions, ix);
         self.assets[asset.index()].first_position = ix;
         self.accounts[account.index()] = (if first == PositionIx::NONE { ix } else { first }, ix);
         if last != PositionIx::NONE {
@@ -205,64 +234,66 @@ impl Capacity {
             return Err(CapacityError::Overflow);
         }
         self.assets[asset.index()].registered = registered;
+        self.totals.registered += u64::from(accelerators);
         let ix = self.open_position(account, asset);
         self.position_mut(ix).registered += u64::from(accelerators);
         self.post_to(Balance::Free(ix), u64::from(accelerators));
         Ok(())
     }
 
-    /// Checks every slot before it touches one.
+    /// Holds in every slot, or in none.
     pub(crate) fn hold(
         &mut self,
         account: AccountIx,
         assets: &[AssetIx],
         accelerators: u64,
     ) -> Result<(), CapacityError> {
-        let free = self.free(account, assets);
-        if free < accelerators {
-            return Err(CapacityError::Insufficient { free });
+        if assets.is_empty() && accelerators > 0 {
+            return Err(CapacityError::Insufficient { free: 0 });
         }
-        for asset in assets {
-            let ix = self.held_position(account, *asset);
+        let mut walk = WindowWalk::default();
+        for (index, asset) in assets.iter().enumerate() {
+            let found = walk.step(self, account, *asset);
+            let covered = found.filter(|ix| self.position_at(*ix).free >= accelerators);
+            let Some(ix) = covered else {
+                self.release(account, &assets[..index], accelerators);
+                return Err(CapacityError::Insufficient { free: self.free(account, assets) });
+            };
             self.post(Balance::Free(ix), Balance::Held(ix), accelerators);
         }
         Ok(())
     }
 
     pub(crate) fn release(&mut self, account: AccountIx, assets: &[AssetIx], accelerators: u64) {
+        let mut walk = WindowWalk::default();
         for asset in assets {
-            let ix = self.held_position(account, *asset);
+            let ix = walk.step(self, account, *asset).expect("an account with a hold has a position");
             self.post(Balance::Held(ix), Balance::Free(ix), accelerators);
         }
     }
 
     /// Sells: from the seller's hold to what the buyer could sell.
+    #[inline]
     pub(crate) fn transfer(&mut self, seller: PositionIx, buyer: PositionIx, accelerators: u64) {
         self.post(Balance::Held(seller), Balance::Free(buyer), accelerators);
     }
 
-    /// Checks the slots that moved since the last check: what their accounts have is what was registered.
-    pub(crate) fn check_moved(&mut self) -> Result<(), (SlotKey, SlotTotals)> {
-        while let Some(asset) = self.moved.pop() {
-            let totals = self.totals(asset);
-            let Asset { key, ref mut moved, .. } = self.assets[asset.index()];
-            *moved = false;
-            if totals.registered != totals.free + totals.held {
-                return Err((key, totals));
-            }
-        }
-        Ok(())
-    }
-
-    pub(crate) fn totals(&self, asset: AssetIx) -> SlotTotals {
-        let Asset { registered, free, held, .. } = self.assets[asset.index()];
-        SlotTotals { registered, free, held }
+    /// Whether what all accounts have is what was registered, by running totals.
+    pub(crate) fn check(&self) -> Result<(), CapacityTotals> {
+        let CapacityTotals { registered, free, held } = self.totals;
+        if registered == free + held { Ok(()) } else { Err(self.totals) }
     }
 
     /// Accelerators that the account could sell in all of the slots together.
     pub(crate) fn free(&self, account: AccountIx, assets: &[AssetIx]) -> u64 {
-        let free = |asset: &AssetIx| self.position(account, *asset).map_or(0, |position| position.free);
-        assets.iter().map(free).min().unwrap_or(0)
+        let (mut guess, mut least) = (PositionIx::NONE, None);
+        for asset in assets {
+            let Some(ix) = self.position_near(guess, account, *asset) else { return 0 };
+            let Position { free, beside, .. } = *self.position_at(ix);
+            least = Some(least.map_or(free, |least: u64| least.min(free)));
+            guess = beside;
+        }
+        least.unwrap_or(0)
     }
 
     /// The account's positions, oldest first.
@@ -291,14 +322,16 @@ impl Capacity {
                 "nothing waits in a delivered slot"
             );
             self.unchain(&position);
-            self.by_owner.remove(pair_key(position.account.raw(), asset.0));
-            self.vacant.push(next);
+            self.by_owner.remove(&self.positions, next);
+            self.vacate(next);
+            self.totals.free -= position.free;
             next = position.next_of_asset;
         }
         self.delivered += 1;
         let asset = &mut self.assets[asset.index()];
+        self.totals.registered -= asset.registered;
         asset.first_position = PositionIx::NONE;
-        (asset.registered, asset.free, asset.held) = (0, 0, 0);
+        asset.registered = 0;
         asset.delivered = true;
     }
 
@@ -315,6 +348,12 @@ impl Capacity {
         }
     }
 
+    /// A place without a position is nobody's, so that no guess mistakes it for one.
+    fn vacate(&mut self, ix: PositionIx) {
+        self.position_mut(ix).account = AccountIx::new(u32::MAX);
+        self.vacant.push(ix);
+    }
+
     fn unchain(&mut self, position: &Position) {
         let (previous, next) = (position.previous_of_account, position.next_of_account);
         let (mut first, mut last) = self.accounts[position.account.index()];
@@ -329,47 +368,36 @@ impl Capacity {
         self.accounts[position.account.index()] = (first, last);
     }
 
-    fn held_position(&self, account: AccountIx, asset: AssetIx) -> PositionIx {
-        self.position_ix(account, asset).expect("an account with a hold has a position")
-    }
-
     /// Moves accelerators from one balance to another of the same slot.
+    #[inline]
     fn post(&mut self, from: Balance, to: Balance, accelerators: u64) {
-        let (asset, balance) = self.balance_mut(from);
+        let (slot, balance, total) = self.balance_mut(from);
         assert!(*balance >= accelerators, "a balance is never negative");
         *balance -= accelerators;
-        match from {
-            Balance::Free(_) => self.assets[asset.index()].free -= accelerators,
-            Balance::Held(_) => self.assets[asset.index()].held -= accelerators,
-        }
-        assert!(self.post_to(to, accelerators) == asset, "capacity stays in its slot");
+        *total -= accelerators;
+        assert!(self.post_to(to, accelerators) == slot, "capacity stays in its slot");
     }
 
     /// The half of a posting that gives, and the slot that it gives to. Only registration has no other half.
+    #[inline]
     fn post_to(&mut self, to: Balance, accelerators: u64) -> AssetIx {
-        let (asset, balance) = self.balance_mut(to);
+        let (slot, balance, total) = self.balance_mut(to);
         *balance += accelerators;
-        let totals = &mut self.assets[asset.index()];
-        match to {
-            Balance::Free(_) => totals.free += accelerators,
-            Balance::Held(_) => totals.held += accelerators,
-        }
-        if !totals.moved {
-            totals.moved = true;
-            self.moved.push(asset);
-        }
-        asset
+        *total += accelerators;
+        slot
     }
 
-    fn balance_mut(&mut self, balance: Balance) -> (AssetIx, &mut u64) {
+    /// A balance, its slot, and the running total of its kind.
+    #[inline]
+    fn balance_mut(&mut self, balance: Balance) -> (AssetIx, &mut u64, &mut u64) {
         match balance {
             Balance::Free(ix) => {
-                let position = self.position_mut(ix);
-                (position.asset, &mut position.free)
+                let position = &mut self.positions[ix.index()];
+                (position.asset, &mut position.free, &mut self.totals.free)
             }
             Balance::Held(ix) => {
-                let position = self.position_mut(ix);
-                (position.asset, &mut position.held)
+                let position = &mut self.positions[ix.index()];
+                (position.asset, &mut position.held, &mut self.totals.held)
             }
         }
     }
@@ -385,5 +413,56 @@ impl Capacity {
             next = next_of(position);
             Some(position)
         })
+    }
+}
+
+/// An account's positions in the slots of a window, one after the other: each remembers where the next one lies.
+#[derive(Debug)]
+pub(crate) struct WindowWalk {
+    previous: PositionIx,
+    guess: PositionIx,
+}
+
+impl Default for WindowWalk {
+    fn default() -> Self {
+        Self { previous: PositionIx::NONE, guess: PositionIx::NONE }
+    }
+}
+
+impl WindowWalk {
+    /// The position in the next slot of the window; `None` when the account has none there.
+    #[inline]
+    pub(crate) fn step(
+        &mut self,
+        capacity: &mut Capacity,
+        account: AccountIx,
+        asset: AssetIx,
+    ) -> Option<PositionIx> {
+        let ix = capacity.position_near(self.guess, account, asset)?;
+        self.go_on(capacity, ix);
+        Some(ix)
+    }
+
+    /// The same, and the position is made when the account has none there.
+    #[inline]
+    pub(crate) fn step_or_open(
+        &mut self,
+        capacity: &mut Capacity,
+        account: AccountIx,
+        asset: AssetIx,
+    ) -> PositionIx {
+        let known = capacity.position_near(self.guess, account, asset);
+        let ix = known.unwrap_or_else(|| capacity.open_position(account, asset));
+        self.go_on(capacity, ix);
+        ix
+    }
+
+    #[inline]
+    fn go_on(&mut self, capacity: &mut Capacity, ix: PositionIx) {
+        if self.guess != ix && self.previous != PositionIx::NONE {
+            capacity.position_mut(self.previous).beside = ix;
+        }
+        self.previous = ix;
+        self.guess = capacity.position_at(ix).beside;
     }
 }

@@ -11,13 +11,14 @@ mod capacity;
 mod hold;
 mod key_map;
 mod ledger;
+mod position_table;
 mod posting;
 mod restore;
 mod settlement;
 mod totals;
 
 pub use account::{AccountIx, Credits};
-pub use capacity::{AssetIx, CapacityError, Position, SlotKey, SlotTotals};
+pub use capacity::{AssetIx, CapacityError, CapacityTotals, Position, SlotKey};
 pub use hold::{bid_hold, fee};
 pub use key_map::{KeyMap, pair_key};
 pub use ledger::{CreditError, Ledger};

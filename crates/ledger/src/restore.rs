@@ -71,13 +71,17 @@ impl Ledger {
             return Err("an account has one position in a slot");
         }
         let PositionBalances { registered, free, held, escrow } = balances;
-        let totals = &mut self.capacity.assets[asset.index()];
-        let add = |total: u64, part: u64| total.checked_add(part).filter(|sum| *sum <= u64::from(u32::MAX));
-        let sums = (add(totals.registered, registered), add(totals.free, free), add(totals.held, held));
-        let (Some(all_registered), Some(all_free), Some(all_held)) = sums else {
+        // A slot's balances add up to what was registered in it, so none of them is larger: sums of such cannot overflow.
+        let fits = |accelerators: u64| accelerators <= u64::from(u32::MAX);
+        let slot = &mut self.capacity.assets[asset.index()];
+        if !(fits(registered) && fits(free) && fits(held) && fits(slot.registered + registered)) {
             return Err("a slot has more accelerators than may be registered");
-        };
-        (totals.registered, totals.free, totals.held) = (all_registered, all_free, all_held);
+        }
+        slot.registered += registered;
+        let totals = &mut self.capacity.totals;
+        totals.registered += registered;
+        totals.free += free;
+        totals.held += held;
         self.totals.escrow = sum(self.totals.escrow, escrow)?;
         // A part of the total, which fits.
         self.accounts[account.index()].escrow += escrow;

@@ -3,7 +3,7 @@
 use joulebook_types::MicroEc;
 
 use crate::account::AccountIx;
-use crate::capacity::{AssetIx, Position, PositionIx};
+use crate::capacity::{AssetIx, Position, WindowWalk};
 use crate::ledger::Ledger;
 use crate::posting::Balance;
 
@@ -45,21 +45,24 @@ impl Ledger {
             trade.buyer_fee + trade.seller_fee >= MicroEc::ZERO,
             "a rebate is at most the other side's fee"
         );
-        let share = self.slot_share(trade);
-        let free_part: MicroEc =
-            trade.assets.iter().map(|asset| share - self.escrow_part(trade, *asset, share)).sum();
+        let share = slot_share(trade);
+        let escrow_total = self.escrow_total(trade, share);
+        let free_part = trade.notional - escrow_total;
         let fee_from_free = trade.seller_fee.min(free_part);
         let fee_from_escrow = trade.seller_fee - fee_from_free;
-        let escrow_total = trade.notional - free_part;
         let mut escrow_so_far = MicroEc::ZERO;
         let held = Balance::Held(trade.buyer);
+        let (mut sellers, mut buyers) = (WindowWalk::default(), WindowWalk::default());
         for asset in trade.assets {
-            let escrow = self.escrow_part(trade, *asset, share);
+            let capacity = &mut self.capacity;
+            let seller = sellers.step(capacity, trade.seller, *asset).expect("a seller has a position");
+            let buyer = buyers.step_or_open(capacity, trade.buyer, *asset);
+            let escrow = escrow_part(capacity.position_at(seller), trade.accelerators, share);
+            capacity.transfer(seller, buyer, trade.accelerators);
             let before = proportion(fee_from_escrow, escrow_so_far, escrow_total);
             escrow_so_far += escrow;
             let fee = proportion(fee_from_escrow, escrow_so_far, escrow_total) - before;
-            let position = self.move_capacity(trade, *asset);
-            self.post(held, Balance::Escrow(position), escrow - fee);
+            self.post(held, Balance::Escrow(seller), escrow - fee);
         }
         self.post(held, Balance::Free(trade.seller), free_part - fee_from_free);
         self.post(held, Balance::Fees, trade.buyer_fee + trade.seller_fee);
@@ -67,30 +70,37 @@ impl Ledger {
         self.post(held, Balance::Free(trade.buyer), change);
     }
 
-    /// What one slot of the window is paid.
-    fn slot_share(&self, trade: &Settlement<'_>) -> MicroEc {
-        let slots = trade.assets.len() as i64;
-        assert!(trade.notional.raw() % slots == 0, "an exact tick divides over the quarter hours");
-        MicroEc::new(trade.notional.raw() / slots)
+    /// The part of a trade's notional that waits for delivery, in all slots together.
+    fn escrow_total(&mut self, trade: &Settlement<'_>, share: MicroEc) -> MicroEc {
+        let mut sellers = WindowWalk::default();
+        let parts = trade.assets.iter().map(|asset| {
+            let seller = sellers.step(&mut self.capacity, trade.seller, *asset);
+            let seller = self.capacity.position_at(seller.expect("a seller has a position"));
+            escrow_part(seller, trade.accelerators, share)
+        });
+        parts.sum()
     }
+}
 
-    /// The part of a slot's share that waits for delivery: that of registered accelerators, rounded up.
-    fn escrow_part(&self, trade: &Settlement<'_>, asset: AssetIx, share: MicroEc) -> MicroEc {
-        let position = self.position(trade.seller, asset).expect("a seller has a position");
-        let sold = trade.accelerators;
-        let registered = sold - resale(position, sold);
-        let part =
-            (i128::from(share.raw()) * i128::from(registered) + i128::from(sold) - 1) / i128::from(sold);
-        MicroEc::new(i64::try_from(part).expect("a part of the share"))
-    }
+/// What one slot of the window is paid.
+fn slot_share(trade: &Settlement<'_>) -> MicroEc {
+    let slots = trade.assets.len() as i64;
+    assert!(trade.notional.raw() % slots == 0, "an exact tick divides over the quarter hours");
+    MicroEc::new(trade.notional.raw() / slots)
+}
 
-    /// Returns the seller's position.
-    fn move_capacity(&mut self, trade: &Settlement<'_>, asset: AssetIx) -> PositionIx {
-        let to = self.capacity.open_position(trade.buyer, asset);
-        let from = self.capacity.open_position(trade.seller, asset);
-        self.capacity.transfer(from, to, trade.accelerators);
-        from
+/// The part of a slot's share that waits for delivery: that of registered accelerators, rounded up.
+fn escrow_part(seller: &Position, sold: u64, share: MicroEc) -> MicroEc {
+    let registered = sold - resale(seller, sold);
+    // Nearly all sell what they registered, or what they bought: neither needs a division.
+    if registered == sold {
+        return share;
     }
+    if registered == 0 {
+        return MicroEc::ZERO;
+    }
+    let part = (i128::from(share.raw()) * i128::from(registered) + i128::from(sold) - 1) / i128::from(sold);
+    MicroEc::new(i64::try_from(part).expect("a part of the share"))
 }
 
 /// How many of the accelerators sold were bought before: at most what the seller has beyond its registration.

@@ -3,7 +3,7 @@
 use joulebook_types::MicroEc;
 
 use crate::account::{AccountIx, Credits};
-use crate::capacity::{SlotKey, SlotTotals};
+use crate::capacity::{CapacityTotals, SlotKey};
 use crate::ledger::Ledger;
 
 /// All credits by kind of balance.
@@ -32,8 +32,10 @@ pub enum Imbalance {
     Escrow { account: AccountIx },
     /// The accounts' capacity in a slot is not what was registered.
     Capacity { slot: SlotKey, registered: u64, balances: u64 },
-    /// The running totals of a slot are not what the accounts have.
-    RunningCapacity { slot: SlotKey, totals: SlotTotals, counted: SlotTotals },
+    /// By running totals of all slots, what the accounts have is not what was registered.
+    AllCapacity(CapacityTotals),
+    /// The running totals of all slots are not what the accounts have.
+    RunningCapacity { totals: CapacityTotals, counted: CapacityTotals },
 }
 
 impl Totals {
@@ -58,14 +60,10 @@ impl Totals {
 }
 
 impl Ledger {
-    /// Conservation by running totals: of all credits, and of capacity in every slot that moved since the last check.
-    pub fn check(&mut self) -> Result<(), Imbalance> {
+    /// Conservation by running totals: of all credits, and of all capacity.
+    pub fn check(&self) -> Result<(), Imbalance> {
         self.totals.check()?;
-        self.capacity.check_moved().map_err(|(slot, totals)| Imbalance::Capacity {
-            slot,
-            registered: totals.registered,
-            balances: totals.free + totals.held,
-        })
+        self.capacity.check().map_err(Imbalance::AllCapacity)
     }
 
     /// Adds up every account and every position again.
@@ -97,23 +95,24 @@ impl Ledger {
     }
 
     fn recount_capacity(&self) -> Result<(), Imbalance> {
+        let mut counted = CapacityTotals::default();
         for (slot, asset) in self.capacity.keys() {
             let registered = self.capacity.registered(asset);
-            let mut counted = SlotTotals::default();
+            let mut of_slot = CapacityTotals::default();
             for position in self.capacity.of_asset(asset) {
-                counted.registered += position.registered;
-                counted.free += position.free;
-                counted.held += position.held;
+                of_slot.registered += position.registered;
+                of_slot.free += position.free;
+                of_slot.held += position.held;
             }
-            let balances = counted.free + counted.held;
-            if registered != balances {
+            let balances = of_slot.free + of_slot.held;
+            if registered != balances || registered != of_slot.registered {
                 return Err(Imbalance::Capacity { slot, registered, balances });
             }
-            let totals = self.capacity.totals(asset);
-            if totals != counted {
-                return Err(Imbalance::RunningCapacity { slot, totals, counted });
-            }
+            counted.registered += registered;
+            counted.free += of_slot.free;
+            counted.held += of_slot.held;
         }
-        Ok(())
+        let totals = self.capacity.totals;
+        if totals == counted { Ok(()) } else { Err(Imbalance::RunningCapacity { totals, counted }) }
     }
 }
