@@ -203,8 +203,7 @@ impl Engine {
     pub fn end_batch(&mut self, _out: &mut Events) {
         self.ledger.check().expect("credits and capacity are conserved");
         self.assert_idle_hold_nothing();
-        self.hash.absorb_word(self.last_seq.raw());
-        self.hash.absorb_word(self.time.raw());
+        self.hash.absorb_batch(self.last_seq.raw(), self.time.raw());
     }
 
     /// The next instant at which something happens without a command; a batch at or after it makes it happen.

@@ -10,7 +10,9 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// allocated once the arena has seen its largest batch.
 #[derive(Debug, Default)]
 pub struct Events {
+    /// All of it may be written to; what was written ends at `end`.
     bytes: Vec<u8>,
+    end: usize,
 }
 
 /// Who gets an event.
@@ -48,18 +50,20 @@ struct RecordHeader {
 }
 
 const RECORD_HEADER_BYTES: usize = size_of::<RecordHeader>();
+/// What an arena takes when it takes any.
+const BYTES_MIN: usize = 4_096;
 /// No gateway has this connection: gateway numbers and counters are handed out from below. What names it as a
 /// session's is ignored, or the session's events would be everybody's.
 pub(crate) const EVERYBODY: ConnectionId = ConnectionId::new(u64::MAX);
 
 impl Events {
     pub const fn new() -> Self {
-        Self { bytes: Vec::new() }
+        Self { bytes: Vec::new(), end: 0 }
     }
 
     /// An arena that takes `bytes` bytes before it allocates again.
     pub fn with_capacity(bytes: usize) -> Self {
-        Self { bytes: Vec::with_capacity(bytes) }
+        Self { bytes: vec![0; bytes], end: 0 }
     }
 
     /// All records from the start.
@@ -77,7 +81,7 @@ impl Events {
     /// # Panics
     /// When no record starts at `offset`: offsets are zero, a returned one, or an earlier [`Events::bytes_len`].
     pub fn record_at(&self, offset: usize) -> Option<(Record<'_>, usize)> {
-        let rest = &self.bytes[offset..];
+        let rest = &self.bytes[offset..self.end];
         if rest.is_empty() {
             return None;
         }
@@ -93,29 +97,31 @@ impl Events {
 
     /// Forgets all records and keeps the memory.
     pub fn clear(&mut self) {
-        self.bytes.clear();
+        self.end = 0;
     }
 
     /// Forgets the records from `offset` on.
     pub fn truncate(&mut self, offset: usize) {
-        self.bytes.truncate(offset);
+        self.end = self.end.min(offset);
     }
 
     /// Bytes in use: the offset at which the next record will start.
     pub fn bytes_len(&self) -> usize {
-        self.bytes.len()
+        self.end
     }
 
     pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+        self.end == 0
     }
 
-    /// Appends a message for everybody and returns its frame.
-    pub(crate) fn push_public<M: Message>(&mut self, message: &M) -> &[u8] {
-        self.push_message(EVERYBODY.raw(), Record::NO_SESSION, message)
+    /// Appends a message for everybody.
+    #[inline]
+    pub(crate) fn push_public<M: Message>(&mut self, message: &M) {
+        self.push_message(EVERYBODY.raw(), Record::NO_SESSION, message);
     }
 
     /// Appends a message for the session behind `connection`.
+    #[inline]
     pub(crate) fn push_to<M: Message>(&mut self, connection: ConnectionId, session: u32, message: &M) {
         self.push_message(connection.raw(), session, message);
     }
@@ -128,21 +134,42 @@ impl Events {
         template_id: u16,
         frame: &[u8],
     ) {
-        self.push_header(connection.raw(), session, template_id, frame.len());
-        self.bytes.extend_from_slice(frame);
+        let frame_len = u16::try_from(frame.len()).expect("frames are at most 112 bytes");
+        let header = RecordHeader { destination: connection.raw(), frame_len, template_id, session };
+        let record = self.append(RECORD_HEADER_BYTES + frame.len());
+        record[..RECORD_HEADER_BYTES].copy_from_slice(header.as_bytes());
+        record[RECORD_HEADER_BYTES..].copy_from_slice(frame);
     }
 
-    fn push_message<M: Message>(&mut self, destination: u64, session: u32, message: &M) -> &[u8] {
-        self.push_header(destination, session, M::TEMPLATE_ID, HEADER_BYTES + size_of::<M>());
-        let start = self.bytes.len();
-        joulebook_protocol::encode(message, &mut self.bytes);
-        &self.bytes[start..]
+    /// All lengths are the compiler's: a record is a row of stores.
+    #[inline]
+    fn push_message<M: Message>(&mut self, destination: u64, session: u32, message: &M) {
+        // An event has no rest of a list that its encoding would leave out, as a command may have.
+        const { assert!(M::BLOCK_MIN == size_of::<M>()) };
+        let frame_len = const { (HEADER_BYTES + size_of::<M>()) as u16 };
+        let header = RecordHeader { destination, frame_len, template_id: M::TEMPLATE_ID, session };
+        let record = self.append(RECORD_HEADER_BYTES + HEADER_BYTES + size_of::<M>());
+        record[..RECORD_HEADER_BYTES].copy_from_slice(header.as_bytes());
+        let frame = &mut record[RECORD_HEADER_BYTES..];
+        frame[..HEADER_BYTES].copy_from_slice(M::HEADER.as_bytes());
+        frame[HEADER_BYTES..].copy_from_slice(message.as_bytes());
     }
 
-    fn push_header(&mut self, destination: u64, session: u32, template_id: u16, frame_len: usize) {
-        let frame_len = u16::try_from(frame_len).expect("frames are at most 520 bytes");
-        let header = RecordHeader { destination, frame_len, template_id, session };
-        self.bytes.extend_from_slice(header.as_bytes());
+    /// The next bytes of the arena.
+    #[inline]
+    fn append(&mut self, len: usize) -> &mut [u8] {
+        let start = self.end;
+        if self.bytes.len() - start < len {
+            self.grow(len);
+        }
+        self.end = start + len;
+        &mut self.bytes[start..start + len]
+    }
+
+    #[cold]
+    fn grow(&mut self, len: usize) {
+        let needed = (self.end + len).max(2 * self.bytes.len()).max(BYTES_MIN);
+        self.bytes.resize(needed, 0);
     }
 }
 

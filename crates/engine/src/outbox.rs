@@ -12,15 +12,18 @@ use crate::sessions::SessionIx;
 /// The longest private event: header and block.
 pub(crate) const FRAME_BYTES_MAX: usize = 104;
 const CHUNK_ENTRIES: usize = 1_024;
+type Chunk = Box<[Entry; CHUNK_ENTRIES]>;
 
 /// The newest events of all sessions together, oldest first.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     /// Allocated one by one as the ring grows to its limit, so that no growth ever copies the ring.
-    chunks: Vec<Box<[Entry]>>,
+    chunks: Vec<Chunk>,
     entries_max: u64,
     /// Position of the next entry. Positions count up for ever.
     end: u64,
+    /// Where the next entry lies in the ring.
+    next: usize,
 }
 
 /// Where an event lies in the outbox; kept after the event has gone.
@@ -34,6 +37,7 @@ impl Position {
 
 /// One retained event: two cache lines.
 #[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
 pub(crate) struct Entry {
     pub(crate) event_seq: u64,
     /// The session's event before this one, retained or not.
@@ -81,6 +85,12 @@ const fn slot_offset(template_id: u16) -> Option<usize> {
 
 /// An event that starts with a stamp.
 pub(crate) trait Stamped: Message {
+    /// What the event hash sees all ones instead of: the word of the block that names a slot, and its bits.
+    const SLOT_IN_WORDS: (usize, u64) = match slot_offset(Self::TEMPLATE_ID) {
+        Some(offset) => ((offset - HEADER_BYTES) / 8, (u32::MAX as u64) << ((offset % 8) * 8)),
+        None => (usize::MAX, 0),
+    };
+
     fn stamp_mut(&mut self) -> &mut Stamp;
 }
 
@@ -92,6 +102,7 @@ macro_rules! stamped {
             }
         }
         const _: () = assert!(HEADER_BYTES + size_of::<joulebook_protocol::messages::$event>() <= FRAME_BYTES_MAX);
+        const _: () = assert!(offset_of!(joulebook_protocol::messages::$event, stamp) == 0);
     )* };
 }
 
@@ -102,19 +113,20 @@ stamped! {
 }
 
 impl Outbox {
-    /// Keeps `events_max` events; at least one, because an event is encoded here even when nobody may ask for it later.
+    /// Keeps `events_max` events; at least one, so that the newest always has a place.
     pub(crate) fn new(events_max: u32) -> Self {
-        Self { chunks: Vec::new(), entries_max: u64::from(events_max.max(1)), end: 1 }
+        Self { chunks: Vec::new(), entries_max: u64::from(events_max.max(1)), end: 1, next: 0 }
     }
 
-    /// Appends an event and returns its place and the entry. The oldest event goes when the ring is full.
+    /// Appends an event and returns its place. The oldest event goes when the ring is full.
+    #[inline]
     pub(crate) fn push<M: Stamped>(
         &mut self,
         session: SessionIx,
         previous: Position,
         event_seq: u64,
         event: &M,
-    ) -> (Position, &Entry) {
+    ) -> Position {
         let (position, entry) = self.place_next();
         entry.event_seq = event_seq;
         entry.previous = previous;
@@ -124,7 +136,7 @@ impl Outbox {
         entry.frame_len = frame_len as u16;
         entry.frame[..HEADER_BYTES].copy_from_slice(M::HEADER.as_bytes());
         entry.frame[HEADER_BYTES..frame_len].copy_from_slice(event.as_bytes());
-        (position, entry)
+        position
     }
 
     /// Whether another event would push out the oldest.
@@ -162,14 +174,23 @@ impl Outbox {
     }
 
     /// The place of the next event, which still has what was there before.
+    #[inline]
     fn place_next(&mut self) -> (Position, &mut Entry) {
         let position = Position(self.end);
+        let index = self.next;
         self.end += 1;
-        let (chunk, index) = self.place(position);
-        if chunk == self.chunks.len() {
-            self.chunks.push(vec![Entry::EMPTY; CHUNK_ENTRIES].into_boxed_slice());
+        // Counted along, because a division by the ring's size costs more than all else here.
+        self.next = if index + 1 == self.entries_max as usize { 0 } else { index + 1 };
+        if index / CHUNK_ENTRIES == self.chunks.len() {
+            self.grow();
         }
-        (position, &mut self.chunks[chunk][index])
+        (position, &mut self.chunks[index / CHUNK_ENTRIES][index % CHUNK_ENTRIES])
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let chunk: Box<[Entry]> = vec![Entry::EMPTY; CHUNK_ENTRIES].into_boxed_slice();
+        self.chunks.push(chunk.try_into().expect("as many entries as a chunk has"));
     }
 
     fn oldest(&self) -> Position {
@@ -192,8 +213,8 @@ mod tests {
     fn hashes_see_everything_but_the_slot() {
         fn hashed<M: Stamped>(event: &M) -> Vec<u8> {
             let mut outbox = Outbox::new(1);
-            let (_, entry) = outbox.push(SessionIx::NONE, Position::NONE, 1, event);
-            entry.without_slot(<[u8]>::to_vec)
+            let position = outbox.push(SessionIx::NONE, Position::NONE, 1, event);
+            outbox.get(position).unwrap().without_slot(<[u8]>::to_vec)
         }
         let slot = SlotHint::new(7);
         let accepted = OrderAccepted { qty: 5, side: 1, ..Default::default() };
@@ -214,7 +235,8 @@ mod tests {
         let mut positions = Vec::new();
         for event_seq in 1..=5 {
             let event = RequestDone { result: event_seq, ..Default::default() };
-            let (position, entry) = outbox.push(SessionIx::NONE, previous, event_seq, &event);
+            let position = outbox.push(SessionIx::NONE, previous, event_seq, &event);
+            let entry = outbox.get(position).expect("the newest");
             assert_eq!(entry.frame().len(), HEADER_BYTES + size_of::<RequestDone>());
             previous = position;
             positions.push(position);

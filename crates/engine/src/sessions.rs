@@ -25,6 +25,9 @@ impl SessionIx {
 /// "Orders stay for good when the connection is lost."
 pub(crate) const KEEP_ON_DISCONNECT: u32 = u32::MAX;
 
+/// An odd number, so that no two sessions look alike.
+const WHOSE: u64 = 0xD6E8_FEB8_6659_FD93;
+
 /// The part of all sessions that one account may have, and what it may have of few.
 const ACCOUNT_SHARE: usize = 16;
 const ACCOUNT_SESSIONS_MIN: usize = 64;
@@ -32,6 +35,8 @@ const ACCOUNT_SESSIONS_MIN: usize = 64;
 /// One logical session of an account. It outlives connections and is never forgotten.
 #[derive(Debug)]
 pub(crate) struct Session {
+    /// Account and session id for the event hash, spread over all bits.
+    pub(crate) whose: u64,
     pub(crate) account: AccountIx,
     pub(crate) id: SessionId,
     /// [`ConnectionId::NONE`] while nobody is logged on.
@@ -93,7 +98,9 @@ impl Sessions {
             return None;
         }
         let ix = SessionIx(self.all.len() as u32);
+        let key = pair_key(account_id.raw(), id.raw());
         self.all.push(Session {
+            whose: key.wrapping_mul(WHOSE),
             account,
             id,
             connection: ConnectionId::NONE,
@@ -110,7 +117,7 @@ impl Sessions {
             quotes: QuoteTable::default(),
             disabled: None,
         });
-        self.by_id.insert(pair_key(account_id.raw(), id.raw()), ix);
+        self.by_id.insert(key, ix);
         Some(ix)
     }
 

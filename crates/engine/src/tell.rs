@@ -6,6 +6,8 @@ use crate::outbox::Stamped;
 use crate::sessions::SessionIx;
 use crate::{Engine, Events};
 
+const STAMP_WORDS: usize = size_of::<Stamp>() / size_of::<u64>();
+
 impl Engine {
     /// Numbers an event of the session, keeps it for a resend, and sends it if somebody is logged on.
     pub(crate) fn tell<M: Stamped>(&mut self, session_ix: SessionIx, mut event: M, out: &mut Events) {
@@ -14,14 +16,11 @@ impl Engine {
         let event_seq = session.last_event_seq;
         *event.stamp_mut() =
             Stamp { event_seq, sequenced: self.time, received: self.received, ..Stamp::default() };
-        let (position, entry) = self.outbox.push(session_ix, session.newest_event, event_seq, &event);
-        session.newest_event = position;
-        self.hash.absorb_word(
-            u64::from(self.accounts[session.account].id.raw()) << 32 | u64::from(session.id.raw()),
-        );
-        entry.without_slot(|frame| self.hash.absorb(frame));
+        let lead = said(session.whose, event_seq, self.time.raw(), self.received.raw());
+        self.hash.absorb::<M, STAMP_WORDS>(lead, &event, without_slot::<M>);
+        session.newest_event = self.outbox.push(session_ix, session.newest_event, event_seq, &event);
         if session.is_connected() || self.tells_all {
-            out.push_frame(session.connection, session_ix.raw(), M::TEMPLATE_ID, entry.frame());
+            out.push_to(session.connection, session_ix.raw(), &event);
         }
     }
 
@@ -37,8 +36,8 @@ impl Engine {
 
     /// Sends a fact to everybody.
     pub(crate) fn publish<M: Message>(&mut self, fact: M, out: &mut Events) {
-        let frame = out.push_public(&fact);
-        self.hash.absorb(frame);
+        out.push_public(&fact);
+        self.hash.absorb_fact(&fact);
     }
 
     /// Sends the session's events from `first_seq` on once more. All of them are retained.
@@ -68,4 +67,20 @@ impl Engine {
         }
         true
     }
+}
+
+/// What the event hash sees instead of a stamp, whose rest is zero until a gateway fills it in: to whom the engine said it,
+/// as which of its events, when, and when the command came. Each of them alone changes it; numbers of sessions are spread
+/// over all bits, so that an event of one session is not the next one's of another.
+#[inline(always)]
+fn said(whose: u64, event_seq: u64, time: u64, received: u64) -> u64 {
+    whose.wrapping_add(event_seq).wrapping_add(time ^ received.rotate_left(32))
+}
+
+/// What the event hash sees of a word: no slot, which says where an order lies, not what happened. Engines that agree on
+/// everything else may have put it elsewhere.
+#[inline(always)]
+fn without_slot<M: Stamped>(place: usize, word: u64) -> u64 {
+    let (slot_word, slot_bits) = M::SLOT_IN_WORDS;
+    if place == slot_word { word | slot_bits } else { word }
 }

@@ -119,6 +119,8 @@ impl Engine {
 
 fn save_session(writer: &mut Writer<'_>, session: &Session) {
     let Session {
+        // It follows from the account's id and its own.
+        whose: _,
         account,
         id,
         connection,
