@@ -6,8 +6,18 @@ use crate::{
     JournalMark, JournalReader, Segment, Storage,
     error::JournalError,
     format::{BatchHeader, HeaderBlock, SegmentHeader},
-    reader::{Position, ReadState, Step},
+    reader::{Damage, Position, ReadState, Step},
+    storage::SegmentNumber,
 };
+
+const DAMAGED_HEADER: &str = "the segment header is damaged, and there is no segment before it";
+
+/// The first blocks of a folder's segments.
+struct Headers {
+    whole: Vec<SegmentHeader>,
+    /// The oldest segment whose first block was written and makes no sense.
+    first_damaged: Option<SegmentNumber>,
+}
 
 /// No journal comes near; a header that says more must not make sums overflow.
 const NUMBER_MAX: u64 = 1 << 62;
@@ -29,7 +39,7 @@ impl<S: Storage> JournalReader<S> {
             Some(HeaderBlock::Valid(header)) if is_plausible(&header) => return Ok(header),
             Some(HeaderBlock::OtherVersion(found)) => return Err(self.other_version(segment.number, found)),
             Some(HeaderBlock::Valid(_)) => "the numbers in the segment header are impossible",
-            Some(HeaderBlock::Damaged) => "the segment header is damaged, and there is no segment before it",
+            Some(HeaderBlock::Damaged) => DAMAGED_HEADER,
             None => "the oldest segment is blank although segments before it existed",
         };
         let at = Position { segment: segment.number, ..Position::default() };
@@ -56,18 +66,24 @@ impl<S: Storage> JournalReader<S> {
         if mark.shard != self.shard {
             return Err(foreign(mark, format!("it was made of shard {}", mark.shard)));
         }
-        let headers = self.headers()?;
-        let Some(oldest) = headers.first() else {
-            return Err(foreign(mark, "no segment of the folder has a readable header".to_owned()));
-        };
+        let Headers { whole: headers, first_damaged } = self.headers()?;
         let next = mark.seq.raw().saturating_add(1);
-        if oldest.first_seq.raw() > next {
-            let first = oldest.first_seq;
+        let oldest = headers.first().filter(|oldest| oldest.first_seq.raw() <= next);
+        let before_all = first_damaged.filter(|it| headers.first().is_none_or(|first| *it < first.segment));
+        if let (None, Some(segment)) = (oldest, before_all) {
+            // What the mark is about may be in there, so it is the damage that has to be repaired.
+            let at = Position { segment, ..Position::default() };
+            return Err(self.corrupt_at(at, 0, DAMAGED_HEADER));
+        }
+        let Some(oldest) = oldest else {
+            let Some(SegmentHeader { first_seq: first, .. }) = headers.first() else {
+                return Err(foreign(mark, "no segment of the folder was ever used".to_owned()));
+            };
             return Err(foreign(
                 mark,
                 format!("the oldest command that the journal has left is number {first}"),
             ));
-        }
+        };
         for header in headers.iter().rev().filter(|header| header.first_seq.raw() <= next) {
             if header.journal_id != mark.journal_id {
                 return Err(foreign(mark, "the journal has another name".to_owned()));
@@ -83,17 +99,20 @@ impl<S: Storage> JournalReader<S> {
         Err(self.corrupt_at(at, 0, "the first group of the oldest segment is missing or damaged"))
     }
 
-    /// The headers of all segments that have a readable one, in order.
-    fn headers(&mut self) -> Result<Vec<SegmentHeader>, JournalError> {
-        let mut headers = Vec::new();
+    /// What the beginnings of all segments say, in order.
+    fn headers(&mut self) -> Result<Headers, JournalError> {
+        let mut headers = Headers { whole: Vec::new(), first_damaged: None };
         for index in 0..self.segments.len() {
             let segment = self.segments[index].number;
             match self.read_header(segment)? {
                 Some(HeaderBlock::Valid(header)) if is_plausible(&header) && header.segment == segment => {
-                    headers.push(header);
+                    headers.whole.push(header);
                 }
                 Some(HeaderBlock::OtherVersion(found)) => return Err(self.other_version(segment, found)),
-                Some(HeaderBlock::Valid(_) | HeaderBlock::Damaged) | None => {}
+                Some(HeaderBlock::Valid(_) | HeaderBlock::Damaged) => {
+                    headers.first_damaged.get_or_insert(segment);
+                }
+                None => {}
             }
         }
         Ok(headers)
@@ -113,6 +132,13 @@ impl<S: Storage> JournalReader<S> {
                 Step::Blank => None,
             };
             self.settle_tail(damage)?;
+            if let Some(Damage { segment, offset, what }) = damage {
+                // No torn write: the mark was made of what was proven durable, and it lies behind the damage.
+                let cut_at = if segment == self.at.segment { self.at.offset } else { 0 };
+                let intact = Position { segment, offset: cut_at, segment_bytes: 0 };
+                let what = format!("{what}, and a snapshot knows of command {} behind it", mark.seq);
+                return Err(self.corrupt_at(intact, offset - cut_at, &what));
+            }
             let last = self.state.last_seq;
             return Err(foreign(mark, format!("the journal ends with command {last}")));
         }

@@ -118,6 +118,53 @@ fn a_foreign_mark_is_refused() {
 }
 
 #[test]
+fn damage_of_what_a_mark_needs_is_named_by_its_place() {
+    let (disk, _, marks) = long_journal();
+    let segments = disk.clone().segments().unwrap();
+    let used: Vec<u64> = {
+        let mut reader = JournalReader::new(disk.clone(), SHARD).unwrap();
+        while reader.next_batch().unwrap().is_some() {}
+        reader.used.iter().map(|(segment, _)| *segment).collect()
+    };
+    for oldest in &used {
+        // Whatever is retired: the header of the oldest segment that is left.
+        let copy = disk.fork();
+        segments.iter().filter(|segment| segment.number < *oldest).for_each(|it| copy.remove(it.number));
+        copy.flip_bit(*oldest, 30, 3);
+        let mut damaged = 0;
+        for mark in &marks {
+            let Err(error) = records_after(&copy, mark) else { continue };
+            let JournalError::Corrupt { file, offset_bytes, .. } = &error else { panic!("{error}") };
+            assert_eq!((file.as_str(), *offset_bytes), (format!("segment {oldest}").as_str(), 0));
+            damaged += 1;
+        }
+        assert!(damaged > 0, "no mark needs segment {oldest}");
+    }
+    assert!(used.len() > 4);
+}
+
+#[test]
+fn a_torn_group_that_a_mark_knows_of_is_damage() {
+    let disk = MemStorage::new();
+    let mut run = Run::open(&disk);
+    (1..=3).for_each(|number| run.commit(&batch(number, &[100])));
+    drop(run);
+    let mut reader = JournalReader::new(disk.clone(), SHARD).unwrap();
+    while reader.next_batch().unwrap().is_some() {}
+    let mark = reader.mark().unwrap();
+    let last = reader.end_of_group() - BLOCK;
+    disk.flip_bit(1, last + 200, 0);
+    assert_eq!(read(&disk).unwrap().len(), 2, "nothing else vouches for the last group");
+    let error = records_after(&disk, &mark).unwrap_err();
+    let JournalError::Corrupt { file, offset_bytes, what, last_good_seq, cut_at_bytes } = &error else {
+        panic!("{error}")
+    };
+    assert_eq!((file.as_str(), *cut_at_bytes, last_good_seq.raw()), ("segment 1", last, 2));
+    assert!((last..last + BLOCK).contains(offset_bytes), "{error}");
+    assert!(what.contains("a snapshot knows of command 3"), "{error}");
+}
+
+#[test]
 fn a_torn_segment_is_not_where_the_mark_is() {
     // The power goes while the first group of a segment is written: the mark is at the end of the one before.
     let disk = MemStorage::new();

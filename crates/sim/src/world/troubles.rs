@@ -275,12 +275,6 @@ impl World {
                     StartError::Journal(JournalError::Corrupt { file, offset_bytes, .. }) => {
                         *file == Storage::file_name(copy, segment) && offset_bytes / BLOCK <= offset / BLOCK
                     }
-                    // Where no header can be read, or the last group is cut and a snapshot knows more, it is the
-                    // snapshot that fits nothing.
-                    StartError::Recover(RecoverError::Misfit { .. }) => {
-                        self.scene.count("flips refused without a place");
-                        offset < BLOCK || self.scanner.is_in_last_group(segment, offset)
-                    }
                     StartError::Journal(_) | StartError::Replay(_) | StartError::Recover(_) => false,
                 };
                 return Check::Damage.that(named, || {
