@@ -59,7 +59,7 @@ fn main() {
 fn take_snapshot(dir: &Path, commands: u64) -> u64 {
     let storage = FileStorage::open_read_only(dir).expect("a journal");
     let follower = JournalFollower::new(storage, SHARD, None).expect("a whole journal");
-    let config = ShadowConfig { snapshot_commands: commands, verify: true };
+    let config = ShadowConfig::every(commands);
     let mut shadow = Shadow::new(Engine::new(), follower, config);
     while !shadow.is_due() {
         shadow.turn(BATCH_COMMANDS as u64).expect("a replay of what was said");

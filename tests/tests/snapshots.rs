@@ -383,4 +383,10 @@ fn a_journal_that_says_something_else_is_refused_by_batch_and_command() {
         reason.starts_with("snapshot at sequence")
     });
     stop(daemon);
+    // It stands behind all that the forger's exchange attested, so from here on there is something to compare again.
+    let daemon = Daemon::start(&forged, &["--set", "journal.segment_mib=64"]);
+    let (replay, check) = checks(&daemon);
+    assert!(replay.starts_with("journal replayed from the snapshot at "), "{replay}");
+    assert_eq!(check["ok"], true, "{check}");
+    stop(daemon);
 }

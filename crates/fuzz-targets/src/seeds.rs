@@ -253,7 +253,8 @@ fn snapshots() -> Vec<(String, Vec<u8>)> {
         time: TimeNs::new(5),
         chain: [3; 32],
     };
-    let header = SnapshotHeader { mark, events: [1, 2], state_hash: [0xAB; 32], state_version: 1 };
+    let header =
+        SnapshotHeader { mark, events: [1, 2], state_hash: [0xAB; 32], state_version: 1, unattested: false };
     let mut all = Vec::new();
     // Nothing, a part of a block, exactly a block and more.
     for (name, body_bytes) in [("empty", 0), ("short", 300), ("block", 4_080), ("two_blocks", 4_500)] {

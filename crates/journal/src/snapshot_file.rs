@@ -33,6 +33,9 @@ pub struct SnapshotHeader {
     pub state_hash: [u8; 32],
     /// Which encoding of the engine's state the body has.
     pub state_version: u32,
+    /// It was made by a program that was told not to compare: what the exchange attested of commands up to here may be
+    /// what another program said.
+    pub unattested: bool,
 }
 
 impl SnapshotHeader {
@@ -57,7 +60,7 @@ impl SnapshotHeader {
             state_hash: self.state_hash,
             state_version: self.state_version,
             shard: mark.shard,
-            reserved: 0,
+            flags: if self.unattested { UNATTESTED } else { 0 },
         };
         let mut block = [0; BLOCK_BYTES];
         block[..size_of::<RawHeader>()].copy_from_slice(raw.as_bytes());
@@ -83,7 +86,10 @@ impl SnapshotHeader {
                 format!("this is snapshot format {}, and this program reads {SNAPSHOT_VERSION}", raw.version);
             return Err(SnapshotDamage { offset_bytes: 8, what });
         }
-        if raw.reserved != 0 || !is_blank(rest) {
+        if raw.flags & !UNATTESTED != 0 {
+            return Err(SnapshotDamage::at(FLAGS_AT, "a flag of the header is none that this program knows"));
+        }
+        if !is_blank(rest) {
             return Err(SnapshotDamage::at(size_of::<RawHeader>(), "the padding of the header is not zero"));
         }
         Ok(Self {
@@ -98,6 +104,7 @@ impl SnapshotHeader {
             events: raw.events,
             state_hash: raw.state_hash,
             state_version: raw.state_version,
+            unattested: raw.flags & UNATTESTED != 0,
         })
     }
 }
@@ -118,8 +125,12 @@ struct RawHeader {
     state_hash: [u8; 32],
     state_version: u32,
     shard: ShardId,
-    reserved: u16,
+    flags: u16,
 }
+
+/// A flag: [`SnapshotHeader::unattested`].
+const UNATTESTED: u16 = 1;
+const FLAGS_AT: usize = core::mem::offset_of!(RawHeader, flags);
 
 /// Covers the block but for the checksum itself.
 fn header_crc(block: &[u8]) -> u32 {

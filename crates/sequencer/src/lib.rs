@@ -19,5 +19,5 @@ pub use outputs::{Egress, EgressKind};
 pub use recovery::{
     RecoverError, Recovered, Skipped, SnapshotProblem, load_snapshot, open_snapshot, recover,
 };
-pub use replay::{Difference, DiffersAt, ReplayError, Replayer, apply_batch};
+pub use replay::{Compare, Difference, DiffersAt, ReplayError, Replayer, apply_batch};
 pub use shadow::{Shadow, ShadowConfig, ShadowError, ShadowTurn, retire_snapshots};

@@ -10,7 +10,7 @@ use joulebook_journal::{
 };
 use joulebook_types::{SeqNum, ShardId};
 
-use crate::{ReplayError, Replayer};
+use crate::{Compare, ReplayError, Replayer};
 
 /// What a disk came to.
 pub struct Recovered<S> {
@@ -144,10 +144,12 @@ pub fn recover<S: Storage>(
             None
         }
     });
-    let (snapshot, engine, reader) = match newest {
-        None => (None, Engine::new(), JournalReader::new(storage, shard)),
+    let compare = if verify { Compare::All } else { Compare::Nothing };
+    let (snapshot, engine, compare, reader) = match newest {
+        None => (None, Engine::new(), compare, JournalReader::new(storage, shard)),
         Some((name, header, engine)) => {
-            (Some(name), engine, JournalReader::after(storage, shard, &header.mark))
+            let reader = JournalReader::after(storage, shard, &header.mark);
+            (Some(name), engine, compare.behind(&header), reader)
         }
     };
     let mut reader = match (reader, snapshot) {
@@ -161,7 +163,7 @@ pub fn recover<S: Storage>(
         }
         (Err(error), _) => return Err(error.into()),
     };
-    let (engine, batches) = replay(&mut reader, engine, verify)?;
+    let (engine, batches) = replay(&mut reader, engine, compare)?;
     Ok(Recovered { engine, reader, snapshot, skipped, batches })
 }
 
@@ -169,9 +171,9 @@ pub fn recover<S: Storage>(
 fn replay<S: Storage>(
     reader: &mut JournalReader<S>,
     engine: Engine,
-    verify: bool,
+    compare: Compare,
 ) -> Result<(Engine, u64), RecoverError> {
-    let mut replayer = if verify { Replayer::new(engine) } else { Replayer::without_comparing(engine) };
+    let mut replayer = Replayer::comparing(engine, compare);
     let mut batches = 0;
     while let Some(batch) = reader.next_batch()? {
         replayer.apply(&batch)?;

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use joulebook_engine::{Engine, Events};
-use joulebook_journal::{BatchView, EventDigest, Records};
+use joulebook_journal::{BatchView, EventDigest, Records, SnapshotHeader};
 use joulebook_protocol::{RecordError, SequencedCommand};
 use joulebook_types::{SeqNum, TimeNs};
 
@@ -90,6 +90,27 @@ fn low_word(engine: &Engine) -> u32 {
     engine.event_chain_hash()[0] as u32
 }
 
+/// What a replay compares with what its engine says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compare {
+    /// Everything that was attested, also of the batch that the engine stands behind at first.
+    All,
+    /// What was attested of batches that the replay applies. What came before is another program's.
+    Later,
+    /// Nothing: every digest is taken for right, by a program that says something else on purpose.
+    Nothing,
+}
+
+impl Compare {
+    /// The same, for a replay that begins behind a snapshot.
+    pub fn behind(self, snapshot: &SnapshotHeader) -> Self {
+        match self {
+            Self::All if snapshot.unattested => Self::Later,
+            same @ (Self::All | Self::Later | Self::Nothing) => same,
+        }
+    }
+}
+
 /// Applies batches of a journal to an engine and compares what it says with what was attested.
 #[derive(Debug)]
 pub struct Replayer {
@@ -101,9 +122,10 @@ pub struct Replayer {
     spare: Vec<EventDigest>,
     /// The last batch that was compared; at first, where the engine stood.
     compared_seq: SeqNum,
-    compared_chain: [u64; 2],
+    /// `None` when nothing that was attested is about that place.
+    compared_chain: Option<[u64; 2]>,
     compared_batches: u64,
-    compares: bool,
+    compare: Compare,
 }
 
 #[derive(Debug)]
@@ -117,9 +139,18 @@ struct Applied {
 const UNATTESTED_MAX: usize = 64;
 
 impl Replayer {
-    /// Goes on where the engine stands.
+    /// Goes on where the engine stands, and compares everything.
     pub fn new(engine: Engine) -> Self {
-        let (compared_seq, compared_chain) = (engine.last_seq(), engine.event_chain_hash());
+        Self::comparing(engine, Compare::All)
+    }
+
+    /// Goes on where the engine stands.
+    pub fn comparing(engine: Engine, compare: Compare) -> Self {
+        let compared_seq = engine.last_seq();
+        let compared_chain = match compare {
+            Compare::All => Some(engine.event_chain_hash()),
+            Compare::Later | Compare::Nothing => None,
+        };
         Self {
             engine,
             events: Events::default(),
@@ -128,13 +159,8 @@ impl Replayer {
             compared_seq,
             compared_chain,
             compared_batches: 0,
-            compares: true,
+            compare,
         }
-    }
-
-    /// The same, but it takes every digest for right: for a program that says something else on purpose.
-    pub fn without_comparing(engine: Engine) -> Self {
-        Self { compares: false, ..Self::new(engine) }
     }
 
     /// Applies the next batch and gives its events. `Differs` names an earlier batch, whose events are not what was
@@ -160,7 +186,7 @@ impl Replayer {
     /// Compares with what was attested of a batch that was applied. A digest of a batch from before the start is not
     /// compared.
     pub fn check(&mut self, attested: &EventDigest) -> Result<(), ReplayError> {
-        if !self.compares {
+        if self.compare == Compare::Nothing {
             return Ok(());
         }
         // Batches before it that were not attested themselves are covered by its hash.
@@ -178,7 +204,7 @@ impl Replayer {
             return Err(ReplayError::Differs(difference(applied, skipped, attested)));
         }
         let applied = self.unattested.pop_front().expect("it was just there");
-        (self.compared_seq, self.compared_chain) = (attested.seq, attested.chain);
+        (self.compared_seq, self.compared_chain) = (attested.seq, Some(attested.chain));
         self.compared_batches += 1;
         self.spare.push(applied.digest);
         Ok(())
@@ -193,7 +219,8 @@ impl Replayer {
                 at: DiffersAt::Somewhere,
             }))
         };
-        if attested.seq == self.compared_seq && attested.chain != self.compared_chain {
+        let is_other = self.compared_chain.is_some_and(|chain| chain != attested.chain);
+        if attested.seq == self.compared_seq && is_other {
             return differs(attested.seq);
         }
         match skipped {

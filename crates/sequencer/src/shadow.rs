@@ -7,15 +7,25 @@ use joulebook_journal::{
 };
 use joulebook_types::SeqNum;
 
-use crate::{ReplayError, Replayer, SnapshotProblem, open_snapshot};
+use crate::{Compare, ReplayError, Replayer, SnapshotProblem, open_snapshot};
 
 /// How a shadow works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShadowConfig {
     /// Commands from one snapshot to the next; 0 makes none due, ever.
     pub snapshot_commands: u64,
-    /// Compare what it says with what the exchange attested.
-    pub verify: bool,
+    /// What of what the exchange attested is compared with what it says.
+    pub compare: Compare,
+    /// The first snapshot is due as soon as this command is in it: the end of a journal that nothing is compared with.
+    /// From that snapshot on, a later start can compare again.
+    pub first_due: Option<SeqNum>,
+}
+
+impl ShadowConfig {
+    /// A shadow that compares everything.
+    pub fn every(snapshot_commands: u64) -> Self {
+        Self { snapshot_commands, compare: Compare::All, first_due: None }
+    }
 }
 
 /// What a turn came to.
@@ -55,9 +65,11 @@ impl<S: Storage> Shadow<S> {
     /// A shadow that goes on with `engine`, where `follower` stands: at a snapshot, or both at the beginning.
     pub fn new(engine: Engine, follower: JournalFollower<S>, config: ShadowConfig) -> Self {
         let began = engine.last_seq();
-        let replayer =
-            if config.verify { Replayer::new(engine) } else { Replayer::without_comparing(engine) };
-        let due_seq = began.raw().saturating_add(config.snapshot_commands);
+        let replayer = Replayer::comparing(engine, config.compare);
+        let due_seq = match config.first_due {
+            Some(first) => first.raw(),
+            None => began.raw().saturating_add(config.snapshot_commands),
+        };
         Self { replayer, follower, config, due_seq, snapshot_seq: began }
     }
 
@@ -117,6 +129,7 @@ impl<S: Storage> Shadow<S> {
             events: engine.event_chain_hash(),
             state_hash: engine.state_hash(),
             state_version: Engine::STATE_VERSION,
+            unattested: self.config.compare == Compare::Nothing,
         };
         let mut writer = SnapshotWriter::begin(snapshots, &header)?;
         engine.save(&mut |bytes| writer.write(bytes));

@@ -15,9 +15,9 @@ use joulebook_protocol::pipe::EventFrame;
 use joulebook_protocol::{Command, Origin, SequencedCommand};
 use joulebook_rings::{Consumer, Doorbell, Wake, ring};
 use joulebook_sequencer::{
-    Clock, Core, DiffersAt, Egress, EgressKind, NoObserver, RecoverError, Recovered, ReplayError, Shadow,
-    ShadowConfig, ShadowError, ShadowTurn, SnapshotProblem, Turn, apply_batch, load_snapshot, recover,
-    retire_snapshots,
+    Clock, Compare, Core, DiffersAt, Egress, EgressKind, NoObserver, RecoverError, Recovered, ReplayError,
+    Shadow, ShadowConfig, ShadowError, ShadowTurn, SnapshotProblem, Turn, apply_batch, load_snapshot,
+    recover, retire_snapshots,
 };
 use joulebook_types::{AccountId, Role, Roles, SeqNum, ShardId, TimeNs};
 
@@ -137,7 +137,7 @@ impl Exchange {
 
 fn shadow(disk: &MemStorage, snapshot_commands: u64) -> Shadow<MemStorage> {
     let follower = JournalFollower::new(disk.clone(), SHARD, None).expect("a journal");
-    Shadow::new(Engine::new(), follower, ShadowConfig { snapshot_commands, verify: true })
+    Shadow::new(Engine::new(), follower, ShadowConfig::every(snapshot_commands))
 }
 
 fn catch_up(shadow: &mut Shadow<MemStorage>) {
@@ -200,7 +200,7 @@ fn every_snapshot_and_its_tail_come_to_the_same_state() {
     exchange.idle();
     let (header, engine) = load_snapshot(&shelf.bytes(names[2])).expect("a whole snapshot");
     let follower = JournalFollower::new(disk, SHARD, Some(&header.mark)).expect("the same journal");
-    let config = ShadowConfig { snapshot_commands: 300, verify: true };
+    let config = ShadowConfig::every(300);
     let mut shadow = Shadow::new(engine, follower, config);
     catch_up(&mut shadow);
     assert_eq!(shadow.last_seq().raw(), live.0.raw() + 150);
@@ -432,10 +432,21 @@ fn an_engine_that_says_something_else_is_found_out() {
             assert_eq!(trusted.engine.last_seq().raw(), 240);
         }
         let follower = JournalFollower::new(disk.clone(), SHARD, None).unwrap();
-        let trusting = ShadowConfig { snapshot_commands: 0, verify: false };
+        let end = SeqNum::new(240);
+        let trusting =
+            ShadowConfig { snapshot_commands: 1_000, compare: Compare::Nothing, first_due: Some(end) };
         let mut shadow = Shadow::new(Engine::new(), follower, trusting);
-        catch_up(&mut shadow);
-        assert_eq!(shadow.last_seq().raw(), 240);
+        while shadow.turn(3).expect("nothing is compared") == ShadowTurn::Busy {
+            assert_eq!(shadow.is_due(), shadow.last_seq() == end, "at {}", shadow.last_seq());
+        }
+        // From the end on, what the exchange attests is again what this program says.
+        let mut shelf = MemSnapshots::new();
+        let name = shadow.take(&mut shelf).expect("room");
+        assert_eq!((name.seq, shadow.is_due()), (end, false));
+        let (header, _) = load_snapshot(&shelf.bytes(name)).expect("a whole snapshot");
+        assert!(header.unattested);
+        let recovered = restart(&disk, &shelf).expect("what was attested before is not compared");
+        assert_eq!((recovered.snapshot, recovered.engine.last_seq()), (Some(name), end));
     }
 }
 

@@ -235,6 +235,7 @@ pub fn take_snapshot(dir: &Path, at: SeqNum, lie: bool) -> SnapshotName {
         events: engine.event_chain_hash(),
         state_hash,
         state_version: Engine::STATE_VERSION,
+        unattested: false,
     };
     let storage = FileSnapshots::open(dir, Arc::default()).expect("a folder");
     let mut writer = SnapshotWriter::begin(storage, &header).expect("space");

@@ -16,7 +16,7 @@ use joulebook_journal::{JournalError, JournalFollower, SnapshotName};
 use joulebook_metrics::SnapshotMetrics;
 use joulebook_rings::Watermark;
 use joulebook_sequencer::{
-    Shadow, ShadowConfig, ShadowError, ShadowTurn, SnapshotProblem, open_snapshot, retire_snapshots,
+    Compare, Shadow, ShadowConfig, ShadowError, ShadowTurn, SnapshotProblem, open_snapshot, retire_snapshots,
 };
 use joulebook_types::SeqNum;
 
@@ -154,6 +154,8 @@ impl Worker {
     /// Goes back to the snapshot that recovery began with.
     fn begin(&mut self) -> Result<Shadow<FileStorage>, Ended> {
         let storage = FileStorage::open_read_only(&self.start.dir).map_err(Ended::Open)?;
+        let JournalConfig { snapshot_commands, verify, .. } = self.start.config;
+        let mut compare = if verify { Compare::All } else { Compare::Nothing };
         let (mark, engine) = match self.start.snapshot {
             None => (None, Engine::new()),
             Some(name) => {
@@ -161,13 +163,14 @@ impl Worker {
                 let (header, engine) = found.map_err(Ended::Snapshot)?;
                 self.start.metrics.seq.set(gauge(name.seq.raw()));
                 self.start.metrics.bytes.set(self.file_bytes(name));
+                compare = compare.behind(&header);
                 (Some(header.mark), engine)
             }
         };
         let follower = JournalFollower::new(storage, SHARD, mark.as_ref())
             .map_err(|error| Ended::Journal(error.into()))?;
-        let JournalConfig { snapshot_commands, verify, .. } = self.start.config;
-        Ok(Shadow::new(engine, follower, ShadowConfig { snapshot_commands, verify }))
+        let first_due = (!verify).then_some(self.start.last_seq);
+        Ok(Shadow::new(engine, follower, ShadowConfig { snapshot_commands, compare, first_due }))
     }
 
     /// Returns when the exchange stops, or must.

@@ -178,6 +178,7 @@ mod tests {
             events: [3, 4],
             state_hash: [5; 32],
             state_version: 1,
+            unattested: false,
         }
     }
 

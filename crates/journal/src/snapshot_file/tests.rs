@@ -19,6 +19,7 @@ fn header() -> SnapshotHeader {
         events: [7, 8],
         state_hash: core::array::from_fn(|at| at as u8 + 1),
         state_version: 5,
+        unattested: false,
     }
 }
 
@@ -254,5 +255,21 @@ proptest! {
         if let Ok((found, body)) = read_snapshot(&bytes) {
             prop_assert!(found == header() && body.len() == 5_000);
         }
+    }
+}
+
+#[test]
+fn a_header_says_whether_it_was_compared_and_nothing_unknown() {
+    for unattested in [false, true] {
+        let header = SnapshotHeader { unattested, ..header() };
+        let mut block = header.to_block();
+        assert_eq!(SnapshotHeader::from_block(&block), Ok(header));
+        // Whole in its checksum, with a flag of a later program.
+        block[FLAGS_AT] |= 2;
+        let crc = header_crc(&block);
+        block[12..16].copy_from_slice(&crc.to_le_bytes());
+        let damage = SnapshotHeader::from_block(&block).unwrap_err();
+        assert_eq!(damage.offset_bytes, 134);
+        assert!(damage.what.contains("flag"), "{damage}");
     }
 }

@@ -9,7 +9,7 @@ use joulebook_journal::{
     BLOCK_BYTES, JournalError, JournalMark, JournalReader, SnapshotHeader, SnapshotName, SnapshotStorage,
     StorageError,
 };
-use joulebook_sequencer::{SnapshotProblem, open_snapshot};
+use joulebook_sequencer::{Compare, SnapshotProblem, open_snapshot};
 use joulebook_types::SeqNum;
 
 use super::source::{Journal, Place};
@@ -70,6 +70,8 @@ pub struct Beginning {
     pub engine: Engine,
     /// Where in the journal that is; `None`: before the first command.
     pub mark: Option<JournalMark>,
+    /// What of the journal can be compared from there on.
+    pub compare: Compare,
     /// For people.
     pub words: String,
 }
@@ -102,7 +104,12 @@ impl Beginning {
     }
 
     fn first() -> Self {
-        Self { engine: Engine::new(), mark: None, words: "the first command".to_owned() }
+        Self {
+            engine: Engine::new(),
+            mark: None,
+            compare: Compare::All,
+            words: "the first command".to_owned(),
+        }
     }
 
     fn named(snapshots: &mut FileSnapshots, text: &str) -> Result<Self, BeginError> {
@@ -114,7 +121,8 @@ impl Beginning {
     }
 
     fn behind(name: SnapshotName, header: SnapshotHeader, engine: Engine) -> Self {
-        Self { engine, mark: Some(header.mark), words: format!("snapshot {name}") }
+        let compare = Compare::All.behind(&header);
+        Self { engine, mark: Some(header.mark), compare, words: format!("snapshot {name}") }
     }
 
     /// The journal from there on.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use joulebook_engine::{Engine, Imbalance};
 use joulebook_journal::{BatchView, EventDigest};
-use joulebook_sequencer::{Difference, DiffersAt, ReplayError, Replayer};
+use joulebook_sequencer::{Compare, Difference, DiffersAt, ReplayError, Replayer};
 use joulebook_types::SeqNum;
 
 use super::begin::{BeginError, Beginning, From, SnapshotHash, snapshot_hashes};
@@ -97,14 +97,15 @@ pub fn replay_for_people(dir: &Path, plan: &ReplayPlan) -> Result<ReplayReport, 
     let started = Instant::now();
     let beginning = Beginning::choose(dir, &plan.from)?;
     let mut journal = beginning.open_journal(dir, false)?;
-    let Beginning { engine, words: from, .. } = beginning;
+    let Beginning { engine, words: from, compare, .. } = beginning;
     let begins_after = engine.last_seq();
     let until = plan.until.unwrap_or(SeqNum::new(u64::MAX));
     if until < begins_after {
         return Err(ReplayFailure::Past { begins: begins_after, until });
     }
     let snapshots = if plan.verify { snapshot_hashes(dir).map_err(BeginError::from)? } else { Vec::new() };
-    let mut machine = Machine::new(engine, plan.verify, snapshots);
+    let compare = if plan.verify { compare } else { Compare::Nothing };
+    let mut machine = Machine::new(engine, compare, snapshots);
     let mut batches = 0;
     let mut is_whole = true;
     while is_whole
@@ -158,14 +159,14 @@ struct Watched {
 }
 
 impl Machine {
-    fn new(engine: Engine, verify: bool, mut snapshots: Vec<SnapshotHash>) -> Self {
-        if !verify {
+    fn new(engine: Engine, compare: Compare, mut snapshots: Vec<SnapshotHash>) -> Self {
+        if compare == Compare::Nothing {
             return Self::Plain(Box::new(Stepper::new(engine)));
         }
         snapshots.retain(|snapshot| engine.last_seq() < snapshot.seq);
         snapshots.sort_unstable_by_key(|snapshot| std::cmp::Reverse(snapshot.seq));
         let compared = Compared { batches: 0, seq: engine.last_seq(), snapshots: 0 };
-        let replayer = Some(Replayer::new(engine));
+        let replayer = Some(Replayer::comparing(engine, compare));
         Self::Watched(Box::new(Watched { replayer, rest: None, snapshots, compared }))
     }
 

@@ -72,7 +72,7 @@ impl Follower {
             Ok(follower) => follower,
             Err(error) => return Check::Snapshot.broken(format!("the shadow cannot begin: {error}")),
         };
-        let config = ShadowConfig { snapshot_commands: plan.commands, verify: true };
+        let config = ShadowConfig::every(plan.commands);
         let shadow = Shadow::new(engine, follower, config);
         let run_at = Some(scene.now());
         Ok(Self { scene, dice, disk, plan, damaged, shadow, run_at, wake_at_seq: 0 })
