@@ -9,9 +9,14 @@ pub struct Arguments(Vec<(String, String)>);
 impl Arguments {
     /// Reads the command line; ends the process with a message when it has anything but these flags.
     pub fn read(flags: &[&str]) -> Self {
+        Self::read_with_switches(flags, &[])
+    }
+
+    /// The same, with flags that have no value.
+    pub fn read_with_switches(flags: &[&str], switches: &[&str]) -> Self {
         // Cargo says that this is a benchmark.
         let arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
-        match Self::parse(flags, arguments) {
+        match Self::parse(flags, switches, arguments) {
             Ok(arguments) => arguments,
             Err(what) => {
                 eprintln!("error: {what}");
@@ -20,9 +25,17 @@ impl Arguments {
         }
     }
 
-    fn parse(flags: &[&str], mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
+    fn parse(
+        flags: &[&str],
+        switches: &[&str],
+        mut arguments: impl Iterator<Item = String>,
+    ) -> Result<Self, String> {
         let mut read = Vec::new();
         while let Some(flag) = arguments.next() {
+            if switches.contains(&flag.as_str()) {
+                read.push((flag, String::new()));
+                continue;
+            }
             if !flags.contains(&flag.as_str()) {
                 return Err(format!("cannot read {flag}; there are {}", flags.join(", ")));
             }
@@ -43,6 +56,11 @@ impl Arguments {
         }
     }
 
+    /// Whether a flag is there.
+    pub fn has(&self, flag: &str) -> bool {
+        self.0.iter().any(|(name, _)| name == flag)
+    }
+
     /// A folder, or the one for temporary files.
     pub fn folder(&self, flag: &str) -> PathBuf {
         self.value(flag, std::env::temp_dir())
@@ -54,7 +72,7 @@ mod tests {
     use super::*;
 
     fn parse(line: &str) -> Result<Arguments, String> {
-        Arguments::parse(&["--commands", "--dir"], line.split_whitespace().map(str::to_owned))
+        Arguments::parse(&["--commands", "--dir"], &["--table"], line.split_whitespace().map(str::to_owned))
     }
 
     #[test]
@@ -62,6 +80,9 @@ mod tests {
         let read = parse("--commands 12 --dir /data").expect("readable");
         assert_eq!((read.value("--commands", 1), read.folder("--dir")), (12, PathBuf::from("/data")));
         assert_eq!(parse("").expect("readable").value("--commands", 7), 7);
+        let read = parse("--table --commands 3").expect("readable");
+        assert!(read.has("--table") && read.has("--commands") && !read.has("--dir"));
+        assert_eq!(read.value("--commands", 1), 3);
         assert!(parse("--commands").is_err() && parse("--speed 3").is_err());
     }
 }

@@ -16,8 +16,13 @@ impl<'a> Percentiles<'a> {
 
     /// Microseconds that `percent` of the latencies do not exceed.
     pub fn us(&self, percent: f64) -> f64 {
+        self.ns(percent) as f64 / 1e3
+    }
+
+    /// The same in nanoseconds.
+    pub fn ns(&self, percent: f64) -> u64 {
         let rank = (self.0.len() as f64 * percent / 100.0).ceil() as usize;
-        self.0[rank.clamp(1, self.0.len()) - 1].as_nanos() as f64 / 1e3
+        self.0[rank.clamp(1, self.0.len()) - 1].as_nanos() as u64
     }
 }
 

@@ -1,0 +1,244 @@
+//! A venue for the flows: accounts, sessions, instruments, and credits and capacity enough that nobody is refused.
+
+use joulebook_protocol::messages::{
+    DepositCredits, Genesis, ListInstrument, MintCredits, OpenAccount, RegisterCapacity, SessionOpened,
+    SetYield,
+};
+use joulebook_protocol::{Command, Origin};
+use joulebook_types::{
+    AccountId, AreaCode, ClassCode, ClientOrderId, ConnectionId, MicroEc, ModelId, Price, Role, Roles,
+    SessionId, ShardId, Side, TimeNs, Yield,
+};
+
+/// As many buy as sell; who sells never buys, so that nobody meets himself and a flow trades as it says.
+pub const TRADERS: u32 = 16;
+pub const SESSION: SessionId = SessionId::new(1);
+pub const MODEL: ModelId = ModelId::new(1);
+
+const OPERATOR: AccountId = AccountId::new(1);
+const ISSUER: AccountId = AccountId::new(2);
+const FIRST_TRADER: u32 = 10;
+/// A cent per accelerator-hour.
+const TICK: i64 = 10_000;
+/// Midnight; everything is delivered later.
+const DAY: u32 = 40 * 1_440;
+const ZONE: &str = "DE";
+
+/// What is traded in every book of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Window {
+    /// One slot of capacity.
+    Quarter,
+    /// Four slots: four holds, four postings.
+    Hour,
+}
+
+impl Window {
+    pub const fn minutes(self) -> u16 {
+        match self {
+            Self::Quarter => 15,
+            Self::Hour => 60,
+        }
+    }
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Quarter => "quarter hour",
+            Self::Hour => "hour",
+        }
+    }
+}
+
+/// How much an engine keeps of what it said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tables {
+    /// As the daemon comes: a million outcomes, 131,072 events.
+    Daemon,
+    /// Full after a few thousand commands, for runs that count instructions.
+    Short,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct VenuePlan {
+    pub books: u16,
+    pub window: Window,
+    pub tables: Tables,
+    /// Books differ by class, in one window, rather than by window in one class.
+    pub by_class: bool,
+    pub orders_max: u32,
+}
+
+impl VenuePlan {
+    /// Books of consecutive windows of one class.
+    pub const fn windows(books: u16, window: Window, tables: Tables) -> Self {
+        Self { books, window, tables, by_class: false, orders_max: 4_000_000 }
+    }
+
+    /// The commands that make the venue, with who sends them. Ids of requests begin at 1 for each sender, and the next one
+    /// is 1 above those here.
+    pub fn commands(&self) -> Vec<(Origin, Command)> {
+        let mut setup = Setup { commands: Vec::new(), last_id: [0; (FIRST_TRADER + TRADERS) as usize] };
+        setup.commands.push((Origin::SYSTEM, self.genesis().into()));
+        setup.open_accounts();
+        for book in 0..self.books {
+            setup.list(self, book);
+        }
+        setup.give_credits();
+        for order in 0..TRADERS / 2 {
+            setup.register(self, owner(Side::Sell, order));
+        }
+        setup.commands
+    }
+
+    fn genesis(&self) -> Genesis {
+        let (session_outcomes_max, outcomes_max, outbox_events_max) = match self.tables {
+            Tables::Daemon => (65_536, 1_000_000, 131_072),
+            Tables::Short => (256, 4_096, 4_096),
+        };
+        Genesis {
+            shard: ShardId::new(1),
+            reserved: 0,
+            accounts_max: 10_000,
+            sessions_max: 10_000,
+            instruments_max: 100_000,
+            orders_max: self.orders_max,
+            outbox_events_max,
+            session_outcomes_max,
+            outcomes_max,
+            area: AreaCode::NONE,
+        }
+    }
+
+    fn start_minute(&self, book: u16) -> u32 {
+        if self.by_class { DAY } else { DAY + u32::from(book) * u32::from(self.window.minutes()) }
+    }
+
+    fn class(&self, book: u16) -> ClassCode {
+        let number = if self.by_class { book } else { 0 };
+        format!("C{number}").parse().expect("a code")
+    }
+
+    fn days(&self) -> u32 {
+        (self.start_minute(self.books - 1) - DAY) / 1_440 + 1
+    }
+}
+
+/// The account that owns an order of a flow.
+pub fn owner(side: Side, order: u32) -> AccountId {
+    let of_side = order % (TRADERS / 2);
+    AccountId::new(FIRST_TRADER + 2 * of_side + u32::from(side == Side::Sell))
+}
+
+pub fn sender(account: AccountId, received: TimeNs) -> Origin {
+    Origin { account, session: SESSION, received }
+}
+
+/// A flow's price.
+pub fn price(ticks: u32) -> Price {
+    Price::new(i64::from(ticks) * TICK)
+}
+
+/// A price's ticks.
+pub fn ticks(price: Price) -> u32 {
+    (price.raw() / TICK) as u32
+}
+
+fn traders() -> impl Iterator<Item = AccountId> {
+    (FIRST_TRADER..FIRST_TRADER + TRADERS).map(AccountId::new)
+}
+
+struct Setup {
+    commands: Vec<(Origin, Command)>,
+    /// By account.
+    last_id: [u64; (FIRST_TRADER + TRADERS) as usize],
+}
+
+impl Setup {
+    fn send(&mut self, account: AccountId, command: impl Into<Command>) {
+        self.commands.push((sender(account, TimeNs::ZERO), command.into()));
+    }
+
+    fn id(&mut self, account: AccountId) -> ClientOrderId {
+        let last = &mut self.last_id[account.raw() as usize];
+        *last += 1;
+        ClientOrderId::new(*last)
+    }
+
+    fn open_accounts(&mut self) {
+        let trader = Roles::from_iter([Role::Seller, Role::Buyer, Role::Maker]);
+        let staff = [(OPERATOR, [Role::Operator]), (ISSUER, [Role::Issuer])];
+        let staff = staff.map(|(account, roles)| (account, Roles::from_iter(roles)));
+        for (account, roles) in staff.into_iter().chain(traders().map(|account| (account, trader))) {
+            let open = OpenAccount { account, roles: roles.bits(), ..OpenAccount::default() };
+            self.commands.push((Origin::SYSTEM, open.into()));
+            let connection = ConnectionId::of_gateway(0, u64::from(account.raw()));
+            let cancel_on_disconnect_ms = u32::MAX;
+            self.send(
+                account,
+                SessionOpened { connection, cancel_on_disconnect_ms, ..SessionOpened::default() },
+            );
+        }
+    }
+
+    fn list(&mut self, plan: &VenuePlan, book: u16) {
+        let (class, start_minute) = (plan.class(book), plan.start_minute(book));
+        let client_order_id = self.id(OPERATOR);
+        self.send(
+            OPERATOR,
+            ListInstrument {
+                client_order_id,
+                class,
+                area: ZONE.parse().expect("a zone"),
+                start_minute,
+                window_minutes: plan.window.minutes(),
+                accelerators_per_lot: 8,
+                tick: Price::new(TICK),
+                band_low: Price::new(TICK),
+                band_high: Price::new(TICK * 10_000_000),
+                gate: TimeNs::from_minutes(start_minute),
+                qty_max: 1_000_000,
+                ..ListInstrument::default()
+            },
+        );
+        if plan.by_class {
+            let client_order_id = self.id(OPERATOR);
+            // Chips that differ in what they yield, as real ones do.
+            let yield_ktok = Yield::new(10_000 + 1_000 * u32::from(book));
+            self.send(
+                OPERATOR,
+                SetYield { client_order_id, class, yield_ktok, model: MODEL, ..SetYield::default() },
+            );
+        }
+    }
+
+    fn give_credits(&mut self) {
+        let each = MicroEc::from_ec(100_000_000_000);
+        for to in traders() {
+            let client_order_id = self.id(ISSUER);
+            self.send(ISSUER, MintCredits { client_order_id, amount: each, attestation: to.raw().into() });
+            let client_order_id = self.id(ISSUER);
+            self.send(ISSUER, DepositCredits { client_order_id, amount: each, to, reserved: 0 });
+        }
+    }
+
+    fn register(&mut self, plan: &VenuePlan, trader: AccountId) {
+        let classes = if plan.by_class { plan.books } else { 1 };
+        for class in (0..classes).map(|book| plan.class(book)) {
+            for day in 0..plan.days() {
+                let client_order_id = self.id(trader);
+                self.send(
+                    trader,
+                    RegisterCapacity {
+                        client_order_id,
+                        class,
+                        area: ZONE.parse().expect("a zone"),
+                        start_minute: DAY + day * 1_440,
+                        window_minutes: 1_440,
+                        accelerators: u32::MAX / (TRADERS / 2),
+                        ..RegisterCapacity::default()
+                    },
+                );
+            }
+        }
+    }
+}
