@@ -258,7 +258,7 @@ impl Engine {
     /// Makes an order open; it stands nowhere yet.
     pub(crate) fn add_order(
         &mut self,
-        order: Order,
+        order: &Order,
         session: SessionIx,
         client_order_id: ClientOrderId,
         terms: Terms,

@@ -194,7 +194,7 @@ impl Engine {
             order.instrument = instrument.raw();
             order.account = account.raw();
             order.post_only = valid.post_only;
-            self.add_order(order, session, new.client_order_id, valid.terms)
+            self.add_order(&order, session, new.client_order_id, valid.terms)
         });
         Taker {
             order_id,

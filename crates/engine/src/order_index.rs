@@ -3,14 +3,21 @@
 use joulebook_book::{Slot, TickIndex};
 use joulebook_types::OrderId;
 
-const PAGE_ORDERS: u64 = 256;
+const PAGE_ORDERS: usize = 256;
 
-/// A run of consecutive order ids.
+/// A run of consecutive order ids. The low byte of an id is its place here.
 #[derive(Debug)]
 struct Page {
-    slots: Box<[Option<Slot>]>,
+    slots: Box<[Slot; PAGE_ORDERS]>,
     live: u32,
 }
+
+/// The number of a page. Whoever has an order keeps that of its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PageIx(u32);
+
+/// No order has the last number.
+const NO_SLOT: Slot = Slot::new(u32::MAX);
 
 /// Open orders by id. Memory follows the open orders, however far apart their ids lie: only pages with open orders are
 /// there, and a page without any is used again.
@@ -19,41 +26,49 @@ pub(crate) struct OrderIndex {
     /// From the number of a page to its place in `pages`.
     by_number: TickIndex,
     pages: Vec<Page>,
-    vacant: Vec<u32>,
-    /// The page of the newest order, and its place: most of what happens, happens there.
-    newest: Option<(u64, u32)>,
+    vacant: Vec<PageIx>,
+    /// The page of the newest order, and its number: most of what happens, happens there.
+    newest: Option<(u64, PageIx)>,
     live: usize,
 }
 
 impl OrderIndex {
     pub(crate) fn get(&self, order_id: OrderId) -> Option<Slot> {
-        let (number, index) = place(order_id);
-        let page = self.page(number)?;
-        self.pages[page as usize].slots[index]
+        let (number, place) = split(order_id);
+        let slot = self.page_at(self.page(number)?).slots[usize::from(place)];
+        (slot != NO_SLOT).then_some(slot)
     }
 
-    pub(crate) fn insert(&mut self, order_id: OrderId, slot: Slot) {
-        let (number, index) = place(order_id);
-        let place = match self.page(number) {
-            Some(place) => place,
-            None => self.open_page(number),
+    /// Returns the page, which `remove` wants to know.
+    #[inline]
+    pub(crate) fn insert(&mut self, order_id: OrderId, slot: Slot) -> PageIx {
+        let (number, place) = split(order_id);
+        let ix = match self.newest {
+            Some((newest, ix)) if newest == number => ix,
+            Some(_) | None => self.find_or_open(number),
         };
-        let page = &mut self.pages[place as usize];
-        assert!(page.slots[index].replace(slot).is_none(), "an order id is used once");
+        let page = self.page_mut(ix);
+        let free = &mut page.slots[usize::from(place)];
+        assert!(*free == NO_SLOT, "an order id is used once");
+        *free = slot;
         page.live += 1;
         self.live += 1;
-        self.newest = Some((number, place));
+        ix
     }
 
-    pub(crate) fn remove(&mut self, order_id: OrderId) {
-        let (number, index) = place(order_id);
-        let place = self.page(number).expect("an open order is in the index");
-        let page = &mut self.pages[place as usize];
-        assert!(page.slots[index].take().is_some(), "an open order is in the index");
+    /// `ix` is the page that `insert` returned.
+    #[inline]
+    pub(crate) fn remove(&mut self, order_id: OrderId, ix: PageIx) {
+        let (number, place) = split(order_id);
+        let page = self.page_mut(ix);
+        let slot = &mut page.slots[usize::from(place)];
+        assert!(*slot != NO_SLOT, "an open order is in the index");
+        *slot = NO_SLOT;
         page.live -= 1;
+        let is_empty = page.live == 0;
         self.live -= 1;
-        if page.live == 0 {
-            self.close_page(number, place);
+        if is_empty {
+            self.close_page(number, ix);
         }
     }
 
@@ -62,26 +77,44 @@ impl OrderIndex {
         self.live
     }
 
-    fn page(&self, number: u64) -> Option<u32> {
+    fn page(&self, number: u64) -> Option<PageIx> {
         match self.newest {
-            Some((newest, place)) if newest == number => Some(place),
-            Some(_) | None => self.by_number.get(number),
+            Some((newest, ix)) if newest == number => Some(ix),
+            Some(_) | None => self.by_number.get(number).map(PageIx),
         }
     }
 
-    fn open_page(&mut self, number: u64) -> u32 {
-        let place = self.vacant.pop().unwrap_or_else(|| {
-            self.pages.push(Page::new());
-            (self.pages.len() - 1) as u32
-        });
-        self.by_number.insert(number, place);
-        place
+    fn page_at(&self, ix: PageIx) -> &Page {
+        &self.pages[ix.0 as usize]
     }
 
-    fn close_page(&mut self, number: u64, place: u32) {
+    #[inline]
+    fn page_mut(&mut self, ix: PageIx) -> &mut Page {
+        &mut self.pages[ix.0 as usize]
+    }
+
+    /// The page of an id that is not on the newest one, which it is from now on.
+    #[cold]
+    fn find_or_open(&mut self, number: u64) -> PageIx {
+        let ix = self.by_number.get(number).map_or_else(|| self.open_page(number), PageIx);
+        self.newest = Some((number, ix));
+        ix
+    }
+
+    fn open_page(&mut self, number: u64) -> PageIx {
+        let ix = self.vacant.pop().unwrap_or_else(|| {
+            self.pages.push(Page::new());
+            PageIx((self.pages.len() - 1) as u32)
+        });
+        self.by_number.insert(number, ix.0);
+        ix
+    }
+
+    #[cold]
+    fn close_page(&mut self, number: u64, ix: PageIx) {
         self.by_number.remove(number);
-        self.vacant.push(place);
-        if self.newest == Some((number, place)) {
+        self.vacant.push(ix);
+        if self.newest == Some((number, ix)) {
             self.newest = None;
         }
     }
@@ -89,16 +122,19 @@ impl OrderIndex {
 
 impl Page {
     fn new() -> Self {
-        Self { slots: vec![None; PAGE_ORDERS as usize].into_boxed_slice(), live: 0 }
+        Self { slots: Box::new([NO_SLOT; PAGE_ORDERS]), live: 0 }
     }
 }
 
-fn place(order_id: OrderId) -> (u64, usize) {
-    (order_id.raw() / PAGE_ORDERS, (order_id.raw() % PAGE_ORDERS) as usize)
+/// The number of an id's page, and the id's place there.
+fn split(order_id: OrderId) -> (u64, u8) {
+    (order_id.raw() / PAGE_ORDERS as u64, order_id.raw() as u8)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]
@@ -106,10 +142,10 @@ mod tests {
         let mut index = OrderIndex::default();
         let id = OrderId::new;
         for raw in (5_000..500_000).step_by(700) {
-            index.insert(id(raw), Slot::new(raw as u32));
+            let page = index.insert(id(raw), Slot::new(raw as u32));
             assert_eq!(index.get(id(raw)), Some(Slot::new(raw as u32)));
             assert_eq!(index.get(id(raw + 1)), None);
-            index.remove(id(raw));
+            index.remove(id(raw), page);
             assert_eq!(index.get(id(raw)), None);
         }
         assert_eq!((index.pages.len(), index.vacant.len(), index.len()), (1, 1, 0));
@@ -122,14 +158,15 @@ mod tests {
     fn an_old_order_costs_no_more_than_a_new_one() {
         let mut index = OrderIndex::default();
         let id = OrderId::new;
+        let mut pages = BTreeMap::new();
         for (slot, raw) in (0..).zip([7, 1 << 40, u64::MAX, 8]) {
-            index.insert(id(raw), Slot::new(slot));
+            pages.insert(raw, index.insert(id(raw), Slot::new(slot)));
         }
         assert_eq!((index.pages.len(), index.len()), (3, 4));
         let slots = [7, 8, 1 << 40, u64::MAX].map(|raw| index.get(id(raw)).map(Slot::raw));
         assert_eq!(slots, [Some(0), Some(3), Some(1), Some(2)]);
         for raw in [8, u64::MAX, 7, 1 << 40] {
-            index.remove(id(raw));
+            index.remove(id(raw), pages[&raw]);
             assert_eq!(index.get(id(raw)), None);
         }
         assert_eq!((index.vacant.len(), index.len()), (3, 0));

@@ -4,7 +4,7 @@ use joulebook_book::{Order, OrderSlab, Slot};
 use joulebook_ledger::AccountIx;
 use joulebook_types::{ClientOrderId, OrderId, OrderType, SelfTradeMode, SlotHint, TimeInForce, TimeNs};
 
-use crate::order_index::OrderIndex;
+use crate::order_index::{OrderIndex, PageIx};
 use crate::sessions::{SessionIx, Sessions};
 
 /// Whose an order is: what matching does not need.
@@ -13,8 +13,6 @@ pub(crate) struct Owner {
     pub(crate) session: SessionIx,
     /// The request that entered the order.
     pub(crate) client_order_id: ClientOrderId,
-    pub(crate) previous_of_session: Option<Slot>,
-    pub(crate) next_of_session: Option<Slot>,
 }
 
 /// What was agreed with an order: what matching needs only now and then.
@@ -74,14 +72,38 @@ impl Terms {
     }
 }
 
+/// The cold half of an order: one cache line beside the hot one, which the slab has.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+struct Cold {
+    owner: Owner,
+    terms: Terms,
+    /// Neighbours in the list of the session, [`NO_SLOT`] at its ends.
+    previous_of_session: Slot,
+    next_of_session: Slot,
+    /// Where the index has the order's id.
+    page: PageIx,
+}
+
+const _: () = assert!(size_of::<Cold>() == 64, "the cold half of an order is one cache line");
+
+/// No order has the last number.
+const NO_SLOT: Slot = Slot::new(u32::MAX);
+
+fn link(slot: Option<Slot>) -> Slot {
+    slot.unwrap_or(NO_SLOT)
+}
+
+fn linked(slot: Slot) -> Option<Slot> {
+    (slot != NO_SLOT).then_some(slot)
+}
+
 /// Open orders. Every order in the slab is in the index and in the list of its session, and the other way round.
 #[derive(Debug, Default)]
 pub(crate) struct Orders {
     pub(crate) slab: OrderSlab,
     /// Beside the slab, by slot.
-    owners: Vec<Owner>,
-    /// Beside the slab, by slot.
-    terms: Vec<Terms>,
+    cold: Vec<Cold>,
     index: OrderIndex,
     /// By account.
     counts: Vec<u32>,
@@ -106,66 +128,74 @@ impl Orders {
         self.orders_max
     }
 
+    #[inline]
     pub(crate) fn owner(&self, slot: Slot) -> &Owner {
-        &self.owners[slot.index()]
+        &self.cold[slot.index()].owner
     }
 
     pub(crate) fn owner_mut(&mut self, slot: Slot) -> &mut Owner {
-        &mut self.owners[slot.index()]
+        &mut self.cold[slot.index()].owner
     }
 
+    #[inline]
     pub(crate) fn terms(&self, slot: Slot) -> &Terms {
-        &self.terms[slot.index()]
+        &self.cold[slot.index()].terms
     }
 
     pub(crate) fn terms_mut(&mut self, slot: Slot) -> &mut Terms {
-        &mut self.terms[slot.index()]
+        &mut self.cold[slot.index()].terms
     }
 
+    #[inline]
     pub(crate) fn open(
         &mut self,
         sessions: &mut Sessions,
-        order: Order,
+        order: &Order,
         session: SessionIx,
         client_order_id: ClientOrderId,
         terms: Terms,
     ) -> Slot {
-        let slot = self.slab.insert(order);
-        self.index.insert(order.order_id, slot);
+        let slot = self.slab.insert(*order);
+        let page = self.index.insert(order.order_id, slot);
         self.counts[order.account as usize] += 1;
         let list = &mut sessions[session];
-        let previous_of_session = list.last_order.replace(slot);
-        match previous_of_session {
-            Some(previous) => self.owners[previous.index()].next_of_session = Some(slot),
+        let previous = list.last_order.replace(slot);
+        match previous {
+            Some(previous) => self.cold[previous.index()].next_of_session = slot,
             None => list.first_order = Some(slot),
         }
         list.open_orders += 1;
-        let owner = Owner { session, client_order_id, previous_of_session, next_of_session: None };
-        if slot.index() == self.owners.len() {
-            self.owners.push(owner);
-            self.terms.push(terms);
-        } else {
-            self.owners[slot.index()] = owner;
-            self.terms[slot.index()] = terms;
+        let cold = Cold {
+            owner: Owner { session, client_order_id },
+            terms,
+            previous_of_session: link(previous),
+            next_of_session: NO_SLOT,
+            page,
+        };
+        match self.cold.get_mut(slot.index()) {
+            Some(place) => *place = cold,
+            None => self.cold.push(cold),
         }
         slot
     }
 
     /// Forgets an order that has left its book. The engine's own `close_order` is the only caller.
+    #[inline]
     pub(crate) fn close(&mut self, sessions: &mut Sessions, slot: Slot) {
         let order = self.slab.remove(slot);
-        self.index.remove(order.order_id);
+        let Cold { owner, previous_of_session: previous, next_of_session: next, page, .. } =
+            self.cold[slot.index()];
+        self.index.remove(order.order_id, page);
         self.counts[order.account as usize] -= 1;
-        let Owner { session, previous_of_session, next_of_session, .. } = self.owners[slot.index()];
-        let list = &mut sessions[session];
+        let list = &mut sessions[owner.session];
         list.open_orders -= 1;
-        match previous_of_session {
-            Some(previous) => self.owners[previous.index()].next_of_session = next_of_session,
-            None => list.first_order = next_of_session,
+        match previous {
+            NO_SLOT => list.first_order = linked(next),
+            previous => self.cold[previous.index()].next_of_session = next,
         }
-        match next_of_session {
-            Some(next) => self.owners[next.index()].previous_of_session = previous_of_session,
-            None => list.last_order = previous_of_session,
+        match next {
+            NO_SLOT => list.last_order = linked(previous),
+            next => self.cold[next.index()].previous_of_session = previous,
         }
     }
 
@@ -189,7 +219,7 @@ impl Orders {
 
     /// The order after this one in the list of its session.
     pub(crate) fn next_of_session(&self, slot: Slot) -> Option<Slot> {
-        self.owners[slot.index()].next_of_session
+        linked(self.cold[slot.index()].next_of_session)
     }
 
     /// The session's open orders, oldest first.

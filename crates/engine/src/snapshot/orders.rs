@@ -71,8 +71,7 @@ impl Engine {
         let Order { order_id, price, trade_group: _, qty, leaves, hidden, instrument, account: _, .. } =
             self.orders.slab[slot];
         let Order { side, post_only, .. } = self.orders.slab[slot];
-        let Owner { session, client_order_id, previous_of_session: _, next_of_session: _ } =
-            *self.orders.owner(slot);
+        let Owner { session, client_order_id } = *self.orders.owner(slot);
         let Terms { order_type, time_in_force, self_trade, display_qty, expires, partner, place, is_quote } =
             *self.orders.terms(slot);
         let partner = partner.map_or(OrderId::NONE, |partner| self.orders.slab[partner].order_id);
@@ -188,7 +187,7 @@ impl Engine {
         self.check_date(reader, entry)?;
         let quote = self.sessions[session].quotes.get(ix).side(order.side);
         reader.check(!terms.is_quote || quote.is_none(), "a session has one quote a side")?;
-        let slot = self.orders.open(&mut self.sessions, order, session, client_order_id, terms);
+        let slot = self.orders.open(&mut self.sessions, &order, session, client_order_id, terms);
         if terms.is_quote {
             self.sessions[session].quotes.open_side(ix, order.side, slot);
         }
