@@ -49,6 +49,9 @@ pub(crate) enum Reach {
 }
 
 impl Bound {
+    /// Of instruments without bands that move.
+    const NONE: Self = Self { dynamic: None, velocity: None };
+
     /// The dynamic band is looked at first.
     pub(crate) fn reach(&self, side: Side, price: Price) -> Reach {
         if self.is_beyond_dynamic(side, price) {
@@ -75,9 +78,19 @@ fn is_beyond(side: Side, price: Price, limit: Price) -> bool {
 }
 
 impl Instrument {
+    #[inline]
+    pub(crate) fn has_dynamic_band(&self) -> bool {
+        self.bands.dynamic_bps != 0
+    }
+
     /// The worst price that the dynamic band allows a side; `None` while it is off or has nothing to refer to.
+    #[inline]
     fn dynamic_bound(&self, side: Side, step: u64) -> Option<Price> {
-        let base = i128::from(self.prices.base(step).filter(|_| self.bands.dynamic_bps != 0)?.raw());
+        if self.bands.dynamic_bps == 0 { None } else { self.dynamic_bound_around_base(side, step) }
+    }
+
+    fn dynamic_bound_around_base(&self, side: Side, step: u64) -> Option<Price> {
+        let base = i128::from(self.prices.base(step)?.raw());
         let room = base * i128::from(self.bands.dynamic_bps) / BPS;
         let bound = match side {
             Side::Buy => base + room,
@@ -87,7 +100,17 @@ impl Instrument {
     }
 
     /// How far an order of `side` may trade. The same for the whole step, whatever it prints.
+    #[inline]
     fn bound(&self, side: Side, step: u64, now: TimeNs) -> Bound {
+        let MovingBands { dynamic_bps, velocity_move, .. } = self.bands;
+        if dynamic_bps == 0 && velocity_move == Price::ZERO {
+            Bound::NONE
+        } else {
+            self.moving_bound(side, step, now)
+        }
+    }
+
+    fn moving_bound(&self, side: Side, step: u64, now: TimeNs) -> Bound {
         let reach = self.bands.velocity_move.raw();
         let reference = self.prices.velocity_reference(step, now, self.bands.velocity_window_ms);
         let velocity = reference.filter(|_| reach != 0).map(|reference| {
@@ -128,11 +151,13 @@ impl Instrument {
 
 impl Engine {
     /// How far an order of `side` may trade in the step in hand.
+    #[inline(always)]
     pub(crate) fn trade_bound(&self, ix: InstrumentIx, side: Side) -> Bound {
         self.instruments[ix].bound(side, self.step, self.time)
     }
 
     /// The dynamic band's check of a limit price on entry. Only where orders trade on entry: a call finds its own price.
+    #[inline(always)]
     pub(crate) fn check_dynamic_band(
         &self,
         ix: InstrumentIx,

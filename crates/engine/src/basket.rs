@@ -100,7 +100,7 @@ impl Engine {
             .and_then(|()| instrument.check_price(limit, price_offset))
             .and_then(|()| self.check_dynamic_band(ix, side, limit, price_offset))
             .and_then(|()| self.check_notional(&promise(account, leg), qty, qty_offset(number)));
-        checked.map_err(of_leg(leg))
+        checked.map(|_| ()).map_err(of_leg(leg))
     }
 
     /// What the legs that buy would hold together, against what is free.

@@ -49,8 +49,9 @@ impl Engine {
         cancel: &CancelOrder,
         out: &mut Events,
     ) -> Result<Done, Rejection> {
-        let unknown = Rejection::field(RejectReason::UnknownOrder, offset_of!(CancelOrder, order_id));
-        let slot = self.own_order(session, cancel.order_id, cancel.target, cancel.slot).ok_or(unknown)?;
+        let slot = self.own_order(session, cancel.order_id, cancel.target, cancel.slot);
+        let slot = slot
+            .ok_or_else(|| Rejection::field(RejectReason::UnknownOrder, offset_of!(CancelOrder, order_id)))?;
         let owner = self.orders.owner(slot).session;
         let requester = Requester { session, request: cancel.client_order_id };
         let canceled = self.cancel_open_order(slot, CancelReason::Requested, requester, out);

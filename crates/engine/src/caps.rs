@@ -28,6 +28,16 @@ pub(crate) struct Limits {
     pub(crate) window_accelerators_max: u32,
 }
 
+impl Limits {
+    /// Whether the account has no cap at all, as nearly all have none.
+    #[inline]
+    pub(crate) fn is_none(&self) -> bool {
+        let Self { open_orders_max, order_value_max, open_value_max, window_accelerators_max } = *self;
+        let values = order_value_max.raw() | open_value_max.raw();
+        open_orders_max | window_accelerators_max == 0 && values == 0
+    }
+}
+
 /// Accelerators that open bids want, by account and slot; kept for accounts with a cap on them only.
 #[derive(Debug, Default)]
 pub(crate) struct OpenBids(KeyMap<u64>);
@@ -82,6 +92,7 @@ impl Engine {
 
     /// The caps on one order, by the numbers of their codes. `given` is its old part in a replace, `new_orders` how many
     /// open orders it adds: none when it never rests.
+    #[inline(always)]
     pub(crate) fn check_caps(
         &self,
         wanted: &Promise,
@@ -90,10 +101,22 @@ impl Engine {
         new_orders: u32,
         qty_offset: usize,
     ) -> Result<(), Rejection> {
-        let account = wanted.account;
-        if self.accounts[account].limits == Limits::default() {
+        if self.accounts[wanted.account].limits.is_none() {
             return Ok(());
         }
+        self.check_each_cap(wanted, given, order_type, new_orders, qty_offset)
+    }
+
+    #[cold]
+    fn check_each_cap(
+        &self,
+        wanted: &Promise,
+        given: Option<&Promise>,
+        order_type: OrderType,
+        new_orders: u32,
+        qty_offset: usize,
+    ) -> Result<(), Rejection> {
+        let account = wanted.account;
         self.check_open_order_cap(account, new_orders)?;
         let counted = self.counted_value(wanted, order_type);
         if given.is_none_or(|given| counted > self.counted_value(given, order_type)) {
@@ -215,23 +238,41 @@ impl Engine {
 
     /// Counts lots of an open order, or of one on its way to be one. Ticks make values add up exactly.
     pub(crate) fn count_open(&mut self, promise: &Promise) {
-        self.accounts[promise.account].open_value += i128::from(self.value(promise).raw());
+        self.count_open_value(promise, self.value(promise));
+    }
+
+    /// The same with what they are worth.
+    #[inline(always)]
+    pub(crate) fn count_open_value(&mut self, promise: &Promise, value: MicroEc) {
+        self.accounts[promise.account].open_value += i128::from(value.raw());
         self.count_bid(promise, |wanted, more| wanted + more);
     }
 
     /// Counts lots that traded or ended.
     pub(crate) fn uncount_open(&mut self, promise: &Promise) {
-        self.accounts[promise.account].open_value -= i128::from(self.value(promise).raw());
+        self.uncount_open_value(promise, self.value(promise));
+    }
+
+    /// The same with what they are worth.
+    #[inline(always)]
+    pub(crate) fn uncount_open_value(&mut self, promise: &Promise, value: MicroEc) {
+        self.accounts[promise.account].open_value -= i128::from(value.raw());
         self.count_bid(promise, |wanted, less| {
             wanted.checked_sub(less).expect("only what was counted is taken off")
         });
     }
 
+    /// Only bids of accounts with a cap on them are counted.
+    #[inline]
     fn count_bid(&mut self, promise: &Promise, change: impl Fn(u64, u64) -> u64) {
-        let Promise { account, instrument, side, lots, .. } = *promise;
-        if side == Side::Sell || self.accounts[account].limits.window_accelerators_max == 0 {
-            return;
+        if promise.side == Side::Buy && self.accounts[promise.account].limits.window_accelerators_max != 0 {
+            self.change_open_bids(promise, change);
         }
+    }
+
+    #[cold]
+    fn change_open_bids(&mut self, promise: &Promise, change: impl Fn(u64, u64) -> u64) {
+        let Promise { account, instrument, lots, .. } = *promise;
         let instrument = &self.instruments[instrument];
         let accelerators = instrument.accelerators(lots);
         for asset in &instrument.assets {

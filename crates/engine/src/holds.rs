@@ -2,7 +2,7 @@
 
 use joulebook_ledger::AccountIx;
 use joulebook_protocol::RejectReason;
-use joulebook_types::{MicroEc, Price, Side};
+use joulebook_types::{MicroEc, Price, Qty, Side};
 
 use crate::Engine;
 use crate::instruments::{Instrument, InstrumentIx};
@@ -16,14 +16,25 @@ pub(crate) enum Hold {
     Capacity(u64),
 }
 
-impl Hold {
-    /// What an order of `side` for `leaves` lots at `limit` holds. `None` when it could not be paid from one balance.
+/// What a promise comes to: worked out once, then checked, counted and held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Worth {
+    /// Price times quantity.
+    pub(crate) value: MicroEc,
+    pub(crate) hold: Hold,
+}
+
+impl Worth {
+    /// Of an order of `side` for `leaves` lots at `limit`. `None` when it could not be paid from one balance.
+    #[inline(always)]
     pub(crate) fn of(instrument: &Instrument, side: Side, limit: Price, leaves: u32) -> Option<Self> {
-        let credits = instrument.bid_hold(limit, leaves)?;
-        Some(match side {
-            Side::Buy => Self::Credits(credits),
-            Side::Sell => Self::Capacity(instrument.accelerators(leaves)),
-        })
+        let value = instrument.lot.notional(limit, Qty::from(leaves))?;
+        let credits = instrument.with_dearer_fee(value)?;
+        let hold = match side {
+            Side::Buy => Hold::Credits(credits),
+            Side::Sell => Hold::Capacity(instrument.accelerators(leaves)),
+        };
+        Some(Self { value, hold })
     }
 }
 
@@ -53,15 +64,17 @@ pub(crate) struct Promise {
 }
 
 impl Engine {
-    /// Whether what is promised could be paid from one balance at all; `qty` is what the request says.
+    /// What a promise comes to, if it could be paid from one balance at all; `qty` is what the request says.
+    #[inline(always)]
     pub(crate) fn check_notional(
         &self,
         wanted: &Promise,
         qty: u32,
         qty_offset: usize,
-    ) -> Result<(), Rejection> {
-        match Hold::of(&self.instruments[wanted.instrument], wanted.side, wanted.limit, wanted.lots) {
-            Some(_) => Ok(()),
+    ) -> Result<Worth, Rejection> {
+        let instrument = &self.instruments[wanted.instrument];
+        match Worth::of(instrument, wanted.side, wanted.limit, wanted.lots) {
+            Some(worth) => Ok(worth),
             None => {
                 let overflow = Rejection::field(RejectReason::NotionalOverflow, qty_offset);
                 Err(overflow.met(i64::MAX, qty))
@@ -77,41 +90,64 @@ impl Engine {
         qty_offset: usize,
     ) -> Result<(), Rejection> {
         let given = given.map(|given| self.hold_of(given));
-        match self.hold_of(wanted) {
+        self.check_hold_of(wanted, self.hold_of(wanted), given, qty_offset)
+    }
+
+    /// The same with holds that are known.
+    #[inline(always)]
+    pub(crate) fn check_hold_of(
+        &self,
+        wanted: &Promise,
+        hold: Hold,
+        given: Option<Hold>,
+        qty_offset: usize,
+    ) -> Result<(), Rejection> {
+        match hold {
             Hold::Credits(wanted_credits) => {
                 let given = if let Some(Hold::Credits(given)) = given { given } else { MicroEc::ZERO };
                 let free = self.ledger.credits(wanted.account).free + given;
-                let rejection = Rejection::field(RejectReason::InsufficientCredits, qty_offset);
                 if wanted_credits <= free {
-                    Ok(())
-                } else {
-                    Err(rejection.met(free.raw(), wanted_credits.raw()))
+                    return Ok(());
                 }
+                let rejection = Rejection::field(RejectReason::InsufficientCredits, qty_offset);
+                Err(rejection.met(free.raw(), wanted_credits.raw()))
             }
             Hold::Capacity(accelerators) => {
                 let given = if let Some(Hold::Capacity(given)) = given { given } else { 0 };
                 let assets = &self.instruments[wanted.instrument].assets;
                 let free = self.ledger.free_capacity(wanted.account, assets) + given;
+                if accelerators <= free {
+                    return Ok(());
+                }
                 let rejection = Rejection::field(RejectReason::InsufficientCapacity, qty_offset);
-                if accelerators <= free { Ok(()) } else { Err(rejection.met(free, accelerators)) }
+                Err(rejection.met(free, accelerators))
             }
         }
     }
 
     /// Holds what was checked.
     pub(crate) fn hold(&mut self, promise: &Promise) {
-        self.count_open(promise);
-        self.take(promise.account, promise.instrument, self.hold_of(promise));
+        self.hold_worth(promise, self.worth_of(promise));
+    }
+
+    /// The same with what it is worth.
+    #[inline(always)]
+    pub(crate) fn hold_worth(&mut self, promise: &Promise, worth: Worth) {
+        self.count_open_value(promise, worth.value);
+        self.take(promise.account, promise.instrument, worth.hold);
     }
 
     /// Gives back what was held.
+    #[inline]
     pub(crate) fn release(&mut self, promise: &Promise) {
-        self.uncount_open(promise);
-        self.give_back(promise.account, promise.instrument, self.hold_of(promise));
+        let worth = self.worth_of(promise);
+        self.uncount_open_value(promise, worth.value);
+        self.give_back(promise.account, promise.instrument, worth.hold);
     }
 
     /// Moves what an order needs from free to held. An order that holds less than it promises is counted apart, by
     /// `count_open` and `uncount_open`.
+    #[inline(always)]
     pub(crate) fn take(&mut self, account: AccountIx, ix: InstrumentIx, hold: Hold) {
         match hold {
             Hold::Credits(amount) => {
@@ -124,6 +160,7 @@ impl Engine {
         }
     }
 
+    #[inline(always)]
     pub(crate) fn give_back(&mut self, account: AccountIx, ix: InstrumentIx, hold: Hold) {
         match hold {
             Hold::Credits(amount) => self.ledger.release_credits(account, amount),
@@ -136,7 +173,14 @@ impl Engine {
 
     /// What a promise that passed `check_notional` holds.
     pub(crate) fn hold_of(&self, promise: &Promise) -> Hold {
+        self.worth_of(promise).hold
+    }
+
+    /// What a promise that passed `check_notional` comes to.
+    #[inline(always)]
+    pub(crate) fn worth_of(&self, promise: &Promise) -> Worth {
         let instrument = &self.instruments[promise.instrument];
-        Hold::of(instrument, promise.side, promise.limit, promise.lots).expect("an open order has a hold")
+        let worth = Worth::of(instrument, promise.side, promise.limit, promise.lots);
+        worth.expect("an open order is worth what fits a balance")
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use joulebook_book::Book;
-use joulebook_ledger::{AssetIx, SlotKey, bid_hold, fee};
+use joulebook_ledger::{AssetIx, SlotKey, bid_hold, fee, with_fee};
 use joulebook_protocol::messages::InstrumentDefinition;
 use joulebook_types::{
     AreaCode, ClassCode, InstrumentId, LotSize, MicroEc, Phase, Price, Qty, Side, TimeNs, Window,
@@ -70,7 +70,17 @@ pub(crate) struct Instrument {
 impl Instrument {
     /// What a bid for `leaves` lots holds; `None` when it does not fit a balance.
     pub(crate) fn bid_hold(&self, limit: Price, leaves: u32) -> Option<MicroEc> {
-        bid_hold(self.lot, limit, Qty::from(leaves), self.taker_fee_ppm.max(self.maker_fee_ppm))
+        bid_hold(self.lot, limit, Qty::from(leaves), self.dearer_fee_ppm())
+    }
+
+    /// What a bid of this value holds: the larger of both fees with it.
+    #[inline]
+    pub(crate) fn with_dearer_fee(&self, value: MicroEc) -> Option<MicroEc> {
+        with_fee(value, self.dearer_fee_ppm())
+    }
+
+    fn dearer_fee_ppm(&self) -> i32 {
+        self.taker_fee_ppm.max(self.maker_fee_ppm)
     }
 
     /// Notional and taker fee of `lots` at `price`; `None` when they do not fit a balance.

@@ -42,6 +42,7 @@ enum Scope {
 
 impl Engine {
     /// Refuses entry to a session that is, or whose account or whole exchange is, switched off.
+    #[inline(always)]
     pub(crate) fn check_entry(&self, session: SessionIx) -> Result<(), Rejection> {
         let Session { account, disabled, .. } = self.sessions[session];
         if self.disabled.exchange {
@@ -57,7 +58,11 @@ impl Engine {
     }
 
     /// Refuses entry to the instruments of a class that is switched off.
+    #[inline(always)]
     pub(crate) fn check_class_entry(&self, ix: InstrumentIx) -> Result<(), Rejection> {
+        if self.disabled.classes.is_empty() {
+            return Ok(());
+        }
         if self.disabled.classes.contains(&self.instruments[ix].product.class) {
             return Err(entry_disabled(KillSwitch::SCOPE_CLASS));
         }
@@ -202,6 +207,7 @@ impl Engine {
     }
 }
 
+#[cold]
 fn entry_disabled(scope: u8) -> Rejection {
     Rejection::whole(RejectReason::EntryDisabled).met(scope, 0)
 }

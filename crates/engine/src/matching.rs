@@ -105,6 +105,17 @@ impl Engine {
         self.finish_taker(taker, stop, out);
     }
 
+    /// Whether an order of an open instrument just rests or ends: as most do, without a look at bands and makers. A stop
+    /// that was triggered may have a limit beyond the dynamic band, so it is not among them.
+    #[inline]
+    pub(crate) fn meets_nobody(&self, taker: &Taker) -> bool {
+        let instrument = &self.instruments[taker.instrument];
+        instrument.phase == Phase::Open
+            && taker.leaves > 0
+            && !instrument.has_dynamic_band()
+            && !instrument.book().crosses(taker.side, taker.limit)
+    }
+
     /// Trades until the taker is filled, reaches nothing more, meets a bound, or meets its own group.
     pub(crate) fn match_taker(&mut self, taker: &mut Taker, out: &mut Events) -> Stop {
         // Price references are those of the step's beginning, so what this order trades does not move them.

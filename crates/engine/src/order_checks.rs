@@ -8,12 +8,14 @@ use crate::instruments::{Instrument, InstrumentIx};
 use crate::request::Rejection;
 
 impl Engine {
+    #[inline(always)]
     pub(crate) fn find_instrument(&self, id: InstrumentId, offset: usize) -> Result<InstrumentIx, Rejection> {
-        let unknown = Rejection::field(RejectReason::UnknownInstrument, offset).met(0, id.raw());
-        self.instruments.find(id).ok_or(unknown)
+        let unknown = || Rejection::field(RejectReason::UnknownInstrument, offset).met(0, id.raw());
+        self.instruments.find(id).ok_or_else(unknown)
     }
 
     /// The instrument's phase takes the request, or not; after the gate none does.
+    #[inline(always)]
     pub(crate) fn check_phase(&self, ix: InstrumentIx, takes: bool) -> Result<(), Rejection> {
         self.check_before_gate(ix)?;
         if takes {
@@ -24,6 +26,7 @@ impl Engine {
     }
 
     /// Nothing changes any more once the gate has closed.
+    #[inline(always)]
     pub(crate) fn check_before_gate(&self, ix: InstrumentIx) -> Result<(), Rejection> {
         let instrument = &self.instruments[ix];
         if !instrument.is_closed() {
@@ -38,6 +41,7 @@ impl Engine {
     }
 
     /// Whether so many more orders may be open.
+    #[inline(always)]
     pub(crate) fn check_order_limit(&self, places: usize) -> Result<(), Rejection> {
         let (open, limit) = (self.orders.slab.len(), self.orders.orders_max());
         if places == 0 || open + places <= limit {
@@ -47,6 +51,7 @@ impl Engine {
     }
 
     /// Post-only: refused when it would trade with anybody, its own group included.
+    #[inline(always)]
     pub(crate) fn check_post_only(
         &self,
         ix: InstrumentIx,
@@ -64,6 +69,7 @@ impl Engine {
 }
 
 impl Instrument {
+    #[inline(always)]
     pub(crate) fn check_qty_max(&self, qty: u32, offset: usize) -> Result<(), Rejection> {
         if qty <= self.qty_max {
             return Ok(());
@@ -71,13 +77,14 @@ impl Instrument {
         Err(Rejection::field(RejectReason::QtyAboveMax, offset).met(self.qty_max, qty))
     }
 
+    #[inline(always)]
     pub(crate) fn check_price(&self, price: Price, offset: usize) -> Result<(), Rejection> {
         let refuse =
             |reason, limit: Price| Err(Rejection::field(reason, offset).met(limit.raw(), price.raw()));
         if price <= Price::ZERO {
             return refuse(RejectReason::PriceNotPositive, Price::new(1));
         }
-        if price.raw() % self.tick.raw() != 0 {
+        if !self.is_on_tick(price) {
             return refuse(RejectReason::PriceOffTick, self.tick);
         }
         if price < self.band_low {
@@ -87,5 +94,14 @@ impl Instrument {
             return refuse(RejectReason::PriceOutsideBand, self.band_high);
         }
         Ok(())
+    }
+
+    /// The book knows how to tell without a division.
+    #[inline]
+    fn is_on_tick(&self, price: Price) -> bool {
+        match &self.book {
+            Some(book) => book.is_on_tick(price),
+            None => price.raw() % self.tick.raw() == 0,
+        }
     }
 }

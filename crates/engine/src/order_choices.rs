@@ -18,12 +18,45 @@ pub(crate) struct Choices {
     pub(crate) trigger: Trigger,
     pub(crate) self_trade: SelfTradeMode,
     pub(crate) post_only: bool,
+    /// Whether it is a limit order of which there is no more to say: every field that others use is zero.
+    pub(crate) is_plain: bool,
 }
+
+const GTC: u8 = TimeInForce::Gtc.raw();
+const IOC: u8 = TimeInForce::Ioc.raw();
 
 /// An iceberg shows at least a hundredth of its size.
 const SLICES_MAX: u64 = 100;
 
 impl Choices {
+    /// What `of` says of a plain order, as nearly all are, in one look at the fields that make others special.
+    #[inline(always)]
+    pub(crate) fn of_plain(order: &NewOrder) -> Option<Self> {
+        let time_in_force = match order.time_in_force {
+            GTC => TimeInForce::Gtc,
+            IOC => TimeInForce::Ioc,
+            _ => return None,
+        };
+        let post_only = order.flags == NewOrder::POST_ONLY;
+        let has_other_flags = order.flags != 0 && !(post_only && time_in_force == TimeInForce::Gtc);
+        let bytes = order.order_type | order.trigger | order.self_trade | u8::from(has_other_flags);
+        let numbers = order.min_qty | order.display_qty | order.trail_bps;
+        let amounts = order.expires.raw() as i64 | order.budget.raw();
+        let prices = order.trigger_price.raw() | order.trail_distance.raw() | order.activation_price.raw();
+        if i64::from(bytes) | i64::from(numbers) | amounts | prices != 0 {
+            return None;
+        }
+        Some(Self {
+            side: Side::from_raw(order.side)?,
+            time_in_force,
+            order_type: OrderType::Limit,
+            trigger: Trigger::None,
+            self_trade: SelfTradeMode::CancelAggressor,
+            post_only,
+            is_plain: true,
+        })
+    }
+
     /// Refuses numbers that mean nothing, then combinations that do.
     pub(crate) fn of(order: &NewOrder) -> Result<Self, Rejection> {
         let side = Side::from_raw(order.side).ok_or(invalid(offset_of!(NewOrder, side), order.side))?;
@@ -38,7 +71,8 @@ impl Choices {
             Trigger::from_raw(order.trigger).ok_or(invalid(offset_of!(NewOrder, trigger), order.trigger))?;
         let self_trade = self_trade_mode(order.self_trade, offset_of!(NewOrder, self_trade))?;
         let post_only = order.flags & NewOrder::POST_ONLY != 0;
-        let choices = Self { side, time_in_force, order_type, trigger, self_trade, post_only };
+        let choices =
+            Self { side, time_in_force, order_type, trigger, self_trade, post_only, is_plain: false };
         choices.check_together(order)?;
         Ok(choices)
     }
@@ -118,24 +152,26 @@ impl Choices {
 
     /// Whether a phase takes the order. Before the opening and in a call nothing trades at once; in a call an order may
     /// not refuse to trade either, and a market order waits for the uncross only there.
+    #[inline]
     pub(crate) fn is_taken_in(&self, phase: Phase, order: &NewOrder) -> bool {
-        let triggered = self.trigger != Trigger::None;
-        let gathers = triggered || self.is_plain_limit() && order.min_qty == 0;
-        let market_in_call = self.place() == Place::Call;
+        let gathers = || self.trigger != Trigger::None || self.is_plain_limit() && order.min_qty == 0;
+        let market_in_call = || self.place() == Place::Call;
         match phase {
-            Phase::PreOpen => gathers,
-            Phase::Open => !market_in_call,
-            Phase::Auction => gathers && !self.post_only || market_in_call && order.min_qty == 0,
+            Phase::PreOpen => gathers(),
+            Phase::Open => self.is_plain || !market_in_call(),
+            Phase::Auction => gathers() && !self.post_only || market_in_call() && order.min_qty == 0,
             Phase::Pending | Phase::Halted => false,
             Phase::Closed | Phase::Delivering | Phase::Settled => false,
         }
     }
 
     /// A limit order that waits for nothing and may rest.
+    #[inline]
     pub(crate) fn is_plain_limit(&self) -> bool {
         self.order_type == OrderType::Limit && self.trigger == Trigger::None && !self.is_immediate()
     }
 
+    #[inline]
     pub(crate) fn terms(&self, order: &NewOrder) -> Terms {
         let Self { order_type, time_in_force, self_trade, .. } = *self;
         let display_qty = order.display_qty;
@@ -194,4 +230,53 @@ pub(crate) fn check_slices(terms: &Terms, leaves: u32, qty_offset: usize) -> Res
 /// A choice that is not known, or not with the others.
 pub(crate) fn invalid(offset: usize, value: impl TryInto<i64>) -> Rejection {
     Rejection::field(RejectReason::InvalidChoice, offset).met(0, value)
+}
+
+#[cfg(test)]
+mod tests {
+    use joulebook_types::{ClientOrderId, InstrumentId};
+    use zerocopy::{FromBytes, IntoBytes};
+
+    use super::*;
+    use crate::stop_checks::check_trigger;
+
+    fn plain() -> NewOrder {
+        NewOrder {
+            client_order_id: ClientOrderId::new(7),
+            price: Price::new(20_000),
+            instrument: InstrumentId::new(1),
+            qty: 3,
+            side: Side::Sell.raw(),
+            time_in_force: GTC,
+            ..Default::default()
+        }
+    }
+
+    /// Every byte of a plain order, set to every value: what the quick look says is what the whole check says.
+    #[test]
+    fn a_plain_order_is_what_the_whole_check_finds() {
+        let mut plain_orders = 0;
+        for time_in_force in TimeInForce::ALL {
+            for flags in [0, NewOrder::POST_ONLY] {
+                let order = NewOrder { time_in_force: time_in_force.raw(), flags, ..plain() };
+                for (place, value) in (0..size_of::<NewOrder>())
+                    .flat_map(|place| (0..=u8::MAX).map(move |value| (place, value)))
+                {
+                    let mut bytes = order.as_bytes().to_vec();
+                    bytes[place] = value;
+                    let order = NewOrder::read_from_bytes(&bytes).expect("as long as an order");
+                    let Some(quick) = Choices::of_plain(&order) else { continue };
+                    plain_orders += 1;
+                    let whole = Choices::of(&order).expect("a plain order is right");
+                    let whole = Choices { is_plain: true, ..whole };
+                    assert_eq!(format!("{quick:?}"), format!("{whole:?}"));
+                    assert!(
+                        quick.check_sizes(&order).is_ok() && check_trigger(&order, quick.trigger).is_ok()
+                    );
+                }
+            }
+        }
+        assert!(plain_orders > 1_000, "good till canceled and at once are plain: {plain_orders}");
+        assert!(Choices::of_plain(&NewOrder { self_trade: 1, ..plain() }).is_none());
+    }
 }

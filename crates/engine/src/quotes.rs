@@ -198,7 +198,7 @@ impl Engine {
         if instrument.phase == Phase::Open {
             self.check_dynamic_band(ix, of, limit, side.price_offset)?;
         }
-        self.check_notional(&side.wanted, lots, side.qty_offset)
+        self.check_notional(&side.wanted, lots, side.qty_offset).map(|_| ())
     }
 
     /// Post-only quotes, and all of them before the opening, may not reach the other side. The quote's own other side

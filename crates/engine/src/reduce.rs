@@ -20,8 +20,9 @@ impl Engine {
         reduce: &ReduceOrder,
         out: &mut Events,
     ) -> Result<Done, Rejection> {
-        let unknown = Rejection::field(RejectReason::UnknownOrder, offset_of!(ReduceOrder, order_id));
-        let slot = self.own_order(session, reduce.order_id, reduce.target, reduce.slot).ok_or(unknown)?;
+        let slot = self.own_order(session, reduce.order_id, reduce.target, reduce.slot);
+        let slot = slot
+            .ok_or_else(|| Rejection::field(RejectReason::UnknownOrder, offset_of!(ReduceOrder, order_id)))?;
         let order = self.orders.slab[slot];
         let instrument = InstrumentIx::new(order.instrument).id();
         let of_order = |rejection: Rejection| rejection.of_order(order.order_id).of_instrument(instrument);

@@ -65,7 +65,8 @@ pub(crate) struct Rejection {
 }
 
 impl Rejection {
-    /// Of the request as a whole.
+    /// Of the request as a whole. Cold, so that every check is compiled for those who pass it.
+    #[cold]
     pub(crate) const fn whole(reason: RejectReason) -> Self {
         Self {
             reason,
@@ -78,6 +79,7 @@ impl Rejection {
     }
 
     /// Of the field at `offset` in the request's block.
+    #[cold]
     pub(crate) const fn field(reason: RejectReason, offset: usize) -> Self {
         Self { field_offset: offset as u16, ..Self::whole(reason) }
     }

@@ -3,6 +3,7 @@
 use joulebook_types::{LotSize, MicroEc, Price, Qty};
 
 /// The fee on a notional: parts per million, rounded toward zero per trade.
+#[inline]
 pub const fn fee(notional: MicroEc, ppm: i32) -> MicroEc {
     notional.ppm(ppm)
 }
@@ -13,7 +14,12 @@ pub const fn fee(notional: MicroEc, ppm: i32) -> MicroEc {
 /// trade: the notional is linear in lots and the fee rounds down, so the difference is at least notional and fee of
 /// the lots that traded. `None` when it does not fit a balance.
 pub fn bid_hold(lot: LotSize, limit: Price, leaves: Qty, fee_ppm_max: i32) -> Option<MicroEc> {
-    let notional = lot.notional(limit, leaves)?;
+    with_fee(lot.notional(limit, leaves)?, fee_ppm_max)
+}
+
+/// The same of a notional that is known.
+#[inline]
+pub fn with_fee(notional: MicroEc, fee_ppm_max: i32) -> Option<MicroEc> {
     notional.checked_add(fee(notional, fee_ppm_max))
 }
 

@@ -19,7 +19,7 @@ mod totals;
 
 pub use account::{AccountIx, Credits};
 pub use capacity::{AssetIx, CapacityError, CapacityTotals, Position, SlotKey};
-pub use hold::{bid_hold, fee};
+pub use hold::{bid_hold, fee, with_fee};
 pub use key_map::{KeyMap, pair_key};
 pub use ledger::{CreditError, Ledger};
 pub use restore::PositionBalances;

@@ -37,6 +37,7 @@ impl LotSize {
     /// What `qty` lots cost at `price`: the only place where price meets quantity.
     ///
     /// `None` when it does not fit a balance; the caller rejects with `NotionalOverflow`.
+    #[inline]
     pub const fn notional(self, price: Price, qty: Qty) -> Option<MicroEc> {
         match self.narrow_notional(price, qty) {
             Some(notional) => Some(notional),
@@ -45,6 +46,7 @@ impl LotSize {
     }
 
     /// In 64 bits, where nearly all orders fit: a division in 128 bits costs as much as the rest of a check.
+    #[inline]
     const fn narrow_notional(self, price: Price, qty: Qty) -> Option<MicroEc> {
         let Some(minutes) = qty.raw().checked_mul(self.accelerator_minutes()) else { return None };
         if minutes > i64::MAX as u64 {

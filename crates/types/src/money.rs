@@ -107,7 +107,11 @@ impl MicroEc {
     }
 
     /// `ppm` millionths of this amount, rounded toward zero.
+    #[inline]
     pub const fn ppm(self, ppm: i32) -> Self {
+        if ppm == 0 {
+            return Self::ZERO;
+        }
         if let Some(scaled) = self.0.checked_mul(ppm as i64) {
             return Self(scaled / 1_000_000);
         }

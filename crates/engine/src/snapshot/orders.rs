@@ -13,7 +13,7 @@ use super::section::Section;
 use super::writer::Writer;
 use crate::Engine;
 use crate::accounts::TradeGroup;
-use crate::holds::Hold;
+use crate::holds::Worth;
 use crate::instruments::{Instrument, InstrumentIx};
 use crate::orders::{Owner, Place, Terms};
 use crate::sessions::SessionIx;
@@ -338,8 +338,8 @@ fn check_lots(reader: &Reader<'_>, entry: &Entry, instrument: &Instrument) -> Re
     let shows = order.leaves > 0 && (terms.place != Place::Book || order.leaves <= terms.display());
     let hides = order.hidden == 0 || terms.place == Place::Book && terms.display_qty > 0;
     reader.check(shows && hides, "an order shows what its terms say")?;
-    let hold = Hold::of(instrument, order.side, order.price, open);
-    reader.check(hold.is_some(), "what an order promises fits a balance")
+    let worth = Worth::of(instrument, order.side, order.price, open);
+    reader.check(worth.is_some(), "what an order promises fits a balance")
 }
 
 const fn place_number(place: Place) -> u8 {
