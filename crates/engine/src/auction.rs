@@ -186,7 +186,14 @@ impl Engine {
     fn indication_fact(&self, ix: InstrumentIx, indication: Indication) -> AuctionIndication {
         let Indication { price, volume, surplus } = indication;
         let time = self.time;
-        AuctionIndication { time, price, volume, surplus, instrument: ix.id(), ..Default::default() }
+        AuctionIndication {
+            time,
+            price,
+            volume,
+            surplus,
+            instrument: self.instruments[ix].id,
+            ..Default::default()
+        }
     }
 
     fn set_indication_timer(&mut self, ix: InstrumentIx) {

@@ -120,13 +120,13 @@ impl Instrument {
         Bound { dynamic: self.dynamic_bound(side, step), velocity }
     }
 
-    fn bands_changed(&self, ix: InstrumentIx, time: TimeNs) -> BandsChanged {
+    fn bands_changed(&self, time: TimeNs) -> BandsChanged {
         BandsChanged {
             time,
             band_low: self.band_low,
             band_high: self.band_high,
             velocity_move: self.bands.velocity_move,
-            instrument: ix.id(),
+            instrument: self.id,
             dynamic_bps: self.bands.dynamic_bps,
             velocity_window_ms: self.bands.velocity_window_ms,
             ..Default::default()
@@ -143,9 +143,9 @@ impl Instrument {
     }
 
     /// The bands that the listing did not set, for those who come later.
-    pub(crate) fn moving_bands(&self, ix: InstrumentIx, time: TimeNs) -> Option<BandsChanged> {
+    pub(crate) fn moving_bands(&self, time: TimeNs) -> Option<BandsChanged> {
         let MovingBands { dynamic_bps, velocity_move, .. } = self.bands;
-        (dynamic_bps != 0 || velocity_move != Price::ZERO).then(|| self.bands_changed(ix, time))
+        (dynamic_bps != 0 || velocity_move != Price::ZERO).then(|| self.bands_changed(time))
     }
 }
 
@@ -194,7 +194,7 @@ impl Engine {
             halt_ms: set.halt_ms,
             call,
         };
-        let changed = instrument.bands_changed(ix, self.time);
+        let changed = instrument.bands_changed(self.time);
         self.publish(changed, out);
         self.cancel_outside_band(ix, out);
         Ok(self.request_done(session, set, 0, out))

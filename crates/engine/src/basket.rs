@@ -8,7 +8,6 @@ use joulebook_protocol::messages::{Basket, BasketLeg};
 use joulebook_types::{OrderType, SelfTradeMode, Side, SlotHint};
 
 use crate::holds::Promise;
-use crate::instruments::InstrumentIx;
 use crate::legs::{Leg, lowest};
 use crate::new_order::check_qty;
 use crate::order_choices::{invalid, self_trade_mode_of_whole};
@@ -56,7 +55,6 @@ impl Engine {
         check_sides(named)?;
         self.check_entry(session)?;
         self.set_legs_of_basket(legs, named)?;
-        self.check_legs_open(legs.iter().map(|leg| leg.instrument))?;
         let account = self.sessions[session].account;
         lowest(
             legs.iter().enumerate().map(|(number, leg)| self.check_leg_of_basket(account, number, leg).err()),
@@ -67,27 +65,31 @@ impl Engine {
         self.check_legs_fillable(account, self_trade, legs)?;
         for (number, leg) in legs.iter().enumerate() {
             let value = self.counted_value(&promise(account, leg), OrderType::Limit);
-            self.check_order_value(account, value, qty_offset(number)).map_err(of_leg(leg))?;
+            self.check_order_value(account, value, qty_offset(number)).map_err(self.of_leg(leg))?;
         }
         self.check_legs_windows(account, legs, qty_offset)?;
         if named.is_empty() || count > Basket::LEGS_MAX {
             let rejection = Rejection::field(RejectReason::InstrumentCount, offset_of!(Basket, count));
             return Err(rejection.met(Basket::LEGS_MAX, count));
         }
-        check_distinct(legs)?;
+        check_distinct(named)?;
         Ok(self_trade)
     }
 
+    /// Sets up the legs; the lowest code over all of them is the answer when one is not open.
     fn set_legs_of_basket(&self, legs: &mut Vec<Leg>, named: &[BasketLeg]) -> Result<(), Rejection> {
         legs.clear();
+        let mut refused = None;
         for (number, leg) in named.iter().enumerate() {
             let offset = offset_of_leg(number, offset_of!(BasketLeg, instrument));
-            let found = self.find_instrument(leg.instrument, offset);
-            let instrument = found.map_err(|rejection| rejection.of_instrument(leg.instrument))?;
             let side = Side::from_raw(leg.side).expect("all sides were checked");
-            legs.push(Leg { instrument, side, limit: leg.price, qty: leg.qty });
+            let found = self.find_instrument(leg.instrument, offset);
+            match found.and_then(|ix| self.check_part_open(ix).map(|()| ix)) {
+                Ok(instrument) => legs.push(Leg { instrument, side, limit: leg.price, qty: leg.qty }),
+                Err(rejection) => refused = lowest([refused, Some(rejection.of_instrument(leg.instrument))]),
+            }
         }
-        Ok(())
+        refused.map_or(Ok(()), Err)
     }
 
     /// Size and price of one leg.
@@ -100,7 +102,7 @@ impl Engine {
             .and_then(|()| instrument.check_price(limit, price_offset))
             .and_then(|()| self.check_dynamic_band(ix, side, limit, price_offset))
             .and_then(|()| self.check_notional(&promise(account, leg), qty, qty_offset(number)));
-        checked.map(|_| ()).map_err(of_leg(leg))
+        checked.map(|_| ()).map_err(self.of_leg(leg))
     }
 
     /// What the legs that buy would hold together, against what is free.
@@ -112,21 +114,21 @@ impl Engine {
             sum += i128::from(hold.expect("its notional was checked").raw());
             if sum > i128::from(free.raw()) {
                 let rejection = Rejection::field(RejectReason::InsufficientCredits, qty_offset(number));
-                return Err(of_leg(leg)(rejection.met(free.raw(), sum)));
+                return Err(self.of_leg(leg)(rejection.met(free.raw(), sum)));
             }
         }
         Ok(())
+    }
+
+    fn of_leg(&self, leg: &Leg) -> impl Fn(Rejection) -> Rejection {
+        let id = self.instruments[leg.instrument].id;
+        move |rejection| rejection.of_instrument(id)
     }
 }
 
 fn promise(account: AccountIx, leg: &Leg) -> Promise {
     let Leg { instrument, side, limit, qty: lots } = *leg;
     Promise { account, instrument, side, limit, lots }
-}
-
-fn of_leg(leg: &Leg) -> impl Fn(Rejection) -> Rejection {
-    let instrument: InstrumentIx = leg.instrument;
-    move |rejection| rejection.of_instrument(instrument.id())
 }
 
 fn check_sides(named: &[BasketLeg]) -> Result<(), Rejection> {
@@ -139,11 +141,12 @@ fn check_sides(named: &[BasketLeg]) -> Result<(), Rejection> {
     Ok(())
 }
 
-fn check_distinct(legs: &[Leg]) -> Result<(), Rejection> {
+fn check_distinct(legs: &[BasketLeg]) -> Result<(), Rejection> {
     for (number, leg) in legs.iter().enumerate() {
         if legs[..number].iter().any(|earlier| earlier.instrument == leg.instrument) {
             let offset = offset_of_leg(number, offset_of!(BasketLeg, instrument));
-            return Err(of_leg(leg)(Rejection::field(RejectReason::DuplicateInstrument, offset)));
+            let twice = Rejection::field(RejectReason::DuplicateInstrument, offset);
+            return Err(twice.of_instrument(leg.instrument));
         }
     }
     Ok(())

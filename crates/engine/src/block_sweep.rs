@@ -8,7 +8,7 @@ use joulebook_protocol::messages::BlockSweep;
 use joulebook_types::{MicroEc, Price, Qty, SelfTradeMode, Side, SlotHint};
 
 use crate::instruments::{InstrumentIx, Product};
-use crate::legs::{Leg, average_price};
+use crate::legs::{Leg, average_price, lowest};
 use crate::new_order::check_qty;
 use crate::order_choices::{invalid, self_trade_mode_of_whole};
 use crate::request::{Done, Rejection};
@@ -61,11 +61,15 @@ impl Engine {
     ) -> Result<(), Rejection> {
         self.check_shard(sweep.area, offset_of!(BlockSweep, area))?;
         self.set_legs_of_sweep(legs, sweep, side)?;
-        self.check_legs_open(legs.iter().map(|leg| leg.instrument))?;
+        let refused = legs.iter().map(|leg| {
+            let id = self.instruments[leg.instrument].id;
+            self.check_part_open(leg.instrument).err().map(|rejection| rejection.of_instrument(id))
+        });
+        lowest(refused).map_or(Ok(()), Err)?;
         check_qty(sweep.qty, QTY)?;
         for leg in &*legs {
             let checked = self.instruments[leg.instrument].check_qty_max(sweep.qty, QTY);
-            checked.map_err(|rejection| rejection.of_instrument(leg.instrument.id()))?;
+            checked.map_err(|rejection| rejection.of_instrument(self.instruments[leg.instrument].id))?;
         }
         if sweep.price <= Price::ZERO {
             let rejection = Rejection::field(RejectReason::PriceNotPositive, offset_of!(BlockSweep, price));
@@ -171,7 +175,7 @@ impl Engine {
         let lot = |leg: &Leg| self.instruments[leg.instrument].lot.accelerators();
         if let Some(other) = legs.iter().find(|leg| lot(leg) != lot(&legs[0])) {
             let rejection = field(MixedWindow, offset_of!(BlockSweep, start_minute));
-            return Err(rejection.of_instrument(other.instrument.id()));
+            return Err(rejection.of_instrument(self.instruments[other.instrument].id));
         }
         sweep.class.validate().map_err(|_| field(InvalidCode, offset_of!(BlockSweep, class)))?;
         sweep.area.validate().map_err(|_| field(InvalidCode, offset_of!(BlockSweep, area)))?;

@@ -97,7 +97,7 @@ impl Engine {
     ) {
         self.last_trade_id = self.last_trade_id.next();
         let CallTrade { price, lots: qty, fee, .. } = *trade;
-        let (trade_id, instrument) = (self.last_trade_id, ix.id());
+        let (trade_id, instrument) = (self.last_trade_id, self.instruments[ix].id);
         let fact = Trade {
             time: self.time,
             trade_id,

@@ -8,6 +8,7 @@ use joulebook_protocol::messages::{BookUpdate, CancelOrder, MassCancel, MassCanc
 use joulebook_protocol::{CancelReason, RejectReason};
 use joulebook_types::{ClassCode, ClientOrderId, OrderId, OrderType, Price, Role, Side, SlotHint};
 
+use crate::instrument_directory::Named;
 use crate::instruments::InstrumentIx;
 use crate::orders::Place;
 use crate::request::{Done, Rejection};
@@ -107,7 +108,7 @@ impl Engine {
         }
         let instrument = match cancel.instrument.is_none() {
             true => None,
-            false => Some(self.find_instrument(cancel.instrument, offset_of!(MassCancel, instrument))?),
+            false => Some(self.mass_cancel_instrument(cancel)?),
         };
         let bound = |price: Price| (price != Price::ZERO).then_some(price);
         Ok(CancelFilter {
@@ -117,6 +118,15 @@ impl Engine {
             price_low: bound(cancel.price_low),
             price_high: bound(cancel.price_high),
         })
+    }
+
+    /// A settled instrument has no orders, which is no error.
+    fn mass_cancel_instrument(&self, cancel: &MassCancel) -> Result<InstrumentIx, Rejection> {
+        match self.instruments.named(cancel.instrument) {
+            Named::Settled => Ok(InstrumentIx::NOWHERE),
+            Named::Listed(ix) => Ok(ix),
+            Named::Nobody => self.find_instrument(cancel.instrument, offset_of!(MassCancel, instrument)),
+        }
     }
 
     /// Cancels the account's open orders, session by session in the order of first logon, and returns how many it hit.
@@ -195,7 +205,7 @@ impl Engine {
             client_order_id: owner.client_order_id,
             order_id: order.order_id,
             request: if by_owner { requester.request } else { ClientOrderId::NONE },
-            instrument: ix.id(),
+            instrument: self.instruments[ix].id,
             canceled_qty: order.total_leaves(),
             filled_qty: order.filled(),
             reason: reason.raw(),

@@ -61,14 +61,14 @@ impl Engine {
             let gate = self.instruments[*ix].gate;
             let trading = Rejection::field(RejectReason::SlotStillTrading, offset);
             let trading = trading.met(gate.raw(), self.time.raw());
-            return Err(trading.of_instrument(ix.id()));
+            return Err(trading.of_instrument(self.instruments[*ix].id));
         }
         if self.ledger.escrow(asset) == MicroEc::ZERO {
             return Err(nothing);
         }
         let released = self.ledger.deliver(asset);
         let done = self.request_done(session, deliver, released.raw() as u64, out);
-        self.settle_instruments(asset, out);
+        self.settle_instruments(asset, self.time, out);
         Ok(done)
     }
 
@@ -117,24 +117,49 @@ impl Engine {
 
     /// A slot whose sellers wait for their money stays until its delivery is posted; any other is done.
     pub(crate) fn end_slot(&mut self, asset: AssetIx, out: &mut Events) {
+        let end = slot_end(self.ledger.slot_key(asset).slot);
+        if self.ledger.is_delivered(asset) {
+            return self.forget_slot(asset, end);
+        }
         let trading = |ix: &InstrumentIx| !self.instruments[*ix].is_closed();
         let waits = self.ledger.escrow(asset) > MicroEc::ZERO;
-        if self.ledger.is_delivered(asset) || waits || self.instruments.over(asset).iter().any(trading) {
-            return;
+        if !waits && !self.instruments.over(asset).iter().any(trading) {
+            self.ledger.deliver(asset);
+            self.settle_instruments(asset, end, out);
         }
-        self.ledger.deliver(asset);
-        self.settle_instruments(asset, out);
     }
 
-    /// An instrument is settled when its last slot is delivered.
-    fn settle_instruments(&mut self, asset: AssetIx, out: &mut Events) {
-        for index in 0..self.instruments.over(asset).len() {
-            let ix = self.instruments.over(asset)[index];
+    /// An instrument is settled, and forgotten, when its last slot is delivered. `ended` is the end of the last slot
+    /// whose end has been seen: later ones of the same instant are still to come.
+    fn settle_instruments(&mut self, asset: AssetIx, ended: TimeNs, out: &mut Events) {
+        let mut index = 0;
+        while let Some(ix) = self.instruments.over(asset).get(index).copied() {
             let instrument = &mut self.instruments[ix];
             instrument.undelivered_slots -= 1;
-            if instrument.undelivered_slots == 0 {
-                self.enter_phase(ix, Phase::Settled, out);
+            if instrument.undelivered_slots > 0 {
+                index += 1;
+                continue;
             }
+            if let Some(start) = instrument.start_timer.take() {
+                self.timers.cancel(start);
+            }
+            self.enter_phase(ix, Phase::Settled, out);
+            // The next one over the slot has its place in the list now.
+            for slot in self.instruments.forget(ix) {
+                if slot != asset {
+                    self.forget_slot(slot, ended);
+                }
+            }
+        }
+        self.forget_slot(asset, ended);
+    }
+
+    /// Forgets a slot that is delivered and over and that no instrument is about any more. Time answers for it from then
+    /// on: nobody can list or register what has passed.
+    fn forget_slot(&mut self, asset: AssetIx, ended: TimeNs) {
+        let is_over = slot_end(self.ledger.slot_key(asset).slot) <= ended;
+        if is_over && self.ledger.is_delivered(asset) && self.instruments.over(asset).is_empty() {
+            self.ledger.forget(asset);
         }
     }
 }

@@ -39,8 +39,8 @@ impl Engine {
     /// After an open order was forgotten, whatever the reason. Its own event went out before.
     pub(crate) fn order_closed(&mut self, order: &Order, owner: &Owner, terms: &Terms, out: &mut Events) {
         if terms.is_quote {
-            let ix = InstrumentIx::new(order.instrument);
-            self.sessions[owner.session].quotes.close_side(ix, order.side);
+            let id = self.instruments[InstrumentIx::new(order.instrument)].id;
+            self.sessions[owner.session].quotes.close_side(id, order.side);
         }
         self.end_partner(terms, out);
     }

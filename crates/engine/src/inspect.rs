@@ -40,13 +40,13 @@ pub struct PendingStop {
 }
 
 impl Engine {
-    /// All instruments ever listed, in listing order, with their phase.
+    /// All instruments that are listed and not settled, in listing order, with their phase.
     pub fn instruments(&self) -> impl Iterator<Item = InstrumentDefinition> {
-        self.instruments.iter().map(|(ix, instrument)| instrument.definition(ix))
+        self.instruments.iter().map(|(_, instrument)| instrument.definition())
     }
 
     pub fn instrument(&self, id: InstrumentId) -> Option<InstrumentDefinition> {
-        self.instruments.find(id).map(|ix| self.instruments[ix].definition(ix))
+        self.instruments.find(id).map(|ix| self.instruments[ix].definition())
     }
 
     pub fn best_bid(&self, id: InstrumentId) -> Option<Price> {
@@ -125,7 +125,7 @@ impl Engine {
             account: self.accounts[session.account].id,
             session: session.id,
             client_order_id: owner.client_order_id,
-            instrument: InstrumentIx::new(order.instrument).id(),
+            instrument: self.instruments[InstrumentIx::new(order.instrument)].id,
             side: order.side,
             price: order.price,
             qty: order.qty,

@@ -11,14 +11,19 @@ use joulebook_types::{
 
 use crate::auction::Call;
 use crate::bands::MovingBands;
+use crate::instrument_directory::{InstrumentDirectory, Named};
 use crate::price_references::PriceReferences;
 use crate::timers::TimerKey;
 
-/// The engine's dense number of an instrument: its id minus one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Where the engine keeps an instrument. Places of settled instruments are used again, so the order of places says
+/// nothing: instruments are ordered by id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct InstrumentIx(u32);
 
 impl InstrumentIx {
+    /// Where no instrument is.
+    pub(crate) const NOWHERE: Self = Self(u32::MAX);
+
     pub(crate) const fn new(raw: u32) -> Self {
         Self(raw)
     }
@@ -27,8 +32,8 @@ impl InstrumentIx {
         self.0
     }
 
-    pub(crate) const fn id(self) -> InstrumentId {
-        InstrumentId::new(self.0 + 1)
+    pub(crate) const fn index(self) -> usize {
+        self.0 as usize
     }
 }
 
@@ -43,6 +48,7 @@ pub(crate) struct Product {
 
 #[derive(Debug)]
 pub(crate) struct Instrument {
+    pub(crate) id: InstrumentId,
     pub(crate) product: Product,
     pub(crate) window: Window,
     pub(crate) lot: LotSize,
@@ -57,6 +63,8 @@ pub(crate) struct Instrument {
     pub(crate) phase: Phase,
     /// When the phase in hand ends by itself.
     pub(crate) phase_timer: Option<TimerKey>,
+    /// The start of delivery, as long as it lies ahead.
+    pub(crate) start_timer: Option<TimerKey>,
     pub(crate) bands: MovingBands,
     pub(crate) prices: PriceReferences,
     pub(crate) call: Call,
@@ -145,7 +153,7 @@ impl Instrument {
         self.book.as_ref()?.best(side)
     }
 
-    pub(crate) fn definition(&self, ix: InstrumentIx) -> InstrumentDefinition {
+    pub(crate) fn definition(&self) -> InstrumentDefinition {
         InstrumentDefinition {
             class: self.product.class,
             area: self.product.area,
@@ -154,7 +162,7 @@ impl Instrument {
             band_high: self.band_high,
             opens: self.opens,
             gate: self.gate,
-            instrument: ix.id(),
+            instrument: self.id,
             start_minute: self.product.start_minute,
             window_minutes: self.product.window_minutes,
             accelerators_per_lot: self.lot.accelerators(),
@@ -167,10 +175,13 @@ impl Instrument {
     }
 }
 
-/// All instruments ever listed. Definitions stay; books do not.
+/// All instruments that are listed and not settled yet.
 #[derive(Debug, Default)]
 pub(crate) struct Instruments {
-    all: Vec<Instrument>,
+    /// By place. A vacant one keeps what it was last, but for what takes memory.
+    places: Vec<Instrument>,
+    vacant: Vec<InstrumentIx>,
+    directory: InstrumentDirectory,
     by_product: BTreeMap<Product, InstrumentIx>,
     /// By slot asset: the instruments whose window covers it.
     by_asset: Vec<Vec<InstrumentIx>>,
@@ -183,9 +194,14 @@ impl Instruments {
         Self { instruments_max: instruments_max as usize, ..Self::default() }
     }
 
+    #[inline]
     pub(crate) fn find(&self, id: InstrumentId) -> Option<InstrumentIx> {
-        let ix = InstrumentIx(id.raw().checked_sub(1)?);
-        ((ix.0 as usize) < self.all.len()).then_some(ix)
+        self.directory.find(id)
+    }
+
+    /// Who an id names, settled instruments included.
+    pub(crate) fn named(&self, id: InstrumentId) -> Named {
+        self.directory.named(id)
     }
 
     pub(crate) fn find_product(&self, product: &Product) -> Option<InstrumentIx> {
@@ -198,15 +214,26 @@ impl Instruments {
 
     /// The limit is on books, so instruments whose gate has closed do not count.
     pub(crate) fn is_full(&self) -> bool {
-        self.trading >= self.instruments_max || self.all.len() >= u32::MAX as usize - 1
+        self.trading >= self.instruments_max || self.last_id().raw() >= u32::MAX - 1
     }
 
     pub(crate) fn instruments_max(&self) -> usize {
         self.instruments_max
     }
 
+    /// The last id that was given, of an instrument that may be settled since.
+    pub(crate) fn last_id(&self) -> InstrumentId {
+        self.directory.last()
+    }
+
+    pub(crate) fn restore_last_id(&mut self, last: InstrumentId) {
+        self.directory.restore_last(last);
+    }
+
+    /// Lists an instrument whose id is above all that were given.
     pub(crate) fn add(&mut self, instrument: Instrument) -> InstrumentIx {
-        let ix = InstrumentIx(self.all.len() as u32);
+        let ix = self.vacant.pop().unwrap_or(InstrumentIx(self.places.len() as u32));
+        self.directory.insert(instrument.id, ix);
         self.by_product.insert(instrument.product, ix);
         for asset in &instrument.assets {
             if self.by_asset.len() <= asset.index() {
@@ -214,7 +241,10 @@ impl Instruments {
             }
             self.by_asset[asset.index()].push(ix);
         }
-        self.all.push(instrument);
+        match self.places.get_mut(ix.index()) {
+            Some(place) => *place = instrument,
+            None => self.places.push(instrument),
+        }
         self.trading += 1;
         ix
     }
@@ -228,9 +258,27 @@ impl Instruments {
         self.trading -= 1;
     }
 
-    /// Instruments ever listed.
-    pub(crate) fn len(&self) -> u32 {
-        self.all.len() as u32
+    /// The instrument is settled: nothing of it is kept. Returns the quarter hours that it was about.
+    pub(crate) fn forget(&mut self, ix: InstrumentIx) -> Box<[AssetIx]> {
+        let Instrument { id, product, ref book, phase, .. } = self[ix];
+        assert!(book.is_none() && phase == Phase::Settled, "only what is settled is forgotten");
+        let assets = core::mem::take(&mut self[ix].assets);
+        for asset in &assets {
+            let over = &mut self.by_asset[asset.index()];
+            over.retain(|other| *other != ix);
+            if over.is_empty() {
+                *over = Vec::new();
+            }
+        }
+        self.directory.remove(id);
+        self.by_product.remove(&product);
+        self.vacant.push(ix);
+        assets
+    }
+
+    /// Instruments that are listed and not settled.
+    pub(crate) fn len(&self) -> usize {
+        self.directory.len()
     }
 
     /// The instruments over a slot, in listing order.
@@ -238,9 +286,23 @@ impl Instruments {
         self.by_asset.get(asset.index()).map_or(&[], Vec::as_slice)
     }
 
+    /// The instrument that was listed next after an id and is not settled.
+    pub(crate) fn next_listed(&self, after: InstrumentId) -> Option<(InstrumentId, InstrumentIx)> {
+        self.directory.next_listed(after)
+    }
+
     /// In listing order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (InstrumentIx, &Instrument)> {
-        self.all.iter().enumerate().map(|(index, instrument)| (InstrumentIx(index as u32), instrument))
+        self.directory.iter().map(|ix| (ix, &self[ix]))
+    }
+
+    /// By place: which of all listed instruments it is, counted from zero in listing order.
+    pub(crate) fn numbers(&self) -> Vec<u32> {
+        let mut numbers = vec![u32::MAX; self.places.len()];
+        for (number, ix) in (0..).zip(self.directory.iter()) {
+            numbers[ix.index()] = number;
+        }
+        numbers
     }
 }
 
@@ -248,12 +310,12 @@ impl core::ops::Index<InstrumentIx> for Instruments {
     type Output = Instrument;
 
     fn index(&self, ix: InstrumentIx) -> &Instrument {
-        &self.all[ix.0 as usize]
+        &self.places[ix.index()]
     }
 }
 
 impl core::ops::IndexMut<InstrumentIx> for Instruments {
     fn index_mut(&mut self, ix: InstrumentIx) -> &mut Instrument {
-        &mut self.all[ix.0 as usize]
+        &mut self.places[ix.index()]
     }
 }

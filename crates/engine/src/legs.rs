@@ -3,7 +3,7 @@
 use joulebook_ledger::{AccountIx, AssetIx};
 use joulebook_protocol::RejectReason;
 use joulebook_protocol::messages::{LegDone, SweepDone};
-use joulebook_types::{MicroEc, Phase, Price, SelfTradeMode, Side};
+use joulebook_types::{MicroEc, Price, SelfTradeMode, Side};
 
 use crate::dry_walk::DryOrder;
 use crate::instruments::InstrumentIx;
@@ -36,18 +36,10 @@ pub(crate) fn lowest(rejections: impl IntoIterator<Item = Option<Rejection>>) ->
 }
 
 impl Engine {
-    /// Whether the classes take orders and the instruments are open.
-    pub(crate) fn check_legs_open(
-        &self,
-        instruments: impl Iterator<Item = InstrumentIx> + Clone,
-    ) -> Result<(), Rejection> {
-        let refused = instruments.flat_map(|ix| {
-            let of_leg = move |rejection: Rejection| rejection.of_instrument(ix.id());
-            let class = self.check_class_entry(ix).err().map(of_leg);
-            let phase = self.check_phase(ix, self.instruments[ix].phase == Phase::Open).err().map(of_leg);
-            [class, phase]
-        });
-        lowest(refused).map_or(Ok(()), Err)
+    /// Whether the class of a part takes orders and its instrument is open.
+    pub(crate) fn check_part_open(&self, ix: InstrumentIx) -> Result<(), Rejection> {
+        self.check_class_entry(ix)?;
+        self.check_open(ix)
     }
 
     /// Whether the legs that sell find enough free capacity in every slot, all of them together.
@@ -100,7 +92,7 @@ impl Engine {
                 let accelerators = |leg: &Leg| self.instruments[leg.instrument].accelerators(leg.qty);
                 let needed = legs[..=number].iter().filter(over).map(accelerators).sum();
                 check(number, *asset, needed)
-                    .map_err(|rejection| rejection.of_instrument(leg.instrument.id()))?;
+                    .map_err(|rejection| rejection.of_instrument(self.instruments[leg.instrument].id))?;
             }
         }
         Ok(())
@@ -127,7 +119,7 @@ impl Engine {
             notional += fill.notional;
             if fill.traded < lots {
                 let rejection = Rejection::whole(RejectReason::FokNotFillable).met(fill.traded, lots);
-                result = Err(rejection.of_instrument(instrument.id()));
+                result = Err(rejection.of_instrument(self.instruments[instrument].id));
                 break;
             }
         }
@@ -199,7 +191,7 @@ impl Engine {
             notional: tally.notional,
             fees: tally.fees,
             average_price: self.instruments[leg.instrument].average_price(tally.notional, leg.qty),
-            instrument: leg.instrument.id(),
+            instrument: self.instruments[leg.instrument].id,
             qty: leg.qty,
             side: leg.side.raw(),
             ..Default::default()

@@ -32,6 +32,7 @@ mod inspect;
 mod inspect_account;
 mod inspect_order;
 mod inspect_session;
+mod instrument_directory;
 mod instruments;
 mod kill_switch;
 mod legs;

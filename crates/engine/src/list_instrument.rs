@@ -33,6 +33,7 @@ impl Engine {
         let opens_now = list.opens <= self.time;
         let phase = if opens_now { Phase::Open } else { Phase::Pending };
         let ix = self.instruments.add(Instrument {
+            id: self.instruments.last_id().next(),
             product,
             window,
             lot,
@@ -46,6 +47,7 @@ impl Engine {
             maker_fee_ppm: list.maker_fee_ppm,
             phase,
             phase_timer: None,
+            start_timer: None,
             bands: MovingBands::default(),
             prices: PriceReferences::listed(list.reference_price),
             call: Call::default(),
@@ -58,10 +60,11 @@ impl Engine {
             self.timers.set(list.opens, Timer::Open(ix));
         }
         self.timers.set(list.gate, Timer::Gate(ix));
-        self.timers.set(window.start(), Timer::DeliveryStart(ix));
-        let definition = self.instruments[ix].definition(ix);
+        let start_timer = self.timers.set(window.start(), Timer::DeliveryStart(ix));
+        self.instruments[ix].start_timer = Some(start_timer);
+        let definition = self.instruments[ix].definition();
         self.publish(definition, out);
-        Ok(self.request_done(session, list, u64::from(ix.id().raw()), out))
+        Ok(self.request_done(session, list, u64::from(definition.instrument.raw()), out))
     }
 
     fn check_listing(&self, list: &ListInstrument) -> Result<(Window, LotSize), Rejection> {

@@ -209,7 +209,7 @@ impl Engine {
         let canceled = OrderCanceled {
             client_order_id: taker.client_order_id,
             order_id: taker.order_id,
-            instrument: taker.instrument.id(),
+            instrument: self.instruments[taker.instrument].id,
             canceled_qty: taker.leaves,
             filled_qty: taker.qty - taker.leaves,
             reason: reason.raw(),

@@ -4,14 +4,26 @@ use joulebook_protocol::RejectReason;
 use joulebook_types::{InstrumentId, Phase, Price, Side};
 
 use crate::Engine;
+use crate::instrument_directory::Named;
 use crate::instruments::{Instrument, InstrumentIx};
 use crate::request::Rejection;
 
 impl Engine {
+    /// The instrument that a request names in the field at `offset`.
     #[inline(always)]
     pub(crate) fn find_instrument(&self, id: InstrumentId, offset: usize) -> Result<InstrumentIx, Rejection> {
-        let unknown = || Rejection::field(RejectReason::UnknownInstrument, offset).met(0, id.raw());
-        self.instruments.find(id).ok_or_else(unknown)
+        self.instruments.find(id).ok_or_else(|| self.no_instrument(id, offset))
+    }
+
+    /// Nobody knows the gate of a settled instrument any more, only that it has closed.
+    #[cold]
+    fn no_instrument(&self, id: InstrumentId, offset: usize) -> Rejection {
+        match self.instruments.named(id) {
+            Named::Settled => Rejection::whole(RejectReason::GateClosed).met(0, self.time.raw()),
+            Named::Listed(_) | Named::Nobody => {
+                Rejection::field(RejectReason::UnknownInstrument, offset).met(0, id.raw())
+            }
+        }
     }
 
     /// The instrument's phase takes the request, or not; after the gate none does.

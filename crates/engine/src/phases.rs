@@ -50,9 +50,11 @@ impl Engine {
         self.instruments.close(ix);
     }
 
-    /// What was delivered before its time is settled already.
+    /// What was delivered before its time is settled already, and its timer taken back.
     fn start_delivery(&mut self, ix: InstrumentIx, out: &mut Events) {
-        if self.instruments[ix].phase == Phase::Closed {
+        let instrument = &mut self.instruments[ix];
+        instrument.start_timer = None;
+        if instrument.phase == Phase::Closed {
             self.enter_phase(ix, Phase::Delivering, out);
         }
     }
@@ -78,8 +80,12 @@ impl Engine {
         if phase == Phase::Open {
             self.stops.note_opened();
         }
-        let changed =
-            PhaseChanged { time: self.time, instrument: ix.id(), phase: phase.raw(), ..Default::default() };
+        let changed = PhaseChanged {
+            time: self.time,
+            instrument: instrument.id,
+            phase: phase.raw(),
+            ..Default::default()
+        };
         self.publish(changed, out);
     }
 

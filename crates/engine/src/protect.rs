@@ -106,7 +106,8 @@ impl Engine {
         pulled.clear();
         for session in &self.accounts[account].sessions {
             let quotes = self.sessions[*session].quotes.iter();
-            let of_class = quotes.filter(|quote| self.instruments[quote.instrument].product.class == class);
+            let class_of = |id| self.instruments.find(id).map(|ix| self.instruments[ix].product.class);
+            let of_class = quotes.filter(|quote| class_of(quote.instrument) == Some(class));
             pulled.extend(of_class.flat_map(|quote| quote.slots()));
         }
         let triggered = ProtectionTriggered {

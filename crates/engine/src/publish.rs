@@ -19,8 +19,8 @@ impl Engine {
             out.push_public(&definition);
         }
         for (ix, instrument) in self.instruments.iter() {
-            out.push_public(&instrument.definition(ix));
-            if let Some(bands) = instrument.moving_bands(ix, self.time) {
+            out.push_public(&instrument.definition());
+            if let Some(bands) = instrument.moving_bands(self.time) {
                 out.push_public(&bands);
             }
             if let Some(indication) = self.last_indication(ix) {
@@ -45,7 +45,8 @@ impl Engine {
                 };
                 let total = joined(total, order);
                 level = Some((order.price, total));
-                out.push_public(&book_update(self.time, order, order.leaves, total, BookUpdate::ADDED));
+                let at = (self.time, instrument.id);
+                out.push_public(&book_update(at, order, order.leaves, total, BookUpdate::ADDED));
             }
         }
     }

@@ -7,8 +7,9 @@ use joulebook_protocol::messages::{
     AccountQuery, CapacityBalance, CreditBalance, OrderQuery, OrderStatus, SnapshotEnd,
 };
 use joulebook_protocol::{Origin, RejectReason};
-use joulebook_types::{ClientOrderId, InstrumentId, Price, SlotHint, Trigger};
+use joulebook_types::{ClientOrderId, Price, SlotHint, Trigger};
 
+use crate::instruments::InstrumentIx;
 use crate::request::Rejection;
 use crate::sessions::SessionIx;
 use crate::stop_book::Stop;
@@ -91,7 +92,7 @@ impl Engine {
             client_order_id: self.orders.owner(slot).client_order_id,
             order_id: order.order_id,
             price: self.reported_price(slot),
-            instrument: InstrumentId::new(order.instrument + 1),
+            instrument: self.instruments[InstrumentIx::new(order.instrument)].id,
             qty: order.qty,
             leaves_qty: order.total_leaves(),
             slot: slot.hint(),

@@ -1,14 +1,12 @@
 //! Which quotes a session has: at most one bid and one ask an instrument.
 
 use joulebook_book::Slot;
-use joulebook_types::Side;
-
-use crate::instruments::InstrumentIx;
+use joulebook_types::{InstrumentId, Side};
 
 /// The quote of one instrument. At least one side of it is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Quote {
-    pub(crate) instrument: InstrumentIx,
+    pub(crate) instrument: InstrumentId,
     pub(crate) bid: Option<Slot>,
     pub(crate) ask: Option<Slot>,
 }
@@ -19,7 +17,7 @@ pub(crate) struct Quote {
 pub(crate) struct QuoteTable(Vec<Quote>);
 
 impl Quote {
-    const fn none(instrument: InstrumentIx) -> Self {
+    const fn none(instrument: InstrumentId) -> Self {
         Self { instrument, bid: None, ask: None }
     }
 
@@ -45,14 +43,14 @@ impl Quote {
 
 impl QuoteTable {
     /// The quote of an instrument; without sides when there is none.
-    pub(crate) fn get(&self, instrument: InstrumentIx) -> Quote {
+    pub(crate) fn get(&self, instrument: InstrumentId) -> Quote {
         match self.find(instrument) {
             Ok(index) => self.0[index],
             Err(_) => Quote::none(instrument),
         }
     }
 
-    pub(crate) fn open_side(&mut self, instrument: InstrumentIx, side: Side, slot: Slot) {
+    pub(crate) fn open_side(&mut self, instrument: InstrumentId, side: Side, slot: Slot) {
         let index = self.find(instrument).unwrap_or_else(|index| {
             self.0.insert(index, Quote::none(instrument));
             index
@@ -61,7 +59,7 @@ impl QuoteTable {
         self.0[index].set(side, Some(slot));
     }
 
-    pub(crate) fn close_side(&mut self, instrument: InstrumentIx, side: Side) {
+    pub(crate) fn close_side(&mut self, instrument: InstrumentId, side: Side) {
         let index = self.find(instrument).expect("an open quote is in its session's table");
         let quote = &mut self.0[index];
         assert!(quote.side(side).is_some(), "an open quote is in its session's table");
@@ -76,7 +74,7 @@ impl QuoteTable {
         self.0.iter()
     }
 
-    fn find(&self, instrument: InstrumentIx) -> Result<usize, usize> {
+    fn find(&self, instrument: InstrumentId) -> Result<usize, usize> {
         self.0.binary_search_by_key(&instrument, |quote| quote.instrument)
     }
 }
@@ -88,18 +86,18 @@ mod tests {
     #[test]
     fn quotes_are_kept_in_the_order_of_instruments_while_a_side_is_open() {
         let mut table = QuoteTable::default();
-        let ix = InstrumentIx::new;
+        let id = InstrumentId::new;
         for (instrument, side, slot) in [(7, Side::Buy, 1), (3, Side::Sell, 2), (7, Side::Sell, 3)] {
-            table.open_side(ix(instrument), side, Slot::new(slot));
+            table.open_side(id(instrument), side, Slot::new(slot));
         }
         let slots = |table: &QuoteTable| -> Vec<u32> {
             table.iter().flat_map(|quote| quote.slots()).map(Slot::raw).collect()
         };
         assert_eq!(slots(&table), [2, 1, 3]);
-        table.close_side(ix(7), Side::Buy);
-        assert_eq!((table.get(ix(7)).bid, table.get(ix(7)).ask), (None, Some(Slot::new(3))));
-        table.close_side(ix(7), Side::Sell);
+        table.close_side(id(7), Side::Buy);
+        assert_eq!((table.get(id(7)).bid, table.get(id(7)).ask), (None, Some(Slot::new(3))));
+        table.close_side(id(7), Side::Sell);
         assert_eq!(slots(&table), [2]);
-        assert_eq!(table.get(ix(7)), Quote::none(ix(7)));
+        assert_eq!(table.get(id(7)), Quote::none(id(7)));
     }
 }

@@ -5,7 +5,9 @@ use core::mem::offset_of;
 use joulebook_book::{Order, Slot};
 use joulebook_protocol::RejectReason;
 use joulebook_protocol::messages::{BookUpdate, MassQuote, MassQuoteAck, QuotePair, QuoteRejected};
-use joulebook_types::{ClientOrderId, MicroEc, OrderType, Phase, SelfTradeMode, Side, TimeInForce};
+use joulebook_types::{
+    ClientOrderId, InstrumentId, MicroEc, OrderType, Phase, SelfTradeMode, Side, TimeInForce,
+};
 
 use crate::holds::Promise;
 use crate::instruments::InstrumentIx;
@@ -151,7 +153,7 @@ impl Engine {
         pair: &QuotePair,
         index: usize,
     ) -> QuoteSides {
-        let quote = self.sessions[session].quotes.get(ix);
+        let quote = self.sessions[session].quotes.get(self.instruments[ix].id);
         let of_side = |side, limit, lots, price_offset, qty_offset| {
             let account = self.sessions[session].account;
             let slot = quote.side(side);
@@ -325,16 +327,17 @@ impl Engine {
         let terms = Terms { time_in_force: TimeInForce::Gtc, is_quote: true, ..Terms::PLAIN };
         let Quoting { session, client_order_id, .. } = *quoting;
         let slot = self.orders.open(&mut self.sessions, &order, session, client_order_id, terms);
-        self.sessions[session].quotes.open_side(instrument, of, slot);
+        self.sessions[session].quotes.open_side(self.instruments[instrument].id, of, slot);
         slot
     }
 
     /// Whether the session's table names its open quotes, `open` of them, each at its place, and nothing else.
     pub(crate) fn recount_quotes(&self, session: SessionIx, open: usize) -> bool {
         let Session { quotes, .. } = &self.sessions[session];
-        let is_at = |ix: InstrumentIx, side: Side, slot: Slot| {
+        let is_at = |id: InstrumentId, side: Side, slot: Slot| {
             let order = self.orders.slab.get(slot);
-            order.is_some_and(|order| order.instrument == ix.raw() && order.side == side)
+            let of = |order: &Order| self.instruments[InstrumentIx::new(order.instrument)].id;
+            order.is_some_and(|order| of(order) == id && order.side == side)
                 && self.orders.terms(slot).is_quote
                 && self.orders.owner(slot).session == session
         };

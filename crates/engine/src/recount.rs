@@ -43,10 +43,10 @@ pub(crate) struct OpenFigures {
     pub(crate) value: i128,
     /// What bids hold, in micro-EC.
     credits: i128,
-    /// Accelerators that asks hold.
-    sold: BTreeMap<InstrumentIx, u128>,
-    /// Accelerators that bids want.
-    pub(crate) bought: BTreeMap<InstrumentIx, u128>,
+    /// Accelerators that asks hold, by the place of their instrument.
+    sold: BTreeMap<u32, u128>,
+    /// Accelerators that bids want, by the place of their instrument.
+    pub(crate) bought: BTreeMap<u32, u128>,
 }
 
 impl Engine {
@@ -66,7 +66,7 @@ impl Engine {
             let Some(book) = &instrument.book else { continue };
             let whole = book.is_consistent(&self.orders.slab, ix.raw());
             if !whole || book.is_crossed() && instrument.phase == Phase::Open {
-                return Err(Imbalance::Book { instrument: ix.id() });
+                return Err(Imbalance::Book { instrument: instrument.id });
             }
         }
         Ok(())
@@ -143,14 +143,14 @@ impl Engine {
             open.value += i128::from(self.value(&promise).raw());
             if promise.side == Side::Buy {
                 let accelerators = self.instruments[promise.instrument].accelerators(promise.lots);
-                *open.bought.entry(promise.instrument).or_default() += u128::from(accelerators);
+                *open.bought.entry(promise.instrument.raw()).or_default() += u128::from(accelerators);
             }
             // A bid of a call is paid when it trades.
             let holds = self.orders.terms(slot).place != Place::Call || promise.side == Side::Sell;
             match self.counted_hold(slot) {
                 Hold::Credits(amount) if holds => open.credits += i128::from(amount.raw()),
                 Hold::Capacity(accelerators) if holds => {
-                    *open.sold.entry(promise.instrument).or_default() += u128::from(accelerators);
+                    *open.sold.entry(promise.instrument.raw()).or_default() += u128::from(accelerators);
                 }
                 Hold::Credits(_) | Hold::Capacity(_) => {}
             }
@@ -159,10 +159,10 @@ impl Engine {
     }
 
     /// Accelerators by instrument as accelerators by slot.
-    pub(crate) fn by_slot(&self, by_instrument: &BTreeMap<InstrumentIx, u128>) -> BTreeMap<AssetIx, u128> {
+    pub(crate) fn by_slot(&self, by_instrument: &BTreeMap<u32, u128>) -> BTreeMap<AssetIx, u128> {
         let mut by_slot = BTreeMap::new();
-        for (ix, accelerators) in by_instrument {
-            for asset in &self.instruments[*ix].assets {
+        for (place, accelerators) in by_instrument {
+            for asset in &self.instruments[InstrumentIx::new(*place)].assets {
                 *by_slot.entry(*asset).or_default() += *accelerators;
             }
         }

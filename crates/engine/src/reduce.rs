@@ -24,7 +24,7 @@ impl Engine {
         let slot = slot
             .ok_or_else(|| Rejection::field(RejectReason::UnknownOrder, offset_of!(ReduceOrder, order_id)))?;
         let order = self.orders.slab[slot];
-        let instrument = InstrumentIx::new(order.instrument).id();
+        let instrument = self.instruments[InstrumentIx::new(order.instrument)].id;
         let of_order = |rejection: Rejection| rejection.of_order(order.order_id).of_instrument(instrument);
         check_qty(reduce.lots, offset_of!(ReduceOrder, lots)).map_err(of_order)?;
         if self.orders.terms(slot).partner.is_some() {

@@ -29,9 +29,10 @@ impl Engine {
         };
         let order = self.orders.slab[slot];
         let ix = InstrumentIx::new(order.instrument);
+        let id = self.instruments[ix].id;
         let requester = Requester { session, request: replace.client_order_id };
         self.replace_open_order(requester, slot, replace, out)
-            .map_err(|rejection| rejection.of_order(order.order_id).of_instrument(ix.id()))?;
+            .map_err(|rejection| rejection.of_order(order.order_id).of_instrument(id))?;
         Ok(Done { order_id: order.order_id, slot: slot.hint() })
     }
 
@@ -211,7 +212,7 @@ impl Engine {
             order_id: order.order_id,
             request: if owner.session == session { request } else { ClientOrderId::NONE },
             price: self.reported_price(slot),
-            instrument: InstrumentIx::new(order.instrument).id(),
+            instrument: self.instruments[InstrumentIx::new(order.instrument)].id,
             qty: order.qty,
             leaves_qty: order.total_leaves(),
             slot: slot.hint(),

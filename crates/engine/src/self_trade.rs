@@ -61,7 +61,7 @@ impl Engine {
             client_order_id: taker.client_order_id,
             order_id: taker.order_id,
             price: taker.reported_price(),
-            instrument: taker.instrument.id(),
+            instrument: self.instruments[taker.instrument].id,
             qty: taker.qty,
             leaves_qty: taker.leaves,
             slot: taker.slot_hint(),

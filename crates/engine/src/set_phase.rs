@@ -4,7 +4,7 @@ use core::mem::offset_of;
 
 use joulebook_protocol::RejectReason;
 use joulebook_protocol::messages::SetPhase;
-use joulebook_types::Phase;
+use joulebook_types::{InstrumentId, Phase};
 
 use crate::auction::CallTime;
 use crate::instruments::{Instrument, InstrumentIx};
@@ -46,8 +46,9 @@ impl Engine {
     /// Instruments that cannot go there stay where they are. Returns how many went.
     fn set_phase_of_many(&mut self, set: &SetPhase, wanted: Phase, out: &mut Events) -> u64 {
         let mut changed = 0;
-        for index in 0..self.instruments.len() {
-            let ix = InstrumentIx::new(index);
+        let mut last = InstrumentId::NONE;
+        while let Some((id, ix)) = self.instruments.next_listed(last) {
+            last = id;
             let Instrument { product, .. } = &self.instruments[ix];
             let of_class = set.class.is_none() || set.class == product.class;
             let of_area = set.area.is_none() || set.area == product.area;

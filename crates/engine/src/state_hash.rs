@@ -1,7 +1,7 @@
 //! A 256-bit hash of the logical state: two engines with the same hash will answer alike for ever.
 
 use joulebook_book::Slot;
-use joulebook_ledger::AccountIx;
+use joulebook_ledger::{AccountIx, AssetIx, SlotKey};
 use joulebook_types::{OrderId, Price, Side};
 use zerocopy::{Immutable, IntoBytes};
 
@@ -85,9 +85,15 @@ impl Engine {
     fn walk_places(&self, walk: &mut Walk, account: AccountIx) {
         walk.number(self.ledger.places(account).count());
         for (asset, _) in self.ledger.places(account) {
-            walk.put(self.ledger.slot_key(asset).slot);
-            walk.put(asset.raw());
+            self.walk_slot_key(walk, asset);
         }
+    }
+
+    fn walk_slot_key(&self, walk: &mut Walk, asset: AssetIx) {
+        let SlotKey { class, area, slot } = self.ledger.slot_key(asset);
+        walk.put(class);
+        walk.put(area);
+        walk.put(slot);
     }
 
     fn walk_protections(&self, walk: &mut Walk, account: AccountIx) {
@@ -112,9 +118,10 @@ impl Engine {
         for definition in self.yields.definitions() {
             walk.put(definition);
         }
-        walk.number(self.instruments.len() as usize);
+        walk.put(self.instruments.last_id());
+        walk.number(self.instruments.len());
         for (ix, instrument) in self.instruments.iter() {
-            walk.put(instrument.definition(ix));
+            walk.put(instrument.definition());
             walk.put(instrument.undelivered_slots);
             self.walk_call(walk, ix);
             walk.put([u8::from(instrument.book.is_some())]);
@@ -174,6 +181,7 @@ impl Engine {
             walk.put([u8::from(stop.is_some())]);
             if let Some(stop) = stop {
                 self.walk_order(walk, slot);
+                walk.put(self.instruments[stop.instrument].id);
                 walk_stop(walk, stop);
             }
         }
@@ -206,21 +214,18 @@ impl Engine {
         walk.number(self.timers.iter().count());
         for (due, timer) in self.timers.iter() {
             walk.put(due);
+            let id = |ix: InstrumentIx| self.instruments[ix].id.raw();
             match timer {
-                Timer::Open(instrument) => walk.put([1, instrument.raw()]),
-                Timer::Gate(instrument) => walk.put([2, instrument.raw()]),
-                Timer::DeliveryStart(instrument) => walk.put([7, instrument.raw()]),
-                Timer::HaltEnd(instrument, call) => {
-                    walk.put([8, instrument.raw(), call.duration_ms, call.random_ms]);
-                }
-                Timer::CallEnd(instrument) => walk.put([9, instrument.raw()]),
-                Timer::Indication(instrument) => walk.put([10, instrument.raw()]),
+                Timer::Open(ix) => walk.put([1, id(ix)]),
+                Timer::Gate(ix) => walk.put([2, id(ix)]),
+                Timer::DeliveryStart(ix) => walk.put([7, id(ix)]),
+                Timer::HaltEnd(ix, call) => walk.put([8, id(ix), call.duration_ms, call.random_ms]),
+                Timer::CallEnd(ix) => walk.put([9, id(ix)]),
+                Timer::Indication(ix) => walk.put([10, id(ix)]),
                 Timer::Grace(session) => walk.put([3, session.raw()]),
                 Timer::SlotEnd(asset) => {
-                    let key = self.ledger.slot_key(asset);
-                    walk.put(key.class);
-                    walk.put(key.area);
-                    walk.put([4, key.slot.raw()]);
+                    walk.number(4);
+                    self.walk_slot_key(walk, asset);
                 }
                 Timer::DeadMan(session) => walk.put([5, session.raw()]),
                 Timer::Expiry(slot) => {
@@ -233,7 +238,6 @@ impl Engine {
 }
 
 fn walk_stop(walk: &mut Walk, stop: &Stop) {
-    walk.put(stop.instrument.raw());
     walk.put(stop.mark.unwrap_or(Price::ZERO));
     walk.put([stop.trigger.kind().raw()]);
     match stop.trigger {
@@ -275,19 +279,18 @@ mod tests {
         };
         let (price, bps) = (Distance::Price(Price::new(7)), Distance::BasisPoints(7));
         let cases = [
-            (1, by_price(50), None),
-            (2, by_price(50), None),
-            (1, by_price(51), None),
-            (1, by_price(50), Some(50)),
-            (1, trailing(price, 0, None), None),
-            (1, trailing(bps, 0, None), None),
-            (1, trailing(bps, 50, None), None),
-            (1, trailing(bps, 0, Some(50)), None),
+            (by_price(50), None),
+            (by_price(51), None),
+            (by_price(50), Some(50)),
+            (trailing(price, 0, None), None),
+            (trailing(bps, 0, None), None),
+            (trailing(bps, 50, None), None),
+            (trailing(bps, 0, Some(50)), None),
         ];
-        let hashes = cases.map(|(instrument, trigger, mark)| {
+        let hashes = cases.map(|(trigger, mark)| {
             let mut walk = Walk(blake3::Hasher::new());
             let (slot, order_id, side) = (Slot::new(0), OrderId::new(1), Side::Buy);
-            let (instrument, mark) = (InstrumentIx::new(instrument), mark.map(Price::new));
+            let (instrument, mark) = (InstrumentIx::new(0), mark.map(Price::new));
             let held = Hold::Credits(MicroEc::ZERO);
             walk_stop(&mut walk, &Stop { slot, order_id, instrument, side, trigger, mark, held });
             *walk.0.finalize().as_bytes()

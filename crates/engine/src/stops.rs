@@ -88,7 +88,7 @@ impl Engine {
             order_id: stop.order_id,
             trigger_price: stop.trigger_price().expect("a stop that was reached has a trigger price"),
             print_price: stop.mark.expect("only a marked stop acts"),
-            instrument: stop.instrument.id(),
+            instrument: self.instruments[stop.instrument].id,
             ..Default::default()
         };
         self.tell(owner.session, triggered, out);

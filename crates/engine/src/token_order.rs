@@ -9,6 +9,7 @@ use joulebook_types::{InstrumentId, MicroEc, Phase, SelfTradeMode, Side, SlotHin
 
 use crate::cancel::Requester;
 use crate::dry_walk::DryWalk;
+use crate::legs::lowest;
 use crate::matching::Taker;
 use crate::order_choices::{invalid, self_trade_mode_of_whole};
 use crate::request::{Done, Rejection};
@@ -136,27 +137,14 @@ impl Engine {
         })
     }
 
-    /// Each check runs over all instruments before the next one, so that the lowest code is the answer.
+    /// Whether all instruments are listed, may be bought and are open. The lowest code over all of them is the answer.
     fn check_named(&self, named: &[InstrumentId]) -> Result<(), Rejection> {
         let at = |index: usize| offset_of!(TokenOrder, instruments) + index * size_of::<InstrumentId>();
-        for (index, id) in named.iter().enumerate() {
-            self.find_instrument(*id, at(index)).map_err(|rejection| rejection.of_instrument(*id))?;
-        }
-        for id in named {
-            let ix = self.find_instrument(*id, 0)?;
-            self.check_class_entry(ix).map_err(|rejection| rejection.of_instrument(*id))?;
-        }
-        let mut first_closed = Ok(());
-        for id in named {
-            let ix = self.find_instrument(*id, 0)?;
-            let open = self.check_open(ix).map_err(|rejection| rejection.of_instrument(*id));
-            match open {
-                Err(rejection) if rejection.reason == RejectReason::NotOpen => return open,
-                Err(_) if first_closed.is_ok() => first_closed = open,
-                Ok(()) | Err(_) => {}
-            }
-        }
-        first_closed
+        let refused = named.iter().enumerate().map(|(index, id)| {
+            let found = self.find_instrument(*id, at(index));
+            found.and_then(|ix| self.check_part_open(ix)).err().map(|rejection| rejection.of_instrument(*id))
+        });
+        lowest(refused).map_or(Ok(()), Err)
     }
 
     /// No instrument twice, one area, one window.

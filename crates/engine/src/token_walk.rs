@@ -2,7 +2,9 @@
 
 use joulebook_book::Slot;
 use joulebook_protocol::CancelReason;
-use joulebook_types::{LotSize, MicroEc, Qty, SelfTradeMode, Side, TokenMinutes, TokenPrice, Yield};
+use joulebook_types::{
+    InstrumentId, LotSize, MicroEc, Qty, SelfTradeMode, Side, TokenMinutes, TokenPrice, Yield,
+};
 
 use crate::Engine;
 use crate::accounts::TradeGroup;
@@ -27,6 +29,7 @@ pub(crate) struct Wanted {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Leg {
     instrument: InstrumentIx,
+    id: InstrumentId,
     lot: LotSize,
     yield_ktok: Yield,
     lot_tokens: TokenMinutes,
@@ -75,6 +78,7 @@ impl Leg {
     ) -> Self {
         Self {
             instrument: ix,
+            id: instrument.id,
             lot: instrument.lot,
             yield_ktok,
             lot_tokens: yield_ktok.delivers(instrument.lot, Qty::new(1)),
@@ -214,7 +218,7 @@ impl TokenWalk {
             let is_better = best.is_none_or(|(other, other_front)| {
                 let other = &self.legs[other];
                 Yield::compare_per_token(front.price, leg.yield_ktok, other_front.price, other.yield_ktok)
-                    .then(leg.instrument.cmp(&other.instrument))
+                    .then(leg.id.cmp(&other.id))
                     .is_lt()
             });
             if is_better && wanted.limit.allows(front.price, leg.yield_ktok) {

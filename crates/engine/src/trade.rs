@@ -3,7 +3,7 @@
 use joulebook_book::{Filled, LevelTotal, Order, Slot};
 use joulebook_ledger::{AccountIx, Settlement, fee};
 use joulebook_protocol::messages::{BookUpdate, OrderFilled, Trade};
-use joulebook_types::{MicroEc, Price, Qty, Side, TimeNs, TradeId};
+use joulebook_types::{InstrumentId, MicroEc, Price, Qty, Side, TimeNs, TradeId};
 
 use crate::holds::Promise;
 use crate::hooks::MakerFill;
@@ -117,7 +117,7 @@ impl Engine {
         figures: &Figures,
         out: &mut Events,
     ) {
-        let instrument = taker.instrument.id();
+        let instrument = self.instruments[taker.instrument].id;
         let Figures { trade_id, price, lots: qty, .. } = *figures;
         let trade = Trade {
             time: self.time,
@@ -165,14 +165,15 @@ impl Engine {
         action: u8,
         out: &mut Events,
     ) {
-        let update = book_update(self.time, order, leaves, level, action);
+        let instrument = self.instruments[InstrumentIx::new(order.instrument)].id;
+        let update = book_update((self.time, instrument), order, leaves, level, action);
         self.publish(update, out);
     }
 }
 
 /// A change of a resting order; `leaves` and `level` are as of after it, and count what shows.
 pub(crate) fn book_update(
-    time: TimeNs,
+    (time, instrument): (TimeNs, InstrumentId),
     order: &Order,
     leaves: u32,
     level: LevelTotal,
@@ -183,7 +184,7 @@ pub(crate) fn book_update(
         order_id: order.order_id,
         price: order.price,
         level_qty: level.qty.raw(),
-        instrument: InstrumentIx::new(order.instrument).id(),
+        instrument,
         leaves_qty: leaves,
         level_orders: level.orders,
         side: order.side.raw(),

@@ -7,7 +7,7 @@ mod flow;
 use std::cell::RefCell;
 
 use flow::pair::{Pair, Seen};
-use flow::script::{self, OPERATOR, START, Script, TRADERS};
+use flow::script::{Script, TRADERS};
 use flow::steps::{Step, step};
 use joulebook_protocol::CancelReason;
 use joulebook_types::{AccountId, MicroEc, TimeNs};
@@ -18,13 +18,32 @@ use proptest::test_runner::TestRunner;
 const COMMANDS_PER_CASE: u32 = 270;
 const COMMANDS_DEFAULT: u32 = 60_000;
 
-/// Steps in batches of up to three, then the end of all windows.
+/// Steps of two days in batches of up to three; each day ends with all of its windows.
 fn run(steps: &[(usize, bool, Step)], seen: &RefCell<Seen>) -> Result<(), TestCaseError> {
     let mut script = Script::default();
     let mut pair = Pair::new(seen);
     let opening = script.opening();
     pair.batch(&opening)?;
     assert_eq!(pair.slow.ignored_commands(), 0, "everything was set up");
+    let (first_day, second_day) = steps.split_at(steps.len() * 2 / 3);
+    run_day(&mut pair, &mut script, first_day)?;
+    pair.save_and_load()?;
+    settle(&mut pair, &mut script)?;
+    pair.time = pair.time.max(TimeNs::from_minutes(script.start() + 2 * 60));
+    let opening = script.next_day(pair.listed);
+    pair.batch(&opening)?;
+    run_day(&mut pair, &mut script, second_day)?;
+    settle(&mut pair, &mut script)?;
+    // A wrong byte may have listed any window.
+    let spoiled = |(_, _, step): &(usize, bool, Step)| matches!(step, Step::Spoiled { .. });
+    if steps.iter().any(spoiled) { Ok(()) } else { check_settled(&pair) }
+}
+
+fn run_day(
+    pair: &mut Pair<'_>,
+    script: &mut Script,
+    steps: &[(usize, bool, Step)],
+) -> Result<(), TestCaseError> {
     for group in steps.chunks(3) {
         let mut commands = Vec::new();
         for (trader, other_session, step) in group {
@@ -36,21 +55,16 @@ fn run(steps: &[(usize, bool, Step)], seen: &RefCell<Seen>) -> Result<(), TestCa
         }
         pair.batch(&commands)?;
     }
-    pair.save_and_load()?;
-    settle(&mut pair, &mut script)?;
-    // A wrong byte may have listed any window.
-    let spoiled = |(_, _, step): &(usize, bool, Step)| matches!(step, Step::Spoiled { .. });
-    if steps.iter().any(spoiled) { Ok(()) } else { check_settled(&pair) }
+    Ok(())
 }
 
 /// Every gate passes and every slot is delivered.
 fn settle(pair: &mut Pair<'_>, script: &mut Script) -> Result<(), TestCaseError> {
-    pair.time = pair.time.max(TimeNs::from_minutes(START + 30));
+    pair.time = pair.time.max(TimeNs::from_minutes(script.start() + 30));
     let mut commands = Vec::new();
     for class in 0..3 {
         for quarter in 0..8 {
-            let client_order_id = script.next_id(OPERATOR, 1);
-            commands.push((OPERATOR, 1, script::deliver(client_order_id, class, quarter)));
+            commands.push(script.deliver(class, quarter));
         }
     }
     pair.batch(&commands)

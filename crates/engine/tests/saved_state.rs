@@ -10,7 +10,7 @@ mod twins;
 
 use std::cell::RefCell;
 
-use flow::script::{self, OPERATOR, START, Script, Sent, TRADERS};
+use flow::script::{OPERATOR, Script, Sent, TRADERS};
 use flow::steps::{Step, step};
 use joulebook_protocol::messages::SetPhase;
 use joulebook_types::{InstrumentId, Phase, TimeNs};
@@ -32,6 +32,22 @@ fn run(acts: &[Act], moments: &RefCell<Moments>) -> Result<(), TestCaseError> {
     if acts.len().is_multiple_of(2) {
         twins.batch(&[pre_open(&mut script)])?;
     }
+    let (first_day, second_day) = acts.split_at(acts.len() * 2 / 3);
+    run_day(&mut twins, &mut script, first_day, moments)?;
+    settle(&mut twins, &mut script, moments)?;
+    twins.time = twins.time.max(TimeNs::from_minutes(script.start() + 2 * 60));
+    let opening = script.next_day(twins.listed());
+    twins.batch(&opening)?;
+    run_day(&mut twins, &mut script, second_day, moments)?;
+    settle(&mut twins, &mut script, moments)
+}
+
+fn run_day(
+    twins: &mut Twins,
+    script: &mut Script,
+    acts: &[Act],
+    moments: &RefCell<Moments>,
+) -> Result<(), TestCaseError> {
     for group in acts.chunks(3) {
         let mut commands = Vec::new();
         for (trader, other_session, step, _) in group {
@@ -47,7 +63,7 @@ fn run(acts: &[Act], moments: &RefCell<Moments>) -> Result<(), TestCaseError> {
             twins.save_and_load()?;
         }
     }
-    settle(&mut twins, &mut script, moments)
+    Ok(())
 }
 
 /// The flow itself seldom gets there: the last listing takes orders before its time.
@@ -59,11 +75,11 @@ fn pre_open(script: &mut Script) -> Sent {
 
 /// Every gate passes, every window begins and ends, and every slot is delivered, with a save after each.
 fn settle(twins: &mut Twins, script: &mut Script, moments: &RefCell<Moments>) -> Result<(), TestCaseError> {
-    for minute in [START - 5, START, START + 15, START + 30, START + 61] {
+    let start = script.start();
+    for minute in [start - 5, start, start + 15, start + 30, start + 61] {
         twins.time = twins.time.max(TimeNs::from_minutes(minute));
-        let quarter = minute.saturating_sub(START) / 15;
-        let client_order_id = script.next_id(OPERATOR, 1);
-        twins.batch(&[(OPERATOR, 1, script::deliver(client_order_id, 0, quarter))])?;
+        let delivered = script.deliver(0, minute.saturating_sub(start) / 15);
+        twins.batch(&[delivered])?;
         moments.borrow_mut().note(twins.live());
         twins.save_and_load()?;
     }

@@ -92,6 +92,17 @@ pub(crate) struct Asset {
     pub(crate) delivered: bool,
 }
 
+impl Asset {
+    const fn new(key: SlotKey) -> Self {
+        Self {
+            key,
+            first_position: PositionIx::NONE,
+            registered: 0,
+            delivered: false,
+        }
+    }
+}
+
 /// A balance of accelerators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Balance {
@@ -110,10 +121,12 @@ pub struct CapacityTotals {
 /// All positions, chained both by account and by slot.
 #[derive(Debug, Default)]
 pub(crate) struct Capacity {
+    /// By number. A vacant one keeps what it was last.
     pub(crate) assets: Vec<Asset>,
+    vacant_assets: Vec<AssetIx>,
     by_key: BTreeMap<SlotKey, AssetIx>,
     positions: Vec<Position>,
-    vacant: Vec<PositionIx>,
+    vacant_positions: Vec<PositionIx>,
     by_owner: PositionTable,
     /// Running totals of all slots, as of the last posting. A posting stays within its slot, so what it could make or
     /// lose shows here, and a hold touches no more than the position.
@@ -129,17 +142,31 @@ impl Capacity {
     }
 
     pub(crate) fn intern(&mut self, key: SlotKey) -> AssetIx {
-        let next = AssetIx(u32::try_from(self.assets.len()).expect("fewer than 2^32 slots"));
-        let asset = *self.by_key.entry(key).or_insert(next);
-        if asset == next {
-            self.assets.push(Asset {
-                key,
-                first_position: PositionIx::NONE,
-                registered: 0,
-                delivered: false,
-            });
+        if let Some(asset) = self.find(key) {
+            return asset;
         }
+        let next = AssetIx(u32::try_from(self.assets.len()).expect("fewer than 2^32 slots"));
+        let asset = self.vacant_assets.pop().unwrap_or(next);
+        if asset == next {
+            self.assets.push(Asset::new(key));
+        } else {
+            self.assets[asset.index()] = Asset::new(key);
+        }
+        self.by_key.insert(key, asset);
         asset
+    }
+
+    /// Forgets a delivered slot; its number goes to another one.
+    pub(crate) fn forget(&mut self, asset: AssetIx) {
+        let Asset { key, delivered, first_position, .. } = self.assets[asset.index()];
+        assert!(delivered && first_position == PositionIx::NONE, "only a delivered slot is forgotten");
+        assert!(self.by_key.remove(&key) == Some(asset), "a slot is forgotten once");
+        self.delivered -= 1;
+        self.vacant_assets.push(asset);
+    }
+
+    pub(crate) fn slots(&self) -> usize {
+        self.by_key.len()
     }
 
     pub(crate) fn find(&self, key: SlotKey) -> Option<AssetIx> {
@@ -155,7 +182,7 @@ impl Capacity {
     }
 
     pub(crate) fn open_assets(&self) -> usize {
-        self.assets.len() - self.delivered
+        self.by_key.len() - self.delivered
     }
 
     pub(crate) fn is_delivered(&self, asset: AssetIx) -> bool {
@@ -307,8 +334,12 @@ impl Capacity {
         self.chain(self.assets[asset.index()].first_position, |position| position.next_of_asset)
     }
 
+    pub(crate) fn last_key(&self) -> Option<SlotKey> {
+        self.by_key.last_key_value().map(|(key, _)| *key)
+    }
+
     /// All slots in the order of their keys.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = (SlotKey, AssetIx)> {
+    pub(crate) fn keys(&self) -> impl ExactSizeIterator<Item = (SlotKey, AssetIx)> {
         self.by_key.iter().map(|(key, asset)| (*key, *asset))
     }
 
@@ -336,7 +367,7 @@ impl Capacity {
     }
 
     fn place(&mut self, position: Position) -> PositionIx {
-        match self.vacant.pop() {
+        match self.vacant_positions.pop() {
             Some(ix) => {
                 *self.position_mut(ix) = position;
                 ix
@@ -351,7 +382,7 @@ impl Capacity {
     /// A place without a position is nobody's, so that no guess mistakes it for one.
     fn vacate(&mut self, ix: PositionIx) {
         self.position_mut(ix).account = AccountIx::new(u32::MAX);
-        self.vacant.push(ix);
+        self.vacant_positions.push(ix);
     }
 
     fn unchain(&mut self, position: &Position) {

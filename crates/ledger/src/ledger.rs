@@ -75,6 +75,11 @@ impl Ledger {
         self.capacity.intern(key)
     }
 
+    /// Forgets a slot that was delivered and is over: nothing may name it any more.
+    pub fn forget(&mut self, asset: AssetIx) {
+        self.capacity.forget(asset);
+    }
+
     pub fn find_asset(&self, key: SlotKey) -> Option<AssetIx> {
         self.capacity.find(key)
     }
@@ -162,7 +167,7 @@ impl Ledger {
         self.totals
     }
 
-    /// Every slot that was ever named, in the order of keys: whether it is delivered, and its positions that are not
+    /// Every slot that was named and is not forgotten, in the order of keys: whether it is delivered, and its positions that are not
     /// zero, in the order of accounts.
     pub fn walk_slots(&self, mut visit: impl FnMut(SlotKey, bool, &[Position])) {
         let mut positions = Vec::new();

@@ -1,6 +1,6 @@
 //! A ledger piece by piece from what somebody wrote down: who restores it trusts nothing, so every piece is checked.
 //!
-//! Accounts come first, then slots in the order of their numbers, then positions, each account's oldest first, and at
+//! Accounts come first, then slots in the order of their keys, then positions, each account's oldest first, and at
 //! the end what was made and destroyed. What can be added up is not asked for.
 
 use joulebook_types::MicroEc;
@@ -19,9 +19,18 @@ pub struct PositionBalances {
 }
 
 impl Ledger {
-    /// Every slot that was ever named, in the order of numbers, and whether it is delivered.
+    /// Every slot that was named and is not forgotten, in the order of keys, and whether it is delivered.
     pub fn slots(&self) -> impl ExactSizeIterator<Item = (SlotKey, bool)> {
-        self.capacity.assets.iter().map(|asset| (asset.key, asset.delivered))
+        self.capacity.keys().map(|(key, asset)| (key, self.capacity.is_delivered(asset)))
+    }
+
+    /// By asset: which of all slots it is, counted from zero in the order of keys.
+    pub fn slot_numbers(&self) -> Vec<u32> {
+        let mut numbers = vec![u32::MAX; self.capacity.assets.len()];
+        for (number, (_, asset)) in (0..).zip(self.capacity.keys()) {
+            numbers[asset.index()] = number;
+        }
+        numbers
     }
 
     /// All positions of the account, oldest first: those without anything too, because they keep their place.
@@ -32,9 +41,9 @@ impl Ledger {
         })
     }
 
-    /// The slot with a number; `None` when there are not so many.
+    /// The slot with a number, in a ledger whose slots were all restored; `None` when there are not so many.
     pub fn slot_numbered(&self, raw: u32) -> Option<AssetIx> {
-        ((raw as usize) < self.capacity.assets.len()).then_some(AssetIx(raw))
+        ((raw as usize) < self.capacity.slots()).then_some(AssetIx(raw))
     }
 
     /// Opens the next account with what it had; its escrow comes with its positions.
@@ -48,8 +57,8 @@ impl Ledger {
 
     /// Names the next slot.
     pub fn restore_slot(&mut self, key: SlotKey, delivered: bool) -> Result<AssetIx, &'static str> {
-        if self.capacity.find(key).is_some() {
-            return Err("a slot is named twice");
+        if self.capacity.last_key() >= Some(key) {
+            return Err("slots come in the order of their keys");
         }
         let asset = self.capacity.intern(key);
         self.capacity.assets[asset.index()].delivered = delivered;

@@ -99,7 +99,7 @@ impl Market {
         }
         let instrument = match cancel.instrument.is_none() {
             true => None,
-            false => Some(self.find_instrument(cancel.instrument, offset_of!(MassCancel, instrument))?),
+            false => Some(self.ever_listed(cancel.instrument, offset_of!(MassCancel, instrument))?),
         };
         let filter = Filter {
             instrument,

@@ -136,6 +136,7 @@ impl Market {
             let instrument = &self.instruments[index];
             let all_delivered = instrument.slots.iter().all(|slot| self.is_delivered(slot));
             if instrument.slots.contains(&slot) && all_delivered {
+                self.timers.cancel(Timer::Start(index));
                 self.publish_phase(index, Phase::Settled);
             }
         }

@@ -105,9 +105,10 @@ impl Reference {
         self.market.accounts[index].holdings.iter().map(position).collect()
     }
 
-    /// Listed instruments, in listing order.
+    /// Instruments that are listed and not settled, in listing order.
     pub fn instruments(&self) -> Vec<InstrumentId> {
-        self.market.instruments.iter().map(|instrument| instrument.id).collect()
+        let listed = self.market.instruments.iter().filter(|instrument| instrument.phase != Phase::Settled);
+        listed.map(|instrument| instrument.id).collect()
     }
 
     pub fn phase(&self, instrument: InstrumentId) -> Option<Phase> {

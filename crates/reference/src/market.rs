@@ -12,7 +12,7 @@ use joulebook_types::{
 use crate::ledger::{Account, KilledBy, SlotKey};
 use crate::orders::Order;
 use crate::protection::Protection;
-use crate::rejection::{Checked, field};
+use crate::rejection::{Checked, field, whole};
 use crate::said::Spoken;
 use crate::timers::{Timer, Timers};
 
@@ -168,8 +168,18 @@ impl Market {
         self.sessions[session].account
     }
 
-    /// The index of an instrument that a request names in the field at `offset`.
+    /// The index of an instrument that a request names in the field at `offset`. Of one that is settled only this much
+    /// is known, that its gate has closed.
     pub(crate) fn find_instrument(&self, id: InstrumentId, offset: usize) -> Checked<usize> {
+        let index = self.ever_listed(id, offset)?;
+        if self.instruments[index].phase == Phase::Settled {
+            return Err(whole(RejectReason::GateClosed).met(0, self.time.raw()));
+        }
+        Ok(index)
+    }
+
+    /// The same, settled instruments included.
+    pub(crate) fn ever_listed(&self, id: InstrumentId, offset: usize) -> Checked<usize> {
         let found = self.instruments.iter().position(|instrument| instrument.id == id);
         found.ok_or(field(RejectReason::UnknownInstrument, offset).met(0, id.raw()))
     }

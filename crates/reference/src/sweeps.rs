@@ -81,7 +81,8 @@ impl Market {
             let start = u64::from(sweep.start_minute) + u64::from(number) * u64::from(sweep.window_minutes);
             let is_window = |instrument: &Instrument| {
                 let window: Window = instrument.window;
-                instrument.class == sweep.class
+                instrument.phase != Phase::Settled
+                    && instrument.class == sweep.class
                     && instrument.area == sweep.area
                     && u64::from(window.start_minute()) == start
                     && window.minutes() == sweep.window_minutes

@@ -13,7 +13,7 @@ use crate::entry::check_self_trade;
 use crate::market::Market;
 use crate::matching::Next;
 use crate::orders::Order;
-use crate::rejection::{Checked, field, invalid_choice, whole};
+use crate::rejection::{Checked, Lowest, field, invalid_choice, whole};
 
 /// One book of a token order.
 #[derive(Clone, Copy, Debug)]
@@ -225,17 +225,24 @@ impl Market {
         parts: &[(InstrumentId, usize)],
         takes: impl Fn(Phase) -> bool,
     ) -> Checked<Vec<usize>> {
+        for (id, offset) in parts {
+            let listed = self.ever_listed(*id, *offset);
+            listed.map_err(|rejection| rejection.of_instrument(*id))?;
+        }
+        let mut lowest = Lowest::default();
         let mut indices = Vec::new();
         for (id, offset) in parts {
-            let found = self.find_instrument(*id, *offset);
-            indices.push(found.map_err(|rejection| rejection.of_instrument(*id))?);
+            let open = self.find_instrument(*id, *offset).and_then(|index| {
+                indices.push(index);
+                self.check_parts_open(&[index], &takes)
+            });
+            lowest.add(open.map_err(|rejection| rejection.of_instrument(*id)));
         }
-        self.check_parts_open(&indices, takes)?;
-        Ok(indices)
+        lowest.answer().map(|()| indices)
     }
 
     pub(crate) fn check_parts_open(&self, indices: &[usize], takes: impl Fn(Phase) -> bool) -> Checked {
-        let mut lowest = crate::rejection::Lowest::default();
+        let mut lowest = Lowest::default();
         for index in indices {
             let of_part =
                 |rejection: crate::rejection::Rejection| rejection.of_instrument(self.instruments[*index].id);

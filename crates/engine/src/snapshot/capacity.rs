@@ -26,6 +26,7 @@ impl Engine {
                 writer.end_record();
             }
         });
+        let numbers = self.ledger.slot_numbers();
         let accounts = || (0..self.accounts.len() as u32).map(AccountIx::new);
         let positions = accounts().map(|account| self.ledger.places(account).count()).sum();
         writer.list(Section::Positions, POSITION_BYTES, positions, |writer| {
@@ -33,7 +34,7 @@ impl Engine {
                 for (asset, balances) in self.ledger.places(account) {
                     let PositionBalances { registered, free, held, escrow } = balances;
                     writer.u32(account.raw());
-                    writer.u32(asset.raw());
+                    writer.u32(numbers[asset.index()]);
                     [registered, free, held].into_iter().for_each(|balance| writer.u64(balance));
                     writer.i64(escrow.raw());
                     writer.end_record();

@@ -1,7 +1,7 @@
 //! What there is once: limits, time, counters, and what the exchange as a whole has.
 
 use joulebook_protocol::messages::Genesis;
-use joulebook_types::{MicroEc, OrderId, SeqNum, ShardId, TradeId};
+use joulebook_types::{AreaCode, InstrumentId, MicroEc, OrderId, SeqNum, ShardId, TradeId};
 
 use super::LoadError;
 use super::reader::Reader;
@@ -77,22 +77,27 @@ impl Engine {
             outbox_events_max,
             session_outcomes_max,
             outcomes_max,
-            0,
+            self.instruments.last_id().raw(),
         ] {
             writer.u32(limit);
         }
         writer.bytes(zerocopy::IntoBytes::as_bytes(&area));
     }
 
-    pub(super) fn load_exchange(&mut self, reader: &mut Reader<'_>) -> Result<Supply, LoadError> {
+    /// What balances are checked against, and the last id that an instrument was given.
+    pub(super) fn load_exchange(
+        &mut self,
+        reader: &mut Reader<'_>,
+    ) -> Result<(Supply, InstrumentId), LoadError> {
         reader.enter(Section::Exchange)?;
         let started = reader.flag()?;
         let disabled = reader.flag()?;
-        let limits = load_limits(reader)?;
+        let (limits, last) = load_limits(reader)?;
         if started {
             self.genesis(&limits);
         } else {
-            reader.check(limits == Genesis::default(), "an exchange that has not started has no limits")?;
+            let nothing = limits == Genesis::default() && last.is_none();
+            reader.check(nothing, "an exchange that has not started has no limits and lists nothing")?;
         }
         self.disabled.exchange = disabled;
         self.time = reader.time()?;
@@ -111,7 +116,7 @@ impl Engine {
             rounding: reader.credits()?,
         };
         reader.leave()?;
-        Ok(supply)
+        Ok((supply, last))
     }
 
     pub(super) fn load_supply(&mut self, supply: &Supply, reader: &Reader<'_>) -> Result<(), LoadError> {
@@ -120,10 +125,10 @@ impl Engine {
     }
 }
 
-fn load_limits(reader: &mut Reader<'_>) -> Result<Genesis, LoadError> {
+fn load_limits(reader: &mut Reader<'_>) -> Result<(Genesis, InstrumentId), LoadError> {
     let (shard, reserved) = (ShardId::new(reader.u16()?), reader.u16()?);
     reader.zeros::<2>()?;
-    let limits = Genesis {
+    let mut limits = Genesis {
         shard,
         reserved,
         accounts_max: reader.u32()?,
@@ -133,10 +138,9 @@ fn load_limits(reader: &mut Reader<'_>) -> Result<Genesis, LoadError> {
         outbox_events_max: reader.u32()?,
         session_outcomes_max: reader.u32()?,
         outcomes_max: reader.u32()?,
-        area: {
-            reader.zeros::<4>()?;
-            reader.area()?
-        },
+        area: AreaCode::default(),
     };
-    Ok(limits)
+    let last = InstrumentId::new(reader.u32()?);
+    limits.area = reader.area()?;
+    Ok((limits, last))
 }

@@ -2,7 +2,7 @@
 
 use joulebook_book::Book;
 use joulebook_ledger::{AssetIx, SlotKey};
-use joulebook_types::{LotSize, Phase, Price, TimeNs, Window};
+use joulebook_types::{InstrumentId, LotSize, Phase, Price, TimeNs, Window};
 use zerocopy::IntoBytes;
 
 use super::LoadError;
@@ -12,6 +12,7 @@ use super::writer::Writer;
 use crate::Engine;
 use crate::auction::{Call, CallTime, Indication};
 use crate::bands::{DYNAMIC_BPS_MAX, MovingBands, check_band};
+use crate::capacity::slot_end;
 use crate::instruments::{Instrument, Product};
 use crate::list_instrument::FEE_PPM_MAX;
 use crate::price_references::{Anchor, PriceReferences, Seen};
@@ -20,7 +21,7 @@ const INSTRUMENT_BYTES: usize = 200;
 
 impl Engine {
     pub(super) fn save_instruments(&self, writer: &mut Writer<'_>) {
-        writer.list(Section::Instruments, INSTRUMENT_BYTES, self.instruments.len() as usize, |writer| {
+        writer.list(Section::Instruments, INSTRUMENT_BYTES, self.instruments.len(), |writer| {
             for (_, instrument) in self.instruments.iter() {
                 save_instrument(writer, instrument);
                 writer.end_record();
@@ -28,7 +29,12 @@ impl Engine {
         });
     }
 
-    pub(super) fn load_instruments(&mut self, reader: &mut Reader<'_>) -> Result<(), LoadError> {
+    /// `last` is the last id that was given.
+    pub(super) fn load_instruments(
+        &mut self,
+        reader: &mut Reader<'_>,
+        last: InstrumentId,
+    ) -> Result<(), LoadError> {
         reader.list(Section::Instruments, INSTRUMENT_BYTES, |reader| {
             let instrument = self.load_instrument(reader)?;
             let closed = instrument.is_closed();
@@ -38,12 +44,24 @@ impl Engine {
                 self.instruments.close(ix);
             }
             Ok(())
-        })
+        })?;
+        let known = self.instruments.last_id() <= last;
+        reader.check(known, "an instrument has an id that was given")?;
+        self.instruments.restore_last_id(last);
+        let forgotten = self.ledger.slots().all(|(key, delivered)| !delivered || self.is_kept(key));
+        reader.check(forgotten, "a slot is forgotten when it is over, delivered and nobody's")
+    }
+
+    /// Whether a delivered slot is still there for something.
+    fn is_kept(&self, key: SlotKey) -> bool {
+        let asset = self.ledger.find_asset(key).expect("it was just listed");
+        self.time < slot_end(key.slot) || !self.instruments.over(asset).is_empty()
     }
 
     fn load_instrument(&self, reader: &mut Reader<'_>) -> Result<Instrument, LoadError> {
-        let (class, area) = (reader.class()?, reader.area()?);
-        let (start_minute, window_minutes) = (reader.u32()?, reader.u16()?);
+        let (id, start_minute) = (InstrumentId::new(reader.u32()?), reader.u32()?);
+        reader.check(self.instruments.last_id() < id, "instruments come in the order of their ids")?;
+        let (class, area, window_minutes) = (reader.class()?, reader.area()?, reader.u16()?);
         let window = Window::new(start_minute, window_minutes);
         let window = window.map_err(|_| reader.error("an instrument has a delivery window"))?;
         let lot = LotSize::new(reader.u16()?, u32::from(window_minutes));
@@ -55,17 +73,20 @@ impl Engine {
             .check(!area.is_none() && !self.instruments.is_listed(&product), "a product is listed twice")?;
         let assets = self.assets_of(&product, window).ok_or(reader.error("an instrument has its slots"))?;
         let undelivered = assets.iter().filter(|asset| !self.ledger.is_delivered(**asset)).count();
-        let (qty_max, tick) = (reader.u32()?, reader.price()?);
+        let tick = reader.price()?;
         let (band_low, band_high) = (reader.price()?, reader.price()?);
         let (opens, gate) = (reader.time()?, reader.time()?);
         let (taker_fee_ppm, maker_fee_ppm) = (reader.i32()?, reader.i32()?);
         reader.check(lot.is_exact_tick(tick), "a tick is exact")?;
         let in_band = check_band(band_low, band_high, tick, (0, 0)).is_ok();
-        reader.check(in_band && qty_max > 0, "an instrument has a band and a largest order")?;
+        reader.check(in_band, "an instrument has a band")?;
+        let qty_max = reader.u32()?;
+        reader.check(qty_max > 0, "an instrument has a largest order")?;
         let fees = (0..=FEE_PPM_MAX).contains(&taker_fee_ppm)
             && (-taker_fee_ppm..=FEE_PPM_MAX).contains(&maker_fee_ppm);
         reader.check(fees, "fees are within their bounds")?;
         let instrument = Instrument {
+            id,
             product,
             window,
             lot,
@@ -79,6 +100,7 @@ impl Engine {
             maker_fee_ppm,
             phase,
             phase_timer: None,
+            start_timer: None,
             bands: load_bands(reader, tick)?,
             prices: self.load_prices(reader, tick)?,
             call: Call { indicated: load_indication(reader)?, ..Call::default() },
@@ -103,7 +125,7 @@ impl Engine {
             }
             Phase::Closed => undelivered_slots > 0 && self.time < window.start(),
             Phase::Delivering => undelivered_slots > 0 && window.start() <= self.time,
-            Phase::Settled => undelivered_slots == 0,
+            Phase::Settled => false,
         };
         reader.check(right, "an instrument's phase goes with its time and its slots")
     }
@@ -137,6 +159,7 @@ impl Engine {
 
 fn save_instrument(writer: &mut Writer<'_>, instrument: &Instrument) {
     let Instrument {
+        id,
         product: Product { class, area, start_minute, window_minutes },
         // The product's.
         window: _,
@@ -150,8 +173,9 @@ fn save_instrument(writer: &mut Writer<'_>, instrument: &Instrument) {
         taker_fee_ppm,
         maker_fee_ppm,
         phase,
-        // The timer says which instrument it is for.
+        // Timers say which instrument they are for.
         phase_timer: _,
+        start_timer: _,
         bands,
         prices,
         call,
@@ -161,14 +185,14 @@ fn save_instrument(writer: &mut Writer<'_>, instrument: &Instrument) {
         // Orders are in the order of priority.
         book: _,
     } = instrument;
+    writer.u32(id.raw());
+    writer.u32(*start_minute);
     writer.bytes(class.as_bytes());
     writer.bytes(area.as_bytes());
-    writer.u32(*start_minute);
     writer.u16(*window_minutes);
     writer.u16(lot.accelerators());
     writer.u8(phase.raw());
     writer.zeros::<3>();
-    writer.u32(*qty_max);
     for price in [tick, band_low, band_high] {
         writer.i64(price.raw());
     }
@@ -176,6 +200,7 @@ fn save_instrument(writer: &mut Writer<'_>, instrument: &Instrument) {
     writer.u64(gate.raw());
     writer.i32(*taker_fee_ppm);
     writer.i32(*maker_fee_ppm);
+    writer.u32(*qty_max);
     save_bands(writer, bands);
     save_prices(writer, prices);
     // Orders that wait for the call know that they do, and so does its timer.
@@ -189,7 +214,7 @@ fn save_instrument(writer: &mut Writer<'_>, instrument: &Instrument) {
 fn save_bands(writer: &mut Writer<'_>, bands: &MovingBands) {
     let MovingBands { dynamic_bps, velocity_move, velocity_window_ms, halt_ms, call } = *bands;
     let CallTime { duration_ms, random_ms } = call;
-    for number in [dynamic_bps, velocity_window_ms, halt_ms, duration_ms, random_ms, 0] {
+    for number in [dynamic_bps, velocity_window_ms, halt_ms, duration_ms, random_ms] {
         writer.u32(number);
     }
     writer.i64(velocity_move.raw());
@@ -198,7 +223,6 @@ fn save_bands(writer: &mut Writer<'_>, bands: &MovingBands) {
 fn load_bands(reader: &mut Reader<'_>, tick: Price) -> Result<MovingBands, LoadError> {
     let (dynamic_bps, velocity_window_ms, halt_ms) = (reader.u32()?, reader.u32()?, reader.u32()?);
     let call = CallTime { duration_ms: reader.u32()?, random_ms: reader.u32()? };
-    reader.zeros::<4>()?;
     let velocity_move = reader.price()?;
     let on_tick = velocity_move >= Price::ZERO && velocity_move.raw() % tick.raw() == 0;
     let whole = velocity_move == Price::ZERO || velocity_window_ms != 0 && call.duration_ms != 0;

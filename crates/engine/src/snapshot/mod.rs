@@ -118,13 +118,13 @@ impl Engine {
         reader.check(version == Self::STATE_VERSION, "the state is of a later version, or of none")?;
         reader.zeros::<4>()?;
         let mut engine = Self::new();
-        let supply = engine.load_exchange(&mut reader)?;
+        let (supply, last_instrument) = engine.load_exchange(&mut reader)?;
         engine.load_accounts(&mut reader)?;
         engine.load_protections(&mut reader)?;
         engine.load_yields(&mut reader)?;
         engine.load_capacity(&mut reader)?;
         engine.load_supply(&supply, &reader)?;
-        engine.load_instruments(&mut reader)?;
+        engine.load_instruments(&mut reader, last_instrument)?;
         engine.load_sessions(&mut reader)?;
         engine.load_orders(&mut reader)?;
         engine.load_stops(&mut reader)?;

@@ -38,18 +38,19 @@ type Link = (Slot, OrderId);
 
 impl Engine {
     pub(super) fn save_orders(&self, writer: &mut Writer<'_>) {
+        let numbers = self.instruments.numbers();
         writer.list(Section::Orders, ORDER_BYTES, self.orders.slab.len(), |writer| {
             for (_, instrument) in self.instruments.iter() {
                 let Some(book) = &instrument.book else { continue };
                 for side in [Side::Buy, Side::Sell] {
                     for slot in book.makers(&self.orders.slab, side) {
-                        self.save_order(writer, slot);
+                        self.save_order(writer, slot, &numbers);
                         writer.end_record();
                     }
                 }
             }
             for slot in self.slots_outside() {
-                self.save_order(writer, slot);
+                self.save_order(writer, slot, &numbers);
                 writer.end_record();
             }
         });
@@ -65,7 +66,8 @@ impl Engine {
         outside.into_iter().map(|(_, slot)| slot).collect()
     }
 
-    fn save_order(&self, writer: &mut Writer<'_>, slot: Slot) {
+    /// `numbers` are those of instruments, by place.
+    fn save_order(&self, writer: &mut Writer<'_>, slot: Slot, numbers: &[u32]) {
         // An order's links say where it stands, which its place in the list does; its account and group are those of
         // its session.
         let Order { order_id, price, trade_group: _, qty, leaves, hidden, instrument, account: _, .. } =
@@ -82,6 +84,7 @@ impl Engine {
         writer.u64(expires.raw());
         writer.u64(expiry_set);
         writer.u64(partner.raw());
+        let instrument = numbers[instrument as usize];
         for number in [session.raw(), instrument, qty, leaves, hidden, display_qty] {
             writer.u32(number);
         }
@@ -177,7 +180,10 @@ impl Engine {
     ) -> Result<Slot, LoadError> {
         let Entry { order, session, client_order_id, terms, partner, expiry_set } = *entry;
         let ix = InstrumentIx::new(order.instrument);
-        reader.check(order.instrument < self.instruments.len(), "there is no instrument with that number")?;
+        reader.check(
+            (order.instrument as usize) < self.instruments.len(),
+            "there is no instrument with that number",
+        )?;
         let instrument = &self.instruments[ix];
         reader.check(order.order_id <= self.last_order_id, "an order has an id that was given")?;
         let used = client_order_id <= self.sessions[session].high_water_mark;
@@ -185,11 +191,11 @@ impl Engine {
         check_terms(reader, entry, instrument)?;
         check_lots(reader, entry, instrument)?;
         self.check_date(reader, entry)?;
-        let quote = self.sessions[session].quotes.get(ix).side(order.side);
+        let quote = self.sessions[session].quotes.get(instrument.id).side(order.side);
         reader.check(!terms.is_quote || quote.is_none(), "a session has one quote a side")?;
         let slot = self.orders.open(&mut self.sessions, &order, session, client_order_id, terms);
         if terms.is_quote {
-            self.sessions[session].quotes.open_side(ix, order.side, slot);
+            self.sessions[session].quotes.open_side(self.instruments[ix].id, order.side, slot);
         }
         if terms.expires != TimeNs::ZERO {
             self.timers.restore_expiry(TimerKey { due: terms.expires, set: expiry_set }, slot);

@@ -25,12 +25,12 @@ const HALT_END: u32 = 8;
 const CALL_END: u32 = 9;
 const INDICATION: u32 = 10;
 
-/// Timers that are there exactly while their time lies ahead, counted: each instrument's and slot's once.
+/// Timers that are there exactly while their time lies ahead, counted: each instrument's and slot's once. An
+/// instrument knows of its start of delivery itself.
 #[derive(Default)]
 struct Calendar {
     opens: Vec<bool>,
     gates: Vec<bool>,
-    starts: Vec<bool>,
     slots: Vec<bool>,
 }
 
@@ -38,23 +38,23 @@ impl Engine {
     pub(super) fn save_timers(&self, writer: &mut Writer<'_>) {
         // Dates are written with their orders; the counter is in the first section.
         let Timers { waiting, expiries: _, places: _, set_count: _ } = &self.timers;
+        let (instruments, slots) = (self.instruments.numbers(), self.ledger.slot_numbers());
         writer.list(Section::Timers, TIMER_BYTES, waiting.len(), |writer| {
             for (TimerKey { due, set }, timer) in waiting {
                 writer.u64(due.raw());
                 writer.u64(*set);
-                numbers(timer).into_iter().for_each(|number| writer.u32(number));
+                numbers(timer, &instruments, &slots).into_iter().for_each(|number| writer.u32(number));
                 writer.end_record();
             }
         });
     }
 
     pub(super) fn load_timers(&mut self, reader: &mut Reader<'_>) -> Result<(), LoadError> {
-        let instruments = self.instruments.len() as usize;
+        let instruments = self.instruments.len();
         let flags = |count| vec![false; count];
         let mut calendar = Calendar {
             opens: flags(instruments),
             gates: flags(instruments),
-            starts: flags(instruments),
             slots: flags(self.ledger.slots().len()),
         };
         let mut last = None;
@@ -81,7 +81,7 @@ impl Engine {
             [reader.u32()?, reader.u32()?, reader.u32()?, reader.u32()?];
         let call = CallTime { duration_ms, random_ms };
         let instrument = || {
-            let known = subject < self.instruments.len();
+            let known = (subject as usize) < self.instruments.len();
             known
                 .then_some(InstrumentIx::new(subject))
                 .ok_or(reader.error("there is no instrument with that number"))
@@ -111,15 +111,15 @@ impl Engine {
         match timer {
             Timer::Open(ix) => {
                 let due = self.instruments[ix].opens;
-                key.due == due && !core::mem::replace(&mut calendar.opens[ix.raw() as usize], true)
+                key.due == due && !core::mem::replace(&mut calendar.opens[ix.index()], true)
             }
             Timer::Gate(ix) => {
                 let due = self.instruments[ix].gate;
-                key.due == due && !core::mem::replace(&mut calendar.gates[ix.raw() as usize], true)
+                key.due == due && !core::mem::replace(&mut calendar.gates[ix.index()], true)
             }
             Timer::DeliveryStart(ix) => {
-                let due = self.instruments[ix].window.start();
-                key.due == due && !core::mem::replace(&mut calendar.starts[ix.raw() as usize], true)
+                let instrument = &mut self.instruments[ix];
+                key.due == instrument.window.start() && instrument.start_timer.replace(key).is_none()
             }
             Timer::SlotEnd(asset) => {
                 let due = slot_end(self.ledger.slot_key(asset).slot);
@@ -148,13 +148,13 @@ impl Engine {
 
     /// Whether nothing that the calendar brings was forgotten.
     fn is_complete(&self, calendar: &Calendar) -> bool {
-        let Calendar { opens, gates, starts, slots } = calendar;
+        let Calendar { opens, gates, slots } = calendar;
         let ahead = |due: TimeNs| self.time < due;
         let instruments = self.instruments.iter().all(|(ix, instrument)| {
-            let index = ix.raw() as usize;
+            let index = ix.index();
             opens[index] == ahead(instrument.opens)
                 && gates[index] == ahead(instrument.gate)
-                && starts[index] == ahead(instrument.window.start())
+                && instrument.start_timer.is_some() == ahead(instrument.window.start())
                 && (instrument.phase == joulebook_types::Phase::Auction)
                     == instrument.call.indication_timer.is_some()
         });
@@ -164,19 +164,20 @@ impl Engine {
     }
 }
 
-/// Kind, subject, and the call after a halt.
-fn numbers(timer: &Timer) -> [u32; 4] {
+/// Kind, subject, and the call after a halt. Instruments and slots have the numbers of their lists.
+fn numbers(timer: &Timer, instruments: &[u32], slots: &[u32]) -> [u32; 4] {
+    let number = |ix: InstrumentIx| instruments[ix.index()];
     match *timer {
-        Timer::Open(ix) => [OPEN, ix.raw(), 0, 0],
-        Timer::Gate(ix) => [GATE, ix.raw(), 0, 0],
-        Timer::DeliveryStart(ix) => [DELIVERY_START, ix.raw(), 0, 0],
+        Timer::Open(ix) => [OPEN, number(ix), 0, 0],
+        Timer::Gate(ix) => [GATE, number(ix), 0, 0],
+        Timer::DeliveryStart(ix) => [DELIVERY_START, number(ix), 0, 0],
         Timer::HaltEnd(ix, CallTime { duration_ms, random_ms }) => {
-            [HALT_END, ix.raw(), duration_ms, random_ms]
+            [HALT_END, number(ix), duration_ms, random_ms]
         }
-        Timer::CallEnd(ix) => [CALL_END, ix.raw(), 0, 0],
-        Timer::Indication(ix) => [INDICATION, ix.raw(), 0, 0],
+        Timer::CallEnd(ix) => [CALL_END, number(ix), 0, 0],
+        Timer::Indication(ix) => [INDICATION, number(ix), 0, 0],
         Timer::Grace(session) => [GRACE, session.raw(), 0, 0],
-        Timer::SlotEnd(asset) => [SLOT_END, asset.raw(), 0, 0],
+        Timer::SlotEnd(asset) => [SLOT_END, slots[asset.index()], 0, 0],
         Timer::DeadMan(session) => [DEAD_MAN, session.raw(), 0, 0],
         Timer::Expiry(_) => unreachable!("dates are kept apart"),
     }

@@ -1,5 +1,6 @@
 //! Random flow over everything that the exchange takes.
 
+mod day;
 mod numbers;
 mod orders;
 pub mod pair;

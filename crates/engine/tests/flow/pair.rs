@@ -25,6 +25,8 @@ pub struct Pair<'a> {
     pub fast: Engine,
     events: Events,
     pub slow: Reference,
+    /// Instruments that were ever listed.
+    pub listed: u32,
     pub time: TimeNs,
     pub journal: Journal,
 }
@@ -37,6 +39,7 @@ impl<'a> Pair<'a> {
             fast: Engine::new(),
             events: Events::new(),
             slow: Reference::new(),
+            listed: 0,
             time,
             journal: Journal::new(),
         };
@@ -93,6 +96,7 @@ impl<'a> Pair<'a> {
         self.events.clear();
         let said = self.slow.take_events();
         self.seen.borrow_mut().see(&said);
+        self.listed += said.iter().filter(|said| is_listing(said)).count() as u32;
         let slow: Vec<Line> = said.iter().map(line_of_slow).collect();
         if fast == slow {
             return Ok(());
@@ -112,6 +116,8 @@ impl<'a> Pair<'a> {
             prop_assert_eq!(fast, self.slow.credits(account), "credits of {}", account);
             self.compare_positions(account)?;
         }
+        let listed = self.fast.instruments().map(|definition| definition.instrument);
+        prop_assert_eq!(listed.collect::<Vec<_>>(), self.slow.instruments());
         for instrument in self.slow.instruments() {
             for side in [Side::Buy, Side::Sell] {
                 let levels = self.fast.levels(instrument, side);
@@ -138,6 +144,10 @@ impl<'a> Pair<'a> {
         let orders = self.slow.open_orders();
         View { now: self.time, orders: orders.iter().map(|order| (order.order_id, order.account)).collect() }
     }
+}
+
+fn is_listing(said: &Said) -> bool {
+    matches!(said, Said::Public(PublicEvent::InstrumentDefinition(_)))
 }
 
 /// As the journal has it.

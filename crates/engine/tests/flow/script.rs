@@ -6,6 +6,7 @@ use joulebook_protocol::messages::*;
 use joulebook_protocol::{Command, Frame, HEADER_BYTES};
 use joulebook_types::*;
 
+use super::day::{DAY_MINUTES, Day};
 use super::orders::{New, Oco};
 use super::steps::{Entry, Leg, Pair, Step};
 
@@ -21,6 +22,7 @@ pub type Sent = (u32, u32, Command);
 pub struct Script {
     last_ids: BTreeMap<(u32, u32), u64>,
     connections: u64,
+    day: Day,
 }
 
 /// What a client can see when it sends: exchange time, and open orders with their accounts.
@@ -73,8 +75,41 @@ impl Script {
     }
 
     pub fn commands(&mut self, view: &View, who: (u32, u32), step: &Step) -> Vec<Sent> {
+        let sent = self.commands_of_first_day(view, who, step);
+        let numbers = self.last_ids.get(&who).copied().unwrap_or(0)..;
+        let moved = sent.into_iter().zip(numbers);
+        moved
+            .map(|((account, session, command), number)| (account, session, self.day.moved(&command, number)))
+            .collect()
+    }
+
+    /// Begins the next day, before which so many instruments were listed, and lists and registers its windows.
+    pub fn next_day(&mut self, listed: u32) -> Vec<Sent> {
+        self.day = Day { listed, minutes: self.day.minutes + DAY_MINUTES };
+        let of_day =
+            |command: &Command| matches!(command, Command::ListInstrument(_) | Command::RegisterCapacity(_));
+        let opening = self.windows();
+        assert!(opening.iter().all(|(_, _, command)| of_day(command)), "nothing else comes again");
+        opening
+            .into_iter()
+            .map(|(account, session, command)| (account, session, self.day.moved(&command, 1)))
+            .collect()
+    }
+
+    /// Reports the delivery of a quarter hour of the day.
+    pub fn deliver(&mut self, number: u8, quarter: u32) -> Sent {
+        let client_order_id = self.next_id(OPERATOR, 1);
+        (OPERATOR, 1, self.day.moved(&deliver(client_order_id, number, quarter), 1))
+    }
+
+    /// When the day's windows start, in minutes.
+    pub fn start(&self) -> u32 {
+        START + self.day.minutes
+    }
+
+    fn commands_of_first_day(&mut self, view: &View, who: (u32, u32), step: &Step) -> Vec<Sent> {
         if let Step::Spoiled { step, place, byte } = step {
-            let mut commands = self.commands(view, who, step);
+            let mut commands = self.commands_of_first_day(view, who, step);
             if let Some((_, _, command)) = commands.last_mut() {
                 *command = spoiled(command, usize::from(*place), *byte);
             }
@@ -159,10 +194,6 @@ impl Script {
             commands.push((0, 0, open(account, roles, group).into()));
         }
         commands.push(self.log_on(OPERATOR, 1));
-        for list in listings() {
-            let client_order_id = self.next_id(OPERATOR, 1);
-            commands.push((OPERATOR, 1, ListInstrument { client_order_id, ..list }.into()));
-        }
         for (number, yield_ktok) in [(0, 40), (1, 30), (2, 90)] {
             let client_order_id = self.next_id(OPERATOR, 1);
             commands.push((OPERATOR, 1, set_yield(client_order_id, number, yield_ktok)));
@@ -180,6 +211,19 @@ impl Script {
             for session in [1, 2] {
                 commands.push(self.log_on(account, session));
             }
+        }
+        commands.extend(self.windows());
+        commands
+    }
+
+    /// The listings of a day, and the capacity that everybody has in it.
+    fn windows(&mut self) -> Vec<Sent> {
+        let mut commands: Vec<Sent> = Vec::new();
+        for list in listings() {
+            let client_order_id = self.next_id(OPERATOR, 1);
+            commands.push((OPERATOR, 1, ListInstrument { client_order_id, ..list }.into()));
+        }
+        for account in TRADERS {
             for accelerators in [30, 31, 32] {
                 let client_order_id = self.next_id(account, 1);
                 commands.push((account, 1, register(client_order_id, accelerators)));
@@ -453,7 +497,7 @@ fn register(client_order_id: ClientOrderId, accelerators: u32) -> Command {
     .into()
 }
 
-pub fn deliver(client_order_id: ClientOrderId, number: u8, quarter: u32) -> Command {
+fn deliver(client_order_id: ClientOrderId, number: u8, quarter: u32) -> Command {
     let slot = QuarterSlot::new(START / 15 + quarter);
     DeliverSlot { client_order_id, class: class(number), area: area(), slot, ..Default::default() }.into()
 }
