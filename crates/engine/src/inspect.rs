@@ -45,6 +45,12 @@ impl Engine {
         self.instruments.iter().map(|(_, instrument)| instrument.definition())
     }
 
+    /// The id that the last listing was given: as many instruments were ever listed.
+    pub fn last_instrument_id(&self) -> InstrumentId {
+        self.instruments.last_id()
+    }
+
+    /// `None` of one that is settled, which is forgotten, as of one that was never listed.
     pub fn instrument(&self, id: InstrumentId) -> Option<InstrumentDefinition> {
         self.instruments.find(id).map(|ix| self.instruments[ix].definition())
     }

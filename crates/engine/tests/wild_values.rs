@@ -3,6 +3,7 @@
 //!
 //! `JOULEBOOK_WILD_COMMANDS` says how many commands to run, about.
 
+#[allow(dead_code, reason = "one day is enough here")]
 mod flow;
 mod wild;
 

@@ -94,12 +94,7 @@ pub(crate) struct Asset {
 
 impl Asset {
     const fn new(key: SlotKey) -> Self {
-        Self {
-            key,
-            first_position: PositionIx::NONE,
-            registered: 0,
-            delivered: false,
-        }
+        Self { key, first_position: PositionIx::NONE, registered: 0, delivered: false }
     }
 }
 

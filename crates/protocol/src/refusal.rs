@@ -57,6 +57,7 @@ impl RejectReason {
             Self::InvalidChoice
                 | Self::InvalidTrigger
                 | Self::UnknownInstrument
+                | Self::GateClosed
                 | Self::DuplicateInstrument
                 | Self::NoYield
         )

@@ -47,9 +47,10 @@ exports! {
         })
     }
 
-    /// How many instruments were ever listed; their ids are 1 to that.
+    /// How many instruments were ever listed; their ids are 1 to that. Those that are settled are forgotten: asking for
+    /// them answers JB_ERR_NOT_FOUND.
     fn jb_get_instrument_count(engine: EngineRef<'_>, count: Out<u32>) -> Status {
-        answer(&engine, &count, |exchange| Ok(exchange.engine().instruments().count() as u32))
+        answer(&engine, &count, |exchange| Ok(exchange.engine().last_instrument_id().raw()))
     }
 
     /// An instrument's definition and phase.
