@@ -4,17 +4,23 @@ use joulebook_types::{Price, Side};
 
 use crate::ladder::Ladder;
 use crate::level::{Level, LevelTotal};
-use crate::slab::{OrderSlab, Slot};
+use crate::price_tree::{LevelIx, NO_LEVEL};
+use crate::slab::{Links, Order, OrderSlab, Slot};
+use crate::tick::{RankedPrice, Tick};
+
+const OFF_TICK: &str = "a resting price is a positive multiple of the tick";
 
 /// The resting orders of one instrument in price-time priority. The only place that turns prices into ticks.
 ///
 /// Orders are named by slot; the caller passes the slab that they lie in, always the same one.
 #[derive(Debug)]
 pub struct Book {
-    tick: Price,
-    bids: Ladder,
-    asks: Ladder,
+    tick: Tick,
+    /// Bids, asks.
+    ladders: [Ladder; 2],
 }
+
+const _: () = assert!(size_of::<Book>() <= 128, "an idle book fits two cache lines");
 
 /// The front order after it gave lots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,40 +34,67 @@ pub struct Filled {
 impl Book {
     /// An empty book whose prices are multiples of `tick`, which is positive.
     pub fn new(tick: Price) -> Self {
-        assert!(tick > Price::ZERO, "a tick is positive");
-        Self { tick, bids: Ladder::new(Side::Buy), asks: Ladder::new(Side::Sell) }
+        Self { tick: Tick::new(tick), ladders: [Ladder::EMPTY; 2] }
     }
 
     /// Whether the book has a level for this price.
+    #[inline]
     pub fn is_on_tick(&self, price: Price) -> bool {
-        price > Price::ZERO && price.raw() % self.tick.raw() == 0
+        self.tick.ticks(price).is_some()
     }
 
     /// Puts an order at the back of its price.
+    #[inline(always)]
     pub fn add(&mut self, orders: &mut OrderSlab, slot: Slot) -> LevelTotal {
-        let (side, price) = (orders[slot].side, orders[slot].price);
-        assert!(!orders[slot].is_resting(), "an order rests once");
-        let tick = self.ticks(price);
-        self.ladder_mut(side).push_back(orders, slot, tick)
+        let OrderSlab { orders: all, prices, queues, .. } = orders;
+        let order = &mut all[slot.index()];
+        assert!(!order.is_resting() && order.leaves > 0, "an order rests once, and not without lots");
+        let rank = self.tick.rank(order.side, order.price).expect(OFF_TICK);
+        let level = prices.find_near(&self.ladder(order.side).trunk, rank);
+        let queue = prices.level_mut(level);
+        match queues.push_back(queue, slot, order.leaves) {
+            Some(place) => {
+                order.links = Links { level, place };
+                queue.total()
+            }
+            None => self.add_block(orders, slot, rank),
+        }
+    }
+
+    /// The same where the price is far from others, has no level yet, or its last block is full.
+    fn add_block(&mut self, orders: &mut OrderSlab, slot: Slot, rank: u64) -> LevelTotal {
+        let OrderSlab { orders: all, prices, queues, .. } = orders;
+        let order = &mut all[slot.index()];
+        let price = RankedPrice::new(order.side, order.price);
+        let level = self.ladder_mut(order.side).open(prices, rank, price);
+        let queue = prices.level_mut(level);
+        let place = queues.push_back(queue, slot, order.leaves);
+        let place = place.unwrap_or_else(|| queues.push_block(queue, slot, order.leaves));
+        order.links = Links { level, place };
+        queue.total()
     }
 
     /// The best price of a side.
+    #[inline]
     pub fn best(&self, side: Side) -> Option<Price> {
-        self.ladder(side).best().map(|queue| queue.price)
+        self.ladder(side).best(side)
     }
 
     /// The order that trades next on a side.
-    pub fn front(&self, side: Side) -> Option<Slot> {
-        self.ladder(side).best().map(|queue| queue.first)
+    #[inline]
+    pub fn front(&self, orders: &OrderSlab, side: Side) -> Option<Slot> {
+        let best = self.ladder(side).best_level()?;
+        Some(orders.queues.front(orders.prices.level(best)))
     }
 
-    /// Takes `lots` from the front order of a side, which shows at least as many.
-    pub fn fill_front(&mut self, orders: &mut OrderSlab, side: Side, lots: u32) -> Filled {
-        let maker = self.front(side).expect("only a side with orders is filled");
-        let leaves = orders[maker].leaves;
+    /// Takes `lots` from the front order of its side, which shows at least as many.
+    #[inline]
+    pub fn fill_front(&mut self, orders: &mut OrderSlab, maker: Slot, lots: u32) -> Filled {
+        let Order { side, leaves, .. } = orders[maker];
         assert!(0 < lots && lots <= leaves, "a fill is at most what the maker has");
+        assert!(self.front(orders, side) == Some(maker), "the front order trades first");
         let level = if lots < leaves {
-            self.ladder_mut(side).reduce(orders, maker, lots)
+            take_lots(orders, maker, lots)
         } else {
             let level = self.remove(orders, maker);
             orders.order_mut(maker).leaves = 0;
@@ -76,7 +109,7 @@ impl Book {
         let (shown, all) = (orders[slot].leaves, orders[slot].total_leaves());
         assert!(0 < lots && lots <= all, "a fill is at most what the order has");
         if lots < shown {
-            return self.ladder_mut(orders[slot].side).reduce(orders, slot, lots);
+            return take_lots(orders, slot, lots);
         }
         let level = self.remove(orders, slot);
         let order = orders.order_mut(slot);
@@ -87,6 +120,7 @@ impl Book {
 
     /// Makes a resting order smaller in its place, hidden lots first; it keeps at least one lot. Its total shrinks with
     /// it. `None` when nothing that shows has changed.
+    #[inline]
     pub fn reduce(&mut self, orders: &mut OrderSlab, slot: Slot, lots: u32) -> Option<LevelTotal> {
         let order = orders.order_mut(slot);
         assert!(lots < order.total_leaves(), "an order without lots does not rest");
@@ -94,48 +128,78 @@ impl Book {
         order.hidden -= of_hidden;
         order.qty -= lots;
         let of_slice = lots - of_hidden;
-        (of_slice > 0).then(|| self.ladder_mut(orders[slot].side).reduce(orders, slot, of_slice))
+        (of_slice > 0).then(|| take_lots(orders, slot, of_slice))
     }
 
     /// Takes an order out of the book; it stays in the slab with the lots that it had.
+    #[inline(always)]
     pub fn remove(&mut self, orders: &mut OrderSlab, slot: Slot) -> LevelTotal {
-        assert!(orders[slot].is_resting(), "only a resting order is removed");
-        self.ladder_mut(orders[slot].side).remove(orders, slot)
+        let OrderSlab { orders: all, prices, queues, .. } = orders;
+        let order = &mut all[slot.index()];
+        let Links { level, place } = order.links;
+        assert!(order.is_resting(), "only a resting order is removed");
+        order.links.level = NO_LEVEL;
+        let queue = prices.level_mut(level);
+        if queues.remove(queue, place, order.leaves) {
+            return queue.total();
+        }
+        let side = order.side;
+        self.return_block(orders, side, Links { level, place })
+    }
+
+    /// The rest of it when the order was the last of its block, and maybe of its level.
+    fn return_block(&mut self, orders: &mut OrderSlab, side: Side, from: Links) -> LevelTotal {
+        let queue = orders.prices.level_mut(from.level);
+        orders.queues.return_block(queue, from.place);
+        let total = queue.total();
+        if total.orders == 0 {
+            let ladder = &mut self.ladders[index(side)];
+            ladder.close(&mut orders.prices, from.level, &self.tick, side);
+        }
+        total
     }
 
     /// Whether an order of `side` limited to `price` would trade with what rests now.
+    #[inline]
     pub fn crosses(&self, side: Side, price: Price) -> bool {
-        self.best(side.opposite()).is_some_and(|best| reaches(side, price, best))
+        let other = side.opposite();
+        self.ladder(other).is_reached_by(other, price)
     }
 
     /// The levels of a side, best first.
-    pub fn levels(&self, side: Side) -> impl Iterator<Item = Level> {
-        self.ladder(side).iter().map(|queue| queue.view())
+    pub fn levels<'a>(&self, orders: &'a OrderSlab, side: Side) -> impl Iterator<Item = Level> + use<'a> {
+        let tick = self.tick;
+        self.ladder(side).levels(&orders.prices).map(move |level| Level {
+            price: tick.price(side, orders.prices.rank(level)),
+            total: orders.prices.level(level).total(),
+        })
     }
 
     /// The orders of a side in the order in which they will trade.
-    pub fn makers<'a>(&'a self, orders: &'a OrderSlab, side: Side) -> impl Iterator<Item = Slot> + 'a {
-        self.ladder(side).iter().flat_map(|queue| queue.slots(orders))
+    pub fn makers<'a>(&self, orders: &'a OrderSlab, side: Side) -> impl Iterator<Item = Slot> + use<'a> {
+        self.ladder(side).levels(&orders.prices).flat_map(|level| queue_at(orders, level))
     }
 
     /// The order behind `slot` at the same price, or the first of the next price: the rest of [`Book::makers`].
     pub fn maker_after(&self, orders: &OrderSlab, slot: Slot) -> Option<Slot> {
-        let order = &orders[slot];
-        match order.links.next {
-            Slot::NONE => {
-                let ladder = self.ladder(order.side);
-                ladder.after(ladder.level_of(orders, slot)).map(|queue| queue.first)
-            }
-            next => Some(next),
-        }
+        let Links { level, place } = orders[slot].links;
+        assert!(level != NO_LEVEL, "only a resting order has one behind it");
+        orders.queues.after(orders.prices.level(level), place).or_else(|| {
+            let next = orders.prices.after(level);
+            (next != NO_LEVEL).then(|| orders.queues.front(orders.prices.level(next)))
+        })
     }
 
-    pub fn level_count(&self, side: Side) -> usize {
-        self.ladder(side).level_count()
+    /// Prices of a side that have orders; takes as long as there are.
+    pub fn level_count(&self, orders: &OrderSlab, side: Side) -> usize {
+        self.ladder(side).levels(&orders.prices).count()
     }
 
-    pub fn order_count(&self) -> usize {
-        self.bids.order_count() + self.asks.order_count()
+    /// Resting orders; takes as long as there are prices.
+    pub fn order_count(&self, orders: &OrderSlab) -> usize {
+        let of_side =
+            |side| self.levels(orders, side).map(|level| level.total.orders as usize).sum::<usize>();
+        of_side(Side::Buy) + of_side(Side::Sell)
     }
 
     /// Whether the best bid reaches the best ask: only where nothing trades may it be so.
@@ -147,44 +211,65 @@ impl Book {
     /// instrument that the owner knows by this number.
     pub fn is_consistent(&self, orders: &OrderSlab, instrument: u32) -> bool {
         let side_is_consistent = |side: Side| {
-            self.ladder(side).iter().all(|queue| {
-                let mut counted = LevelTotal::default();
-                for slot in queue.slots(orders) {
-                    let order = &orders[slot];
-                    counted.qty += order.leaves.into();
-                    counted.orders += 1;
-                    let belongs = order.instrument == instrument && order.side == side;
-                    if !belongs || order.price != queue.price || order.leaves == 0 {
-                        return false;
+            let ladder = self.ladder(side);
+            let first = orders.prices.first(&ladder.trunk);
+            first == ladder.best_level().unwrap_or(NO_LEVEL)
+                && ladder.levels(&orders.prices).all(|level| {
+                    let price = self.tick.price(side, orders.prices.rank(level));
+                    let mut counted = LevelTotal::default();
+                    for slot in queue_at(orders, level) {
+                        let order = &orders[slot];
+                        counted.qty += order.leaves.into();
+                        counted.orders += 1;
+                        let belongs = order.instrument == instrument && order.side == side;
+                        if !belongs || order.links.level != level || order.price != price || order.leaves == 0
+                        {
+                            return false;
+                        }
                     }
-                }
-                counted == queue.total && counted.orders > 0
-            })
+                    counted == orders.prices.level(level).total() && counted.orders > 0
+                })
         };
         side_is_consistent(Side::Buy) && side_is_consistent(Side::Sell)
     }
 
-    fn ticks(&self, price: Price) -> u64 {
-        assert!(self.is_on_tick(price), "a resting price is a positive multiple of the tick");
-        (price.raw() / self.tick.raw()) as u64
-    }
-
+    #[inline]
     fn ladder(&self, side: Side) -> &Ladder {
-        match side {
-            Side::Buy => &self.bids,
-            Side::Sell => &self.asks,
-        }
+        &self.ladders[index(side)]
     }
 
+    #[inline]
     fn ladder_mut(&mut self, side: Side) -> &mut Ladder {
-        match side {
-            Side::Buy => &mut self.bids,
-            Side::Sell => &mut self.asks,
-        }
+        &mut self.ladders[index(side)]
     }
 }
 
+#[inline]
+fn index(side: Side) -> usize {
+    usize::from(side.raw() - Side::Buy.raw())
+}
+
+/// Takes lots from a resting order that keeps some.
+#[inline]
+fn take_lots(orders: &mut OrderSlab, slot: Slot, lots: u32) -> LevelTotal {
+    let order = orders.order_mut(slot);
+    assert!(order.is_resting() && lots < order.leaves, "an order without lots does not rest");
+    order.leaves -= lots;
+    let level = order.links.level;
+    let queue = orders.prices.level_mut(level);
+    queue.reduce(lots);
+    queue.total()
+}
+
+/// The orders of a level, first in, first out.
+fn queue_at(orders: &OrderSlab, level: LevelIx) -> impl Iterator<Item = Slot> {
+    let queue = orders.prices.level(level);
+    let first = orders.queues.front(queue);
+    core::iter::successors(Some(first), move |slot| orders.queues.after(queue, orders[*slot].links.place))
+}
+
 /// Whether an order of `side` limited to `limit` may trade at `price`.
+#[inline]
 pub fn reaches(side: Side, limit: Price, price: Price) -> bool {
     match side {
         Side::Buy => price <= limit,

@@ -1,105 +1,76 @@
 //! One side of a book: its price levels, best first.
 
-use joulebook_types::Side;
+use joulebook_types::{Price, Side};
 
-use crate::level::{LevelTotal, Queue};
-use crate::slab::{OrderSlab, Slot};
-use crate::tick_index::{Order, TickIndex};
+use crate::price_tree::{LevelIx, NO_LEVEL, PriceTree, Trunk};
+use crate::tick::{RankedPrice, Tick};
 
-/// The levels of one side. Levels keep their index while they live, so an order finds its level without a search.
+/// The levels of one side. They lie in the pool that all books share, so a side without orders owns nothing.
 #[derive(Debug)]
 pub(crate) struct Ladder {
-    best_first: Order,
-    ticks: TickIndex,
-    levels: Vec<Queue>,
-    vacant: Vec<u32>,
-    orders: usize,
+    /// Behind every price when there is no level.
+    best_price: RankedPrice,
+    best_rank: u64,
+    best_level: LevelIx,
+    pub(crate) trunk: Trunk,
 }
 
 impl Ladder {
-    pub(crate) fn new(side: Side) -> Self {
-        let best_first = match side {
-            Side::Buy => Order::Descending,
-            Side::Sell => Order::Ascending,
-        };
-        Self { best_first, ticks: TickIndex::default(), levels: Vec::new(), vacant: Vec::new(), orders: 0 }
+    pub(crate) const EMPTY: Self = Self {
+        best_price: RankedPrice::LAST,
+        best_rank: u64::MAX,
+        best_level: NO_LEVEL,
+        trunk: Trunk::EMPTY,
+    };
+
+    #[inline]
+    pub(crate) fn best_level(&self) -> Option<LevelIx> {
+        (self.best_level != NO_LEVEL).then_some(self.best_level)
     }
 
-    pub(crate) fn best(&self) -> Option<&Queue> {
-        self.level(self.ticks.first(self.best_first)?)
+    #[inline]
+    pub(crate) fn best(&self, side: Side) -> Option<Price> {
+        (self.best_level != NO_LEVEL).then_some(self.best_price.price(side))
     }
 
-    /// The level behind one that exists.
-    pub(crate) fn after(&self, queue: &Queue) -> Option<&Queue> {
-        self.level(self.ticks.after(queue.tick, self.best_first)?)
+    /// Whether an order that takes from this side would trade at this limit.
+    #[inline]
+    pub(crate) fn is_reached_by(&self, side: Side, limit: Price) -> bool {
+        // A limit at the end of all prices reaches even the one that stands for no level.
+        self.best_price <= RankedPrice::new(side, limit) && self.best_level != NO_LEVEL
     }
 
     /// Levels, best first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Queue> {
-        core::iter::successors(self.best(), |queue| self.after(queue))
+    pub(crate) fn levels<'a>(&self, tree: &'a PriceTree) -> impl Iterator<Item = LevelIx> + use<'a> {
+        let after = |level: &LevelIx| Some(tree.after(*level)).filter(|next| *next != NO_LEVEL);
+        core::iter::successors(self.best_level(), after)
     }
 
-    /// The level that a resting order stands in.
-    pub(crate) fn level_of(&self, orders: &OrderSlab, slot: Slot) -> &Queue {
-        &self.levels[orders[slot].links.level as usize]
-    }
-
-    pub(crate) fn level_count(&self) -> usize {
-        self.ticks.len()
-    }
-
-    pub(crate) fn order_count(&self) -> usize {
-        self.orders
-    }
-
-    /// Puts an order at the back of its level.
-    pub(crate) fn push_back(&mut self, orders: &mut OrderSlab, slot: Slot, tick: u64) -> LevelTotal {
-        let level = match self.ticks.get(tick) {
-            Some(level) => level,
-            None => self.open_level(Queue::new(orders[slot].price, tick)),
-        };
-        self.orders += 1;
-        let queue = &mut self.levels[level as usize];
-        queue.push_back(orders, slot, level);
-        queue.total
-    }
-
-    pub(crate) fn reduce(&mut self, orders: &mut OrderSlab, slot: Slot, lots: u32) -> LevelTotal {
-        let queue = &mut self.levels[orders[slot].links.level as usize];
-        queue.reduce(orders, slot, lots);
-        queue.total
-    }
-
-    /// Takes an order out; its level goes with its last order.
-    pub(crate) fn remove(&mut self, orders: &mut OrderSlab, slot: Slot) -> LevelTotal {
-        let level = orders[slot].links.level;
-        let queue = &mut self.levels[level as usize];
-        queue.unlink(orders, slot);
-        self.orders -= 1;
-        if queue.is_empty() {
-            self.ticks.remove(queue.tick);
-            self.vacant.push(level);
+    /// The level of a rank, which is opened when it has no orders.
+    pub(crate) fn open(&mut self, tree: &mut PriceTree, rank: u64, price: RankedPrice) -> LevelIx {
+        let level = tree.find_or_grow(&mut self.trunk, rank);
+        if tree.level(level).is_empty() {
+            tree.open(level);
+            if rank < self.best_rank {
+                (self.best_price, self.best_rank, self.best_level) = (price, rank, level);
+            }
         }
-        queue.total
-    }
-
-    fn level(&self, level: u32) -> Option<&Queue> {
-        self.levels.get(level as usize)
-    }
-
-    fn open_level(&mut self, queue: Queue) -> u32 {
-        let tick = queue.tick;
-        let level = match self.vacant.pop() {
-            Some(level) => {
-                self.levels[level as usize] = queue;
-                level
-            }
-            None => {
-                self.levels.push(queue);
-                (self.levels.len() - 1) as u32
-            }
-        };
-        self.ticks.insert(tick, level);
         level
+    }
+
+    /// Takes a level away whose last order has gone.
+    #[inline]
+    pub(crate) fn close(&mut self, tree: &mut PriceTree, level: LevelIx, tick: &Tick, side: Side) {
+        if level == self.best_level {
+            let next = tree.after(level);
+            self.best_level = next;
+            if next == NO_LEVEL {
+                (self.best_price, self.best_rank) = (RankedPrice::LAST, u64::MAX);
+            } else {
+                self.best_rank = tree.rank(next);
+                self.best_price = RankedPrice::new(side, tick.price(side, self.best_rank));
+            }
+        }
+        tree.close(&mut self.trunk, level);
     }
 }

@@ -7,11 +7,14 @@
 mod book;
 mod ladder;
 mod level;
+mod price_tree;
+mod queue;
 pub mod reference;
 mod slab;
+mod tick;
 mod tick_index;
 
 pub use book::{Book, Filled, reaches};
 pub use level::{Level, LevelTotal};
-pub use slab::{Order, OrderSlab, Slot};
+pub use slab::{Order, OrderSlab, SharedMemory, Slot};
 pub use tick_index::TickIndex;

@@ -2,6 +2,9 @@
 
 use joulebook_types::{OrderId, Price, Side, SlotHint};
 
+use crate::price_tree::{LevelIx, NO_LEVEL, PriceTree};
+use crate::queue::Queues;
+
 /// A place in the slab. Reused after its order has gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot(u32);
@@ -29,6 +32,7 @@ impl Slot {
 
 /// What matching needs to know of an order: one cache line. The rest of it lies with the engine.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
 pub struct Order {
     pub order_id: OrderId,
     pub price: Price,
@@ -52,21 +56,36 @@ pub struct Order {
 /// Where an order stands in its book.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Links {
-    /// Index of the level, or [`Links::NO_LEVEL`] while the order does not rest.
-    pub(crate) level: u32,
-    pub(crate) previous: Slot,
-    pub(crate) next: Slot,
+    /// [`NO_LEVEL`] while the order does not rest.
+    pub(crate) level: LevelIx,
+    /// Its place in the level's queue; of a vacant slot, the next vacant one.
+    pub(crate) place: u32,
 }
 
 impl Links {
-    pub(crate) const NO_LEVEL: u32 = u32::MAX;
-    const NONE: Self = Self { level: Self::NO_LEVEL, previous: Slot::NONE, next: Slot::NONE };
+    const NONE: Self = Self { level: NO_LEVEL, place: 0 };
 }
 
-const _: () = assert!(size_of::<Order>() <= 64, "the hot part of an order fits a cache line");
+const _: () = assert!(size_of::<Order>() == 64, "the hot part of an order fits a cache line");
 
 impl Order {
+    /// What lies in a slot without an order; no vacant slot follows.
+    const VACANT: Self = Self {
+        order_id: OrderId::NONE,
+        price: Price::ZERO,
+        trade_group: 0,
+        qty: 0,
+        leaves: 0,
+        hidden: 0,
+        instrument: 0,
+        account: 0,
+        side: Side::Buy,
+        post_only: false,
+        links: Links { level: NO_LEVEL, place: Slot::NONE.raw() },
+    };
+
     /// An order of which nothing has traded.
+    #[inline]
     pub fn new(order_id: OrderId, side: Side, price: Price, qty: u32) -> Self {
         Self {
             order_id,
@@ -84,73 +103,108 @@ impl Order {
     }
 
     /// Lots that traded.
+    #[inline]
     pub fn filled(&self) -> u32 {
         self.qty - self.total_leaves()
     }
 
     /// Lots still open, those that do not show included.
+    #[inline]
     pub fn total_leaves(&self) -> u32 {
         self.leaves + self.hidden
     }
 
     /// Whether the order stands in a book.
+    #[inline]
     pub fn is_resting(&self) -> bool {
-        self.links.level != Links::NO_LEVEL
+        self.links.level != NO_LEVEL
     }
 
+    #[inline]
     fn is_vacant(&self) -> bool {
         self.order_id.is_none()
     }
 }
 
-/// All orders of the exchange. Slots are handed out densely; vacant ones are chained through their links.
+/// All orders of the exchange, and what their books are made of: an empty book owns nothing. Slots are handed out
+/// densely; vacant ones are chained through their links.
 #[derive(Debug)]
 pub struct OrderSlab {
-    orders: Vec<Order>,
+    pub(crate) orders: Vec<Order>,
     first_vacant: Slot,
     live: usize,
+    pub(crate) prices: PriceTree,
+    pub(crate) queues: Queues,
+}
+
+/// What books have taken from the pool that they share.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SharedMemory {
+    /// Of 64 neighboring prices each: 1,048 bytes.
+    pub pages: usize,
+    /// Of 64 pages or nodes each: 280 bytes.
+    pub nodes: usize,
+    /// Of up to 13 orders of one price each: 64 bytes.
+    pub blocks: usize,
 }
 
 impl Default for OrderSlab {
     fn default() -> Self {
-        Self { orders: Vec::new(), first_vacant: Slot::NONE, live: 0 }
+        Self {
+            orders: Vec::new(),
+            first_vacant: Slot::NONE,
+            live: 0,
+            prices: PriceTree::default(),
+            queues: Queues::default(),
+        }
     }
 }
 
 impl OrderSlab {
+    #[inline]
     pub fn insert(&mut self, order: Order) -> Slot {
         assert!(!order.is_vacant() && !order.is_resting(), "a new order has an id and no place in a book");
-        self.live += 1;
         if self.first_vacant == Slot::NONE {
-            let slot = Slot(u32::try_from(self.orders.len()).expect("fewer than 2^32 orders"));
-            assert!(slot != Slot::NONE, "the last slot number means none");
-            self.orders.push(order);
-            return slot;
+            self.grow();
         }
         let slot = self.first_vacant;
-        self.first_vacant = self.orders[slot.index()].links.next;
-        self.orders[slot.index()] = order;
+        let vacant = &mut self.orders[slot.index()];
+        self.first_vacant = Slot(vacant.links.place);
+        self.live += 1;
+        *vacant = order;
         slot
     }
 
+    /// Adds a vacant slot. It does not take the order: that would have to go through memory for it.
+    #[cold]
+    fn grow(&mut self) {
+        let slot = Slot(u32::try_from(self.orders.len()).expect("fewer than 2^32 orders"));
+        assert!(slot != Slot::NONE, "the last slot number means none");
+        self.orders.push(Order::VACANT);
+        self.first_vacant = slot;
+    }
+
     /// Takes an order out that rests in no book.
+    #[inline]
     pub fn remove(&mut self, slot: Slot) -> Order {
-        let order = self.orders[slot.index()];
-        assert!(!order.is_vacant() && !order.is_resting(), "only an order that left its book is removed");
         let vacant = &mut self.orders[slot.index()];
+        let order = *vacant;
+        assert!(!order.is_vacant() && !order.is_resting(), "only an order that left its book is removed");
         vacant.order_id = OrderId::NONE;
-        vacant.links.next = self.first_vacant;
+        vacant.links.place = self.first_vacant.raw();
         self.first_vacant = slot;
         self.live -= 1;
         order
     }
 
     /// The order at a slot that a client named, if there is one.
+    #[inline]
     pub fn get(&self, slot: Slot) -> Option<&Order> {
         self.orders.get(slot.index()).filter(|order| !order.is_vacant())
     }
 
     /// Gives an order that rests in no book a new price and size, of which at most `display` lots show.
+    #[inline]
     pub fn amend(&mut self, slot: Slot, price: Price, qty: u32, leaves: u32, display: u32) {
         let order = &mut self.orders[slot.index()];
         assert!(!order.is_vacant() && !order.is_resting() && leaves <= qty, "only an order out of its book");
@@ -187,11 +241,18 @@ impl OrderSlab {
         self.live == 0
     }
 
+    /// What all books together own at the moment.
+    pub fn shared_memory(&self) -> SharedMemory {
+        let (pages, nodes) = self.prices.in_use();
+        SharedMemory { pages, nodes, blocks: self.queues.blocks_in_use() }
+    }
+
     /// Slots ever used: the length of a table that runs beside the slab.
     pub fn slots(&self) -> usize {
         self.orders.len()
     }
 
+    #[inline]
     pub(crate) fn order_mut(&mut self, slot: Slot) -> &mut Order {
         &mut self.orders[slot.index()]
     }
@@ -200,6 +261,7 @@ impl OrderSlab {
 impl core::ops::Index<Slot> for OrderSlab {
     type Output = Order;
 
+    #[inline]
     fn index(&self, slot: Slot) -> &Order {
         &self.orders[slot.index()]
     }

@@ -1,8 +1,8 @@
-//! Which ticks have a level, in order: a radix tree whose nodes come from a pool, so that it does not allocate once it
-//! has seen the market's usual width. Its memory follows the entries, however far apart their keys lie.
+//! From sparse numbers to dense ones: a radix tree whose nodes come from a pool, so that it does not allocate once it
+//! has seen the usual width. Its memory follows the entries, however far apart their keys lie.
 
-/// From tick to a level's index, or from any sparse number to a dense one. A node tells by one word of bits which of its 64 children exist, so the first, the
-/// last and the next tick are found with bit scans, in as many steps as the largest tick has groups of six bits.
+/// From a sparse number to a dense one. An entry is found in as many steps as the largest key has groups of six bits; a
+/// node tells by one word of bits which of its 64 children exist.
 #[derive(Debug, Default)]
 pub struct TickIndex {
     nodes: Vec<Node>,
@@ -24,40 +24,11 @@ const FANOUT: usize = 1 << BITS;
 /// 64 bits in groups of six.
 const HEIGHT_MAX: u32 = u64::BITS.div_ceil(BITS);
 
-/// Which end of the index is first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Order {
-    Ascending,
-    Descending,
-}
-
 impl Node {
     const EMPTY: Self = Self { present: 0, children: [0; FANOUT] };
 
     fn get(&self, slot: u32) -> Option<u32> {
         (self.present >> slot & 1 != 0).then(|| self.children[slot as usize])
-    }
-
-    /// The first child in this order; a node in use has one.
-    fn first(&self, order: Order) -> u32 {
-        first_bit(self.present, order)
-    }
-
-    /// The child after `slot` in this order.
-    fn after(&self, slot: u32, order: Order) -> Option<u32> {
-        // Shifted twice, because a shift by all 64 bits at once is none.
-        let rest = match order {
-            Order::Ascending => self.present & (u64::MAX << slot << 1),
-            Order::Descending => self.present & (u64::MAX >> (u64::BITS - 1 - slot) >> 1),
-        };
-        (rest != 0).then(|| first_bit(rest, order))
-    }
-}
-
-fn first_bit(bits: u64, order: Order) -> u32 {
-    match order {
-        Order::Ascending => bits.trailing_zeros(),
-        Order::Descending => u64::BITS - 1 - bits.leading_zeros(),
     }
 }
 
@@ -86,26 +57,6 @@ impl TickIndex {
             return None;
         }
         (1..=self.height).rev().try_fold(self.root, |node, height| self.node(node).get(slot(tick, height)))
-    }
-
-    /// The level that comes first.
-    pub(crate) fn first(&self, order: Order) -> Option<u32> {
-        if self.len == 0 {
-            return None;
-        }
-        Some(self.first_below(self.root, self.height, order))
-    }
-
-    /// The level that comes after `tick`, which has a level.
-    pub(crate) fn after(&self, tick: u64, order: Order) -> Option<u32> {
-        let path = self.path(tick);
-        for height in 1..=self.height {
-            let node = self.node(path[height as usize]);
-            if let Some(next) = node.after(slot(tick, height), order) {
-                return Some(self.first_below(node.children[next as usize], height - 1, order));
-            }
-        }
-        None
     }
 
     /// Adds a tick that has no level yet.
@@ -167,14 +118,6 @@ impl TickIndex {
         path
     }
 
-    /// Walks down from a node at `height`, or returns it when it is a level already.
-    fn first_below(&self, node: u32, height: u32, order: Order) -> u32 {
-        (0..height).fold(node, |node, _| {
-            let node = self.node(node);
-            node.children[node.first(order) as usize]
-        })
-    }
-
     fn covers(&self, tick: u64) -> bool {
         height_of(tick) <= self.height
     }
@@ -213,7 +156,6 @@ impl TickIndex {
 
 #[cfg(test)]
 mod tests {
-    use core::ops::Bound;
     use std::collections::BTreeMap;
 
     use proptest::prelude::*;
@@ -224,7 +166,7 @@ mod tests {
         #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn it_is_an_ordered_map(
+        fn it_is_a_map(
             steps in prop::collection::vec((any::<bool>(), prop_oneof![
                 20 => 2_600..2_800u64, 2 => 0..70u64, 2 => 1_000_000..1_000_064u64, 1 => any::<u64>(),
             ]), 1..300),
@@ -244,14 +186,6 @@ mod tests {
                 }
                 prop_assert_eq!(index.get(tick), model.get(&tick).copied());
                 prop_assert_eq!(index.len(), model.len());
-                prop_assert_eq!(index.first(Order::Ascending), model.values().next().copied());
-                prop_assert_eq!(index.first(Order::Descending), model.values().next_back().copied());
-            }
-            for tick in model.keys() {
-                let above = model.range((Bound::Excluded(tick), Bound::Unbounded)).next();
-                let below = model.range(..tick).next_back();
-                prop_assert_eq!(index.after(*tick, Order::Ascending), above.map(|(_, level)| *level));
-                prop_assert_eq!(index.after(*tick, Order::Descending), below.map(|(_, level)| *level));
             }
             for tick in model.keys() {
                 index.remove(*tick);

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use joulebook_book::reference::{ReferenceBook, ReferenceOrder};
-use joulebook_book::{Book, Order, OrderSlab, Slot};
+use joulebook_book::{Book, Order, OrderSlab, SharedMemory, Slot};
 use joulebook_types::{OrderId, Price, Side};
 use proptest::prelude::*;
 
@@ -41,11 +41,12 @@ enum Step {
     },
 }
 
-fn step() -> impl Strategy<Value = Step> {
+/// `enters` of `enters + 7` steps are new orders, at prices of this range.
+fn step(ticks: core::ops::Range<i64>, enters: u32) -> impl Strategy<Value = Step> {
     let side = prop_oneof![Just(Side::Buy), Just(Side::Sell)];
-    let (ticks, lots, pick) = (95..106i64, 1..9u32, any::<usize>());
+    let (lots, pick) = (1..9u32, any::<usize>());
     prop_oneof![
-        5 => (side, ticks.clone(), lots.clone(), 1..12u32)
+        enters => (side, ticks.clone(), lots.clone(), 1..12u32)
             .prop_map(|(side, ticks, lots, display)| Step::Enter { side, ticks, lots, display }),
         2 => pick.prop_map(|pick| Step::Cancel { pick }),
         2 => (pick, lots.clone()).prop_map(|(pick, lots)| Step::Reduce { pick, lots }),
@@ -149,7 +150,8 @@ impl Pair {
     fn trade(&mut self, maker_side: Side, wanted: u32) -> u32 {
         let front = self.slow.front(maker_side).expect("it crosses");
         let lots = wanted.min(front.leaves);
-        let filled = self.fast.as_mut().unwrap().fill_front(&mut self.orders, maker_side, lots);
+        let maker = self.fast().front(&self.orders, maker_side).expect("it crosses");
+        let filled = self.fast.as_mut().unwrap().fill_front(&mut self.orders, maker, lots);
         let maker = self.orders[filled.maker];
         assert_eq!(maker.price, front.price);
         assert_eq!(Some((maker.order_id, filled.level)), self.slow.fill_front(maker_side, lots));
@@ -200,10 +202,23 @@ impl Pair {
         }
     }
 
+    /// Takes everything out; an empty book owns nothing.
+    fn empty(mut self) {
+        self.compare();
+        while self.take(self.last_id.raw() as usize).is_some() {}
+        assert_eq!(self.orders.shared_memory(), SharedMemory::default());
+        for side in [Side::Buy, Side::Sell] {
+            assert_eq!((self.fast().best(side), self.fast().front(&self.orders, side)), (None, None));
+        }
+    }
+
     fn compare(&self) {
         let fast = self.fast();
         assert!(fast.is_consistent(&self.orders, 0) && !fast.is_crossed());
-        assert_eq!((fast.order_count(), self.orders.len()), (self.resting.len(), self.resting.len()));
+        assert_eq!(
+            (fast.order_count(&self.orders), self.orders.len()),
+            (self.resting.len(), self.resting.len())
+        );
         for (order_id, slot) in &self.resting {
             let (order, slow) = (self.orders[*slot], self.slow.get(*order_id).expect("both know it"));
             assert_eq!(
@@ -215,16 +230,63 @@ impl Pair {
         }
         for side in [Side::Buy, Side::Sell] {
             assert_eq!(fast.best(side), self.slow.best(side));
-            assert_eq!(fast.levels(side).collect::<Vec<_>>(), self.slow.levels(side));
-            assert_eq!(fast.level_count(side), self.slow.levels(side).len());
+            assert_eq!(fast.levels(&self.orders, side).collect::<Vec<_>>(), self.slow.levels(side));
+            assert_eq!(fast.level_count(&self.orders, side), self.slow.levels(side).len());
             let ids =
                 |slots: Vec<Slot>| slots.iter().map(|slot| self.orders[*slot].order_id).collect::<Vec<_>>();
             let slow: Vec<OrderId> = self.slow.makers(side).iter().map(|order| order.order_id).collect();
             assert_eq!(ids(fast.makers(&self.orders, side).collect()), slow);
-            let steps =
-                core::iter::successors(fast.front(side), |slot| fast.maker_after(&self.orders, *slot));
+            let steps = core::iter::successors(fast.front(&self.orders, side), |slot| {
+                fast.maker_after(&self.orders, *slot)
+            });
             assert_eq!(ids(steps.collect()), slow, "one by one is the same walk");
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Two prices a side, so that queues are several blocks long.
+    #[test]
+    fn they_agree_on_long_queues(
+        bids in prop::collection::vec(step(100..102, 40), 60..160),
+        steps in prop::collection::vec(step(100..104, 9), 100..300),
+    ) {
+        let mut pair = Pair::new();
+        for step in &bids {
+            // Only bids at first, so that nothing trades and the queues grow.
+            if let Step::Enter { ticks, lots, display, .. } = *step {
+                pair.run(&Step::Enter { side: Side::Buy, ticks, lots, display });
+            } else {
+                pair.run(step);
+            }
+        }
+        for (at, step) in steps.iter().enumerate() {
+            pair.run(step);
+            if at % 8 == 0 {
+                pair.compare();
+            }
+        }
+        pair.empty();
+    }
+
+    /// Prices far apart: every height of the tree, and the way back.
+    #[test]
+    fn they_agree_on_far_prices(
+        steps in prop::collection::vec((step(1..3, 5), 0..60u32, any::<bool>()), 1..150),
+    ) {
+        let mut pair = Pair::new();
+        for (step, shift, below) in &steps {
+            let far = |ticks: i64| if *below { (ticks << shift) - 1 } else { ticks << shift }.clamp(1, i64::MAX / TICK);
+            pair.run(&match *step {
+                Step::Enter { side, ticks, lots, display } => Step::Enter { side, ticks: far(ticks), lots, display },
+                Step::Move { pick, ticks, lots } => Step::Move { pick, ticks: far(ticks), lots },
+                Step::Cancel { .. } | Step::Reduce { .. } | Step::Fill { .. } => step.clone(),
+            });
+            pair.compare();
+        }
+        pair.empty();
     }
 }
 
@@ -232,11 +294,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn fast_and_slow_agree(steps in prop::collection::vec(step(), 1..120)) {
+    fn fast_and_slow_agree(steps in prop::collection::vec(step(95..106, 5), 1..120)) {
         let mut pair = Pair::new();
         for step in &steps {
             pair.run(step);
             pair.compare();
         }
+        pair.empty();
     }
 }

@@ -213,7 +213,7 @@ impl Engine {
     /// Bids best first, then asks, then stops that wait with a limit of their own, by order id.
     fn cancel_outside_band(&mut self, ix: InstrumentIx, out: &mut Events) {
         for side in [Side::Buy, Side::Sell] {
-            let mut next = self.instruments[ix].book().front(side);
+            let mut next = self.instruments[ix].book().front(&self.orders.slab, side);
             while let Some(slot) = next {
                 let instrument = &self.instruments[ix];
                 next = instrument.book().maker_after(&self.orders.slab, slot);

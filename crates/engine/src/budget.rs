@@ -71,7 +71,7 @@ impl Engine {
         loop {
             let instrument = &self.instruments[ix];
             let wanted = instrument.qty_max - bought.lots;
-            let front = instrument.book().front(Side::Sell);
+            let front = instrument.book().front(&self.orders.slab, Side::Sell);
             let (Some(front), true) = (front, wanted > 0) else {
                 return Some(CancelReason::ImmediateRemainder);
             };

@@ -106,7 +106,7 @@ impl DryWalk {
 
     /// Opens the book that a taker of `side` would take from and returns its number in this walk.
     pub(crate) fn open(&mut self, engine: &Engine, ix: InstrumentIx, side: Side) -> usize {
-        let next = engine.instruments[ix].book().front(side.opposite());
+        let next = engine.instruments[ix].book().front(&engine.orders.slab, side.opposite());
         if self.used == self.books.len() {
             let renewed = VecDeque::new();
             self.books.push(BookWalk { instrument: ix, side, current: None, next, renewed });

@@ -66,7 +66,7 @@ impl Engine {
     /// The levels of a side, best first; none for an unknown or closed instrument.
     pub fn levels(&self, id: InstrumentId, side: Side) -> impl Iterator<Item = Level> {
         let book = self.instruments.find(id).and_then(|ix| self.instruments[ix].book.as_ref());
-        book.into_iter().flat_map(move |book| book.levels(side))
+        book.into_iter().flat_map(move |book| book.levels(&self.orders.slab, side))
     }
 
     /// All resting orders: by instrument, bids before asks, in price-time order.

@@ -167,7 +167,7 @@ impl Engine {
         }
         let mut tally = Tally::default();
         while taker.leaves > 0 {
-            let front = self.instruments[leg.instrument].book().front(leg.side.opposite());
+            let front = self.instruments[leg.instrument].book().front(&self.orders.slab, leg.side.opposite());
             let front = front.expect("the walk found enough");
             let maker = &self.orders.slab[front];
             if maker.trade_group == taker.trade_group.0 {

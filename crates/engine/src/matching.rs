@@ -127,7 +127,9 @@ impl Engine {
                 let rests_beyond = taker.rests && bound.is_beyond_dynamic(taker.side, taker.limit);
                 return if rests_beyond { Stop::PriceBand } else { Stop::NothingReached };
             }
-            let front = book.front(taker.side.opposite()).expect("a side that is crossed has orders");
+            let front = book
+                .front(&self.orders.slab, taker.side.opposite())
+                .expect("a side that is crossed has orders");
             let maker = &self.orders.slab[front];
             match bound.reach(taker.side, maker.price) {
                 Reach::Within => {}

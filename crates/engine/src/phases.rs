@@ -39,7 +39,7 @@ impl Engine {
     /// Cancels what rests, best first and bids before asks, then what waits, and gives the book's memory back.
     fn close_gate(&mut self, ix: InstrumentIx, out: &mut Events) {
         for side in [Side::Buy, Side::Sell] {
-            while let Some(slot) = self.instruments[ix].book().front(side) {
+            while let Some(slot) = self.instruments[ix].book().front(&self.orders.slab, side) {
                 self.cancel_open_order(slot, CancelReason::GateClosed, Requester::NOBODY, out);
             }
         }

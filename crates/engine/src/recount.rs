@@ -97,7 +97,9 @@ impl Engine {
             sessions += listed;
         }
         let books = self.instruments.iter().filter_map(|(_, instrument)| instrument.book.as_ref());
-        let books = books.map(|book| book.order_count()).sum::<usize>() + self.stops.len() + self.in_calls();
+        let books = books.map(|book| book.order_count(&self.orders.slab)).sum::<usize>()
+            + self.stops.len()
+            + self.in_calls();
         let (slab, index) = (self.orders.slab.len(), self.orders.indexed());
         if slab == index && slab == books && slab == sessions {
             return Ok(());

@@ -126,7 +126,7 @@ impl Engine {
             self.walk_call(walk, ix);
             walk.put([u8::from(instrument.book.is_some())]);
             let Some(book) = &instrument.book else { continue };
-            walk.number(book.order_count());
+            walk.number(book.order_count(&self.orders.slab));
             for side in [Side::Buy, Side::Sell] {
                 for slot in book.makers(&self.orders.slab, side) {
                     self.walk_order(walk, slot);

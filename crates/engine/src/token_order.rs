@@ -73,7 +73,7 @@ impl Engine {
         for planned in walk.plan() {
             match *planned {
                 Planned::Fill { instrument, maker, lots } => {
-                    let front = self.instruments[instrument].book().front(Side::Sell);
+                    let front = self.instruments[instrument].book().front(&self.orders.slab, Side::Sell);
                     assert_eq!(front, Some(maker), "the plan takes makers in the order of their queues");
                     taker.instrument = instrument;
                     // It counts tokens, not lots: no lots are left open beyond the fill in hand.

@@ -30,7 +30,8 @@ impl Engine {
     /// Takes `lots` from the best maker of the other side, who shows at least as many. Returns notional and taker's fee.
     pub(crate) fn trade(&mut self, taker: &mut Taker, lots: u32, out: &mut Events) -> (MicroEc, MicroEc) {
         let instrument = &self.instruments[taker.instrument];
-        let slot = instrument.book().front(taker.side.opposite()).expect("a trade has a maker");
+        let slot =
+            instrument.book().front(&self.orders.slab, taker.side.opposite()).expect("a trade has a maker");
         let maker = self.orders.slab[slot];
         let qty = Qty::from(lots);
         let notional = instrument.lot.notional(maker.price, qty).expect("the buyer's hold covers it");
@@ -45,7 +46,7 @@ impl Engine {
         };
         self.settle_trade(taker, &maker, &figures);
         let book = self.instruments[taker.instrument].book_mut();
-        let filled = book.fill_front(&mut self.orders.slab, maker.side, lots);
+        let filled = book.fill_front(&mut self.orders.slab, slot, lots);
         taker.leaves -= lots;
         self.report_trade(taker, &maker, filled, &figures, out);
         self.note_print(taker.instrument, maker.price);
