@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod book_run;
 pub mod flow;
 pub mod machine;
 mod percentiles;
@@ -12,8 +13,10 @@ mod recording;
 mod rerun;
 mod tape;
 mod venue;
+mod war;
 
 pub use arguments::Arguments;
+pub use book_run::BookRun;
 pub use percentiles::Percentiles;
 pub use plain_mix::{PlainMix, Stream, grown, plain_mix, prepared, run};
 pub use recorder::record;
@@ -21,6 +24,7 @@ pub use recording::{Outcome, Recording};
 pub use rerun::Rerun;
 pub use tape::Tape;
 pub use venue::{Tables, VenuePlan, Window};
+pub use war::record_war;
 
 /// Commands per batch in all in-process figures.
 pub const BATCH_COMMANDS: usize = 64;

@@ -34,7 +34,7 @@ pub struct Outcome {
 const WORDS: usize = 7;
 
 /// The time of a batch: ten microseconds after the one before.
-pub(crate) fn batch_time(index: usize) -> TimeNs {
+pub fn batch_time(index: usize) -> TimeNs {
     TimeNs::new(1_000_000_000 + 10_000 * index as u64)
 }
 

@@ -42,6 +42,13 @@ impl<'a> Rerun<'a> {
         (counted, started.elapsed())
     }
 
+    /// Goes on by about so many commands and gives back how many. By itself in profiles: callgrind switches its counters on
+    /// and off with this function.
+    #[inline(never)]
+    pub fn measured_part(&mut self, commands: usize) -> u64 {
+        self.advance(commands).0
+    }
+
     /// Goes on command by command, each a batch of its own, and times each.
     pub fn advance_singly(&mut self, commands: usize) -> Vec<Duration> {
         let overhead = (0..10_000).map(|_| Instant::now().elapsed()).min().unwrap_or_default();
@@ -70,7 +77,7 @@ impl<'a> Rerun<'a> {
         assert_eq!(self.engine.event_chain_hash(), outcome.event_chain_hash, "other events than recorded");
     }
 
-    /// By itself in profiles and counts: all that is measured happens below it, and nothing else.
+    /// By itself in profiles.
     #[inline(never)]
     fn apply(&mut self, batches: &[Batch]) {
         for batch in batches {

@@ -14,6 +14,8 @@ use joulebook_types::{
 pub const TRADERS: u32 = 16;
 pub const SESSION: SessionId = SessionId::new(1);
 pub const MODEL: ModelId = ModelId::new(1);
+/// Kilo-tokens per accelerator-hour of the first class, and how many more of each next one: chips differ in that.
+pub const YIELD_KTOK: (u32, u32) = (10_000, 1_000);
 
 const OPERATOR: AccountId = AccountId::new(1);
 const ISSUER: AccountId = AccountId::new(2);
@@ -72,6 +74,11 @@ impl VenuePlan {
     /// Books of consecutive windows of one class.
     pub const fn windows(books: u16, window: Window, tables: Tables) -> Self {
         Self { books, window, tables, by_class: false, orders_max: 4_000_000 }
+    }
+
+    /// Books of so many classes in one window, for token orders.
+    pub const fn classes(books: u16, window: Window, tables: Tables) -> Self {
+        Self { by_class: true, ..Self::windows(books, window, tables) }
     }
 
     /// The commands that make the venue, with who sends them. Ids of requests begin at 1 for each sender, and the next one
@@ -202,8 +209,7 @@ impl Setup {
         );
         if plan.by_class {
             let client_order_id = self.id(OPERATOR);
-            // Chips that differ in what they yield, as real ones do.
-            let yield_ktok = Yield::new(10_000 + 1_000 * u32::from(book));
+            let yield_ktok = Yield::new(YIELD_KTOK.0 + YIELD_KTOK.1 * u32::from(book));
             self.send(
                 OPERATOR,
                 SetYield { client_order_id, class, yield_ktok, model: MODEL, ..SetYield::default() },

@@ -5,6 +5,7 @@
 mod cargo;
 mod counts;
 mod fuzz;
+mod instructions;
 mod mutants;
 mod sim;
 mod soak;
@@ -19,9 +20,9 @@ const USAGE: &str = "\
 Usage: cargo xtask <COMMAND>
 
 Commands:
-  test     Everything that must pass: fmt, tidy, clippy, build, test, reference, fuzz, sim, mutant, loom
+  test     Everything that must pass: fmt, tidy, clippy, build, test, reference, fuzz, sim, mutant, counts, loom
              --only STEP   run one step (the test step builds the binary when JOULEBOOK_BIN is not set)
-             --fast        leave out the release build, the end-to-end tests, the reference engine, the fuzzer, the simulator, the mutant and loom
+             --fast        leave out the release build, the end-to-end tests, the reference engine, the fuzzer, the simulator, the mutant, the counts and loom
              --long        100 million commands against the reference engine and executions of the fuzzer, not 5 million
            JOULEBOOK_DATA names the folder with recorded data; tests that need it are skipped without
   mutants  Plant defects in a copy of the checkout; each must be caught by the tests that it names
@@ -45,6 +46,8 @@ Commands:
   soak     The promises of reliability at the size of a release: hours, and a table of what each came to
              NAME...            only these rows
              --list             say what there is
+  counts   Instructions per command of book and engine under valgrind, against benches/instructions.txt
+             --bless            write that file anew; say in the commit what moved
   golden   Write the files that are generated from the message table: schema, byte tables, vectors, C header
   tidy     The project's own rules: edges between crates, pure crates, leftovers, links, stale mutants
   help     This text
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         ["fuzz", options @ ..] => fuzz::Plan::parse(options).and_then(|plan| fuzz::run(&root, &plan)),
         ["sim", options @ ..] => sim::run(&root, options),
         ["soak", options @ ..] => soak::run(&root, options),
+        ["counts", options @ ..] => instructions::run(&root, options),
         ["golden"] => steps::golden(&root),
         ["tidy"] => tidy::run(&root),
         [] | ["help" | "--help" | "-h"] => {

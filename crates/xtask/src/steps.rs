@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::cargo;
 use crate::counts::TestCounts;
 use crate::fuzz;
+use crate::instructions;
 use crate::mutants;
 use crate::sim;
 use crate::tidy;
@@ -40,6 +41,7 @@ enum Step {
     Fuzz,
     Sim,
     Mutant,
+    Counts,
     Loom,
 }
 
@@ -129,7 +131,7 @@ struct Run<'a> {
 }
 
 impl Step {
-    const ALL: [Step; 10] = [
+    const ALL: [Step; 11] = [
         Step::Fmt,
         Step::Tidy,
         Step::Clippy,
@@ -139,6 +141,7 @@ impl Step {
         Step::Fuzz,
         Step::Sim,
         Step::Mutant,
+        Step::Counts,
         Step::Loom,
     ];
     const FAST: [Step; 4] = [Step::Fmt, Step::Tidy, Step::Clippy, Step::Test];
@@ -154,6 +157,7 @@ impl Step {
             Self::Fuzz => "fuzz",
             Self::Sim => "sim",
             Self::Mutant => "mutant",
+            Self::Counts => "counts",
             Self::Loom => "loom",
         }
     }
@@ -171,6 +175,7 @@ impl Step {
             Self::Fuzz => "hostile bytes for every decoder",
             Self::Sim => "the whole exchange on simulated hardware, seed by seed",
             Self::Mutant => "one planted defect, which its tests must catch",
+            Self::Counts => "instructions per command of book and engine, against what was recorded",
             Self::Loom => "every interleaving of rings, gates, watermarks and counters",
         }
     }
@@ -213,6 +218,7 @@ impl<'a> Run<'a> {
                 self.root,
                 &mutants::Plan::Run { chosen: mutants::Chosen::OfThisCommit, table: false },
             ),
+            Step::Counts => instructions::run(self.root, &[]),
             Step::Loom => self.loom(),
         }
     }
@@ -354,7 +360,8 @@ mod tests {
         let error = Plan::parse(&["--only", "miri"]).expect_err("no such step");
         assert!(
             error.contains("miri")
-                && error.contains("fmt, tidy, clippy, build, test, reference, fuzz, sim, mutant, loom"),
+                && error
+                    .contains("fmt, tidy, clippy, build, test, reference, fuzz, sim, mutant, counts, loom"),
             "{error}"
         );
         assert!(Plan::parse(&["--quick"]).expect_err("no such option").contains("--quick"));
