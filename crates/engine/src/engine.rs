@@ -1,9 +1,8 @@
-//! The engine itself: its state, its batches, and the one place where commands part.
+//! The engine itself: its state and its batches.
 
 use joulebook_book::Slot;
 use joulebook_ledger::Ledger;
 use joulebook_protocol::messages::{Genesis, LegDone};
-use joulebook_protocol::{Command, Origin, SequencedCommand};
 use joulebook_types::{OrderId, SeqNum, TimeNs, TradeId};
 
 use crate::Events;
@@ -19,7 +18,6 @@ use crate::legs::Leg;
 use crate::orders::Orders;
 use crate::outbox::{Outbox, Position};
 use crate::outcomes::OutcomeBudget;
-use crate::policy::{Policy, policy};
 use crate::protection::Protections;
 use crate::random::Random;
 use crate::sessions::Sessions;
@@ -136,66 +134,6 @@ impl Engine {
         }
     }
 
-    /// Applies the next command of the batch.
-    pub fn apply(&mut self, command: &SequencedCommand, out: &mut Events) {
-        self.last_seq = self.last_seq.next();
-        self.step += 1;
-        self.carry_out(command, out);
-        self.end_step(out);
-    }
-
-    fn carry_out(&mut self, command: &SequencedCommand, out: &mut Events) {
-        let SequencedCommand { origin, ref command } = *command;
-        self.received = origin.received;
-        let policy = policy(command);
-        if !self.may_come_from(origin, policy, command) {
-            return self.ignore();
-        }
-        match command {
-            Command::NewOrder(order) => self.request(origin, policy, order, Self::new_order, out),
-            Command::CancelOrder(cancel) => self.request(origin, policy, cancel, Self::cancel_order, out),
-            Command::ReplaceOrder(replace) => self.request(origin, policy, replace, Self::replace_order, out),
-            Command::MassCancel(cancel) => self.request(origin, policy, cancel, Self::mass_cancel, out),
-            Command::TokenOrder(order) => self.request(origin, policy, order, Self::token_order, out),
-            Command::OrderQuery(query) => self.order_query(origin, query, out),
-            Command::AccountQuery(query) => self.account_query(origin, query, out),
-            Command::MintCredits(mint) => self.request(origin, policy, mint, Self::mint_credits, out),
-            Command::RetireCredits(retire) => self.request(origin, policy, retire, Self::retire_credits, out),
-            Command::DepositCredits(deposit) => {
-                self.request(origin, policy, deposit, Self::deposit_credits, out)
-            }
-            Command::RegisterCapacity(register) => {
-                self.request(origin, policy, register, Self::register_capacity, out)
-            }
-            Command::DeliverSlot(deliver) => self.request(origin, policy, deliver, Self::deliver_slot, out),
-            Command::ListInstrument(list) => self.request(origin, policy, list, Self::list_instrument, out),
-            Command::OpenAccount(open) if origin.account.is_none() => self.open_system_account(open, out),
-            Command::OpenAccount(open) => self.request(origin, policy, open, Self::open_account, out),
-            Command::SetYield(set) => self.request(origin, policy, set, Self::set_yield, out),
-            Command::ReduceOrder(reduce) => self.request(origin, policy, reduce, Self::reduce_order, out),
-            Command::OcoOrder(order) => self.request(origin, policy, order, Self::oco_order, out),
-            Command::OrderBatch(batch) => self.order_batch(origin, policy, batch, out),
-            Command::MassQuote(quote) => self.request(origin, policy, quote, Self::mass_quote, out),
-            Command::SetProtection(set) => self.request(origin, policy, set, Self::set_protection, out),
-            Command::ResetProtection(reset) => {
-                self.request(origin, policy, reset, Self::reset_protection, out)
-            }
-            Command::Basket(basket) => self.request(origin, policy, basket, Self::basket, out),
-            Command::BlockSweep(sweep) => self.request(origin, policy, sweep, Self::block_sweep, out),
-            Command::SetDeadMan(set) => self.request(origin, policy, set, Self::set_dead_man, out),
-            Command::KillSwitch(switch) => self.request(origin, policy, switch, Self::kill_switch, out),
-            Command::SetPhase(set) => self.request(origin, policy, set, Self::set_phase, out),
-            Command::SetBands(set) => self.request(origin, policy, set, Self::set_bands, out),
-            Command::SetLimits(set) => self.request(origin, policy, set, Self::set_limits, out),
-            Command::Seed(seed) => self.seed(seed),
-            Command::Genesis(genesis) => self.genesis(genesis),
-            Command::SessionOpened(opened) => self.session_opened(origin, opened, out),
-            Command::SessionClosed(closed) => self.session_closed(origin, closed, out),
-            Command::Restarted(_) => self.restarted(out),
-            Command::AdvanceTime(_) => {}
-        }
-    }
-
     /// Closes the batch: its number and time enter the chain, so that no two batches look alike.
     ///
     /// # Panics
@@ -237,16 +175,6 @@ impl Engine {
     }
 
     /// Wrong origins are ignored, not fatal: they can only come from a damaged journal or a defect elsewhere.
-    fn may_come_from(&self, origin: Origin, policy: Policy, command: &Command) -> bool {
-        let from_system = origin.account.is_none();
-        match policy {
-            // Genesis is the first command and never comes again.
-            Policy::System => from_system && matches!(command, Command::Genesis(_)) != self.started,
-            Policy::Gateway | Policy::Anyone => !from_system && self.started,
-            Policy::AnyOf(_) => self.started && (!from_system || matches!(command, Command::OpenAccount(_))),
-        }
-    }
-
     pub(crate) fn ignore(&mut self) {
         self.ignored_commands += 1;
     }
@@ -266,7 +194,7 @@ impl Engine {
         self.orders = Orders::new(genesis.orders_max);
         self.outbox = Outbox::new(genesis.outbox_events_max);
         self.outcome_budget = OutcomeBudget {
-            session_max: genesis.session_outcomes_max as usize,
+            session_max: genesis.session_outcomes_max.max(1) as usize,
             total_max: genesis.outcomes_max as usize,
             total: 0,
         };

@@ -141,25 +141,33 @@ impl Events {
         record[RECORD_HEADER_BYTES..].copy_from_slice(frame);
     }
 
-    /// All lengths are the compiler's: a record is a row of stores.
     #[inline]
     fn push_message<M: Message>(&mut self, destination: u64, session: u32, message: &M) {
-        // An event has no rest of a list that its encoding would leave out, as a command may have.
-        const { assert!(M::BLOCK_MIN == size_of::<M>()) };
+        write_frame(message, self.push_place::<M>(destination, session));
+    }
+
+    /// Appends all of a record but its frame, and gives the place of that. Lengths are the compiler's: a record is a row of
+    /// stores.
+    #[inline]
+    fn push_place<M: Message>(&mut self, destination: u64, session: u32) -> &mut [u8] {
         let frame_len = const { (HEADER_BYTES + size_of::<M>()) as u16 };
         let header = RecordHeader { destination, frame_len, template_id: M::TEMPLATE_ID, session };
         let record = self.append(RECORD_HEADER_BYTES + HEADER_BYTES + size_of::<M>());
         record[..RECORD_HEADER_BYTES].copy_from_slice(header.as_bytes());
-        let frame = &mut record[RECORD_HEADER_BYTES..];
-        frame[..HEADER_BYTES].copy_from_slice(M::HEADER.as_bytes());
-        frame[HEADER_BYTES..].copy_from_slice(message.as_bytes());
+        &mut record[RECORD_HEADER_BYTES..]
+    }
+
+    /// As [`Self::push_to`], to be written by the caller with [`write_frame`].
+    #[inline]
+    pub(crate) fn place_for<M: Message>(&mut self, connection: ConnectionId, session: u32) -> &mut [u8] {
+        self.push_place::<M>(connection.raw(), session)
     }
 
     /// The next bytes of the arena.
     #[inline]
     fn append(&mut self, len: usize) -> &mut [u8] {
         let start = self.end;
-        if self.bytes.len() - start < len {
+        if self.bytes.len() < start + len {
             self.grow(len);
         }
         self.end = start + len;
@@ -171,6 +179,15 @@ impl Events {
         let needed = (self.end + len).max(2 * self.bytes.len()).max(BYTES_MIN);
         self.bytes.resize(needed, 0);
     }
+}
+
+/// Writes header and block of an event to a place that is as long as both.
+#[inline]
+pub(crate) fn write_frame<M: Message>(message: &M, frame: &mut [u8]) {
+    // An event has no rest of a list that its encoding would leave out, as a command may have.
+    const { assert!(M::BLOCK_MIN == size_of::<M>()) };
+    frame[..HEADER_BYTES].copy_from_slice(M::HEADER.as_bytes());
+    frame[HEADER_BYTES..].copy_from_slice(message.as_bytes());
 }
 
 #[cfg(test)]

@@ -46,8 +46,11 @@ impl Engine {
     }
 
     /// The command, the batch entry or the timer in hand is finished.
+    #[inline]
     pub(crate) fn end_step(&mut self, out: &mut Events) {
-        self.fire_stops(out);
+        if self.stops.may_fire() {
+            self.fire_stops(out);
+        }
     }
 
     /// After an order gave or took lots in an uncross, and the book shows it. The order is gone when it had no more.

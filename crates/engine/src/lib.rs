@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod accounts;
+mod apply;
 mod auction;
 mod auction_price;
 mod audit;

@@ -22,8 +22,11 @@ pub(crate) struct Outbox {
     entries_max: u64,
     /// Position of the next entry. Positions count up for ever.
     end: u64,
-    /// Where the next entry lies in the ring.
+    /// Where the next entry lies: its chunk, its place there, and the place at which that chunk is left. Counted along,
+    /// because a division by the ring's size costs more than all else.
+    chunk: usize,
     next: usize,
+    next_end: usize,
 }
 
 /// Where an event lies in the outbox; kept after the event has gone.
@@ -39,7 +42,6 @@ impl Position {
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 pub(crate) struct Entry {
-    pub(crate) event_seq: u64,
     /// The session's event before this one, retained or not.
     pub(crate) previous: Position,
     pub(crate) session: SessionIx,
@@ -50,13 +52,17 @@ pub(crate) struct Entry {
 
 impl Entry {
     const EMPTY: Self = Self {
-        event_seq: 0,
         previous: Position::NONE,
         session: SessionIx::NONE,
         template_id: 0,
         frame_len: 0,
         frame: [0; FRAME_BYTES_MAX],
     };
+
+    /// The event's number in its session: what its frame says first.
+    pub(crate) fn event_seq(&self) -> u64 {
+        self.frame[HEADER_BYTES..].first_chunk().map_or(0, |number| u64::from_le_bytes(*number))
+    }
 
     /// Header and block.
     pub(crate) fn frame(&self) -> &[u8] {
@@ -115,28 +121,29 @@ stamped! {
 impl Outbox {
     /// Keeps `events_max` events; at least one, so that the newest always has a place.
     pub(crate) fn new(events_max: u32) -> Self {
-        Self { chunks: Vec::new(), entries_max: u64::from(events_max.max(1)), end: 1, next: 0 }
+        Self {
+            chunks: Vec::new(),
+            entries_max: u64::from(events_max.max(1)),
+            end: 1,
+            chunk: 0,
+            next: 0,
+            next_end: 0,
+        }
     }
 
-    /// Appends an event and returns its place. The oldest event goes when the ring is full.
+    /// The place of the next event of a session and where that is; the caller writes the frame. The oldest event goes when
+    /// the ring is full.
     #[inline]
     pub(crate) fn push<M: Stamped>(
         &mut self,
         session: SessionIx,
         previous: Position,
-        event_seq: u64,
-        event: &M,
-    ) -> Position {
+    ) -> (Position, &mut [u8]) {
         let (position, entry) = self.place_next();
-        entry.event_seq = event_seq;
-        entry.previous = previous;
-        entry.session = session;
-        entry.template_id = M::TEMPLATE_ID;
-        let frame_len = HEADER_BYTES + size_of::<M>();
-        entry.frame_len = frame_len as u16;
-        entry.frame[..HEADER_BYTES].copy_from_slice(M::HEADER.as_bytes());
-        entry.frame[HEADER_BYTES..frame_len].copy_from_slice(event.as_bytes());
-        position
+        let frame_len = const { HEADER_BYTES + size_of::<M>() };
+        (entry.session, entry.previous) = (session, previous);
+        (entry.template_id, entry.frame_len) = (M::TEMPLATE_ID, frame_len as u16);
+        (position, &mut entry.frame[..frame_len])
     }
 
     /// Whether another event would push out the oldest.
@@ -144,16 +151,15 @@ impl Outbox {
         self.end > self.entries_max
     }
 
-    /// Appends an event that was encoded before: its number and its frame, which is not longer than the longest.
+    /// Appends an event that was encoded before, and is not longer than the longest.
     pub(crate) fn restore(
         &mut self,
         session: SessionIx,
         previous: Position,
-        event_seq: u64,
         (template_id, frame): (u16, &[u8]),
     ) -> Position {
         let (position, entry) = self.place_next();
-        (entry.event_seq, entry.previous, entry.session) = (event_seq, previous, session);
+        (entry.previous, entry.session) = (previous, session);
         (entry.template_id, entry.frame_len) = (template_id, frame.len() as u16);
         entry.frame[..frame.len()].copy_from_slice(frame);
         position
@@ -176,21 +182,25 @@ impl Outbox {
     /// The place of the next event, which still has what was there before.
     #[inline]
     fn place_next(&mut self) -> (Position, &mut Entry) {
-        let position = Position(self.end);
-        let index = self.next;
-        self.end += 1;
-        // Counted along, because a division by the ring's size costs more than all else here.
-        self.next = if index + 1 == self.entries_max as usize { 0 } else { index + 1 };
-        if index / CHUNK_ENTRIES == self.chunks.len() {
-            self.grow();
+        if self.next == self.next_end {
+            self.enter_next_chunk();
         }
-        (position, &mut self.chunks[index / CHUNK_ENTRIES][index % CHUNK_ENTRIES])
+        let (position, index) = (Position(self.end), self.next);
+        self.end += 1;
+        self.next = index + 1;
+        (position, &mut self.chunks[self.chunk][index % CHUNK_ENTRIES])
     }
 
     #[cold]
-    fn grow(&mut self) {
-        let chunk: Box<[Entry]> = vec![Entry::EMPTY; CHUNK_ENTRIES].into_boxed_slice();
-        self.chunks.push(chunk.try_into().expect("as many entries as a chunk has"));
+    fn enter_next_chunk(&mut self) {
+        let (chunk, index) = self.place(Position(self.end));
+        if chunk == self.chunks.len() {
+            let entries: Box<[Entry]> = vec![Entry::EMPTY; CHUNK_ENTRIES].into_boxed_slice();
+            self.chunks.push(entries.try_into().expect("as many entries as a chunk has"));
+        }
+        let left = self.entries_max - (chunk * CHUNK_ENTRIES) as u64;
+        (self.chunk, self.next) = (chunk, index);
+        self.next_end = CHUNK_ENTRIES.min(usize::try_from(left).unwrap_or(CHUNK_ENTRIES));
     }
 
     fn oldest(&self) -> Position {
@@ -209,11 +219,33 @@ mod tests {
 
     use super::*;
 
+    fn pushed<M: Stamped>(outbox: &mut Outbox, previous: Position, event: &M) -> Position {
+        let (position, frame) = outbox.push::<M>(SessionIx::NONE, previous);
+        frame[..HEADER_BYTES].copy_from_slice(M::HEADER.as_bytes());
+        frame[HEADER_BYTES..].copy_from_slice(event.as_bytes());
+        position
+    }
+
+    #[test]
+    fn a_ring_of_any_size_turns() {
+        for events_max in [1, 2, 1_023, 1_024, 1_025, 3_000] {
+            let mut outbox = Outbox::new(events_max);
+            let mut previous = Position::NONE;
+            for event_seq in 1..=7_000 {
+                let stamp = Stamp { event_seq, ..Default::default() };
+                previous = pushed(&mut outbox, previous, &RequestDone { stamp, ..Default::default() });
+                assert_eq!(outbox.get(previous).unwrap().event_seq(), event_seq);
+            }
+            let kept: Vec<u64> = outbox.iter().map(Entry::event_seq).collect();
+            assert!(kept.iter().copied().eq(7_001 - u64::from(events_max)..=7_000), "{events_max}");
+        }
+    }
+
     #[test]
     fn hashes_see_everything_but_the_slot() {
         fn hashed<M: Stamped>(event: &M) -> Vec<u8> {
             let mut outbox = Outbox::new(1);
-            let position = outbox.push(SessionIx::NONE, Position::NONE, 1, event);
+            let position = pushed(&mut outbox, Position::NONE, event);
             outbox.get(position).unwrap().without_slot(<[u8]>::to_vec)
         }
         let slot = SlotHint::new(7);
@@ -234,18 +266,19 @@ mod tests {
         let mut previous = Position::NONE;
         let mut positions = Vec::new();
         for event_seq in 1..=5 {
-            let event = RequestDone { result: event_seq, ..Default::default() };
-            let position = outbox.push(SessionIx::NONE, previous, event_seq, &event);
+            let stamp = Stamp { event_seq, ..Default::default() };
+            let event = RequestDone { stamp, ..Default::default() };
+            let position = pushed(&mut outbox, previous, &event);
             let entry = outbox.get(position).expect("the newest");
             assert_eq!(entry.frame().len(), HEADER_BYTES + size_of::<RequestDone>());
             previous = position;
             positions.push(position);
         }
         assert!(outbox.get(positions[1]).is_none());
-        assert_eq!(outbox.get(positions[2]).map(|entry| entry.event_seq), Some(3));
-        assert_eq!(outbox.iter().map(|entry| entry.event_seq).collect::<Vec<_>>(), [3, 4, 5]);
+        assert_eq!(outbox.get(positions[2]).map(|entry| entry.event_seq()), Some(3));
+        assert_eq!(outbox.iter().map(|entry| entry.event_seq()).collect::<Vec<_>>(), [3, 4, 5]);
         let newest = outbox.get(previous).unwrap();
-        assert_eq!(outbox.get(newest.previous).map(|entry| entry.event_seq), Some(4));
+        assert_eq!(outbox.get(newest.previous).map(|entry| entry.event_seq()), Some(4));
         assert!(outbox.get(Position::NONE).is_none());
     }
 }

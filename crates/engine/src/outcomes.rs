@@ -1,6 +1,6 @@
 //! What became of a session's newest requests: the memory behind exactly-once.
 
-use std::collections::VecDeque;
+use core::cmp::Ordering;
 
 use joulebook_protocol::{RejectReason, RequestStatus};
 use joulebook_types::{ClientOrderId, OrderId, SlotHint};
@@ -28,7 +28,11 @@ impl Outcome {
 /// The retained outcomes of one session, in the order of their ids.
 #[derive(Debug, Default)]
 pub(crate) struct Outcomes {
-    pub(crate) retained: VecDeque<Outcome>,
+    /// A ring, none or a power of two long: outcome n lies at n modulo its length.
+    ring: Vec<Outcome>,
+    /// Number of the oldest outcome that is retained, and of the next one. Numbers count up for ever.
+    oldest: usize,
+    next: usize,
     /// Ids up to here may have had an outcome that is gone.
     pub(crate) dropped_through: ClientOrderId,
 }
@@ -36,6 +40,7 @@ pub(crate) struct Outcomes {
 /// How many outcomes may be kept, and how many are.
 #[derive(Debug, Default)]
 pub(crate) struct OutcomeBudget {
+    /// At least one.
     pub(crate) session_max: usize,
     pub(crate) total_max: usize,
     pub(crate) total: usize,
@@ -53,11 +58,14 @@ pub(crate) enum Recall {
 /// a request nor name an order by its client order id.
 pub(crate) const KEPT_ALWAYS: usize = 256;
 
+/// The first memory of a session.
+const RING_MIN: usize = 16;
+
 impl OutcomeBudget {
-    /// Whether a session that keeps `retained` outcomes must drop one before it may keep another.
-    fn is_met(&self, retained: usize) -> bool {
-        let is_full = self.total >= self.total_max && retained >= KEPT_ALWAYS;
-        retained > 0 && (is_full || retained >= self.session_max)
+    /// How many outcomes a session may keep now.
+    #[inline]
+    fn of_one_session(&self) -> usize {
+        if self.total < self.total_max { self.session_max } else { self.session_max.min(KEPT_ALWAYS) }
     }
 }
 
@@ -65,17 +73,59 @@ impl Outcomes {
     /// Remembers an outcome; its id is above all that came before. When a limit is met the session's own oldest goes,
     /// so that no session can push out what another one needs. What others may keep in spite of a full exchange is
     /// made up for by those that keep much: they drop two for one.
+    #[inline(always)]
     pub(crate) fn record(&mut self, outcome: Outcome, budget: &mut OutcomeBudget) {
-        for _ in 0..2 {
-            if budget.is_met(self.retained.len())
-                && let Some(oldest) = self.retained.pop_front()
-            {
-                self.dropped_through = oldest.client_order_id;
-                budget.total -= 1;
+        if self.len() >= budget.of_one_session() {
+            self.forget_oldest(budget);
+            if self.len() >= budget.of_one_session() {
+                self.forget_oldest(budget);
             }
         }
-        self.retained.push_back(outcome);
         budget.total += 1;
+        self.append(outcome);
+    }
+
+    /// Remembers an outcome that is retained elsewhere, whatever the budget.
+    #[inline(always)]
+    pub(crate) fn append(&mut self, outcome: Outcome) {
+        if self.len() == self.ring.len() {
+            self.grow(outcome);
+        }
+        let place = self.place(self.next);
+        self.ring[place] = outcome;
+        self.next += 1;
+    }
+
+    #[inline]
+    fn forget_oldest(&mut self, budget: &mut OutcomeBudget) {
+        if self.len() > 0 {
+            self.dropped_through = self.ring[self.place(self.oldest)].client_order_id;
+            self.oldest += 1;
+            budget.total -= 1;
+        }
+    }
+
+    /// Twice the memory, filled up with `filler`, which is not one of the outcomes.
+    #[cold]
+    fn grow(&mut self, filler: Outcome) {
+        let mut outcomes: Vec<Outcome> = self.iter().copied().collect();
+        (self.oldest, self.next) = (0, outcomes.len());
+        outcomes.resize((2 * outcomes.len()).max(RING_MIN), filler);
+        self.ring = outcomes;
+    }
+
+    #[inline]
+    fn place(&self, number: usize) -> usize {
+        number & (self.ring.len() - 1)
+    }
+
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.next - self.oldest
+    }
+
+    pub(crate) fn newest(&self) -> Option<&Outcome> {
+        (self.len() > 0).then(|| &self.ring[self.place(self.next - 1)])
     }
 
     pub(crate) fn recall(&self, id: ClientOrderId) -> Recall {
@@ -87,12 +137,35 @@ impl Outcomes {
     }
 
     pub(crate) fn find(&self, id: ClientOrderId) -> Option<&Outcome> {
-        let index = self.retained.binary_search_by_key(&id, |outcome| outcome.client_order_id).ok()?;
-        self.retained.get(index)
+        // Nearly all ids follow each other without gaps, so the first guess is right.
+        let guess =
+            self.next.wrapping_sub(self.newest()?.client_order_id.raw().wrapping_sub(id.raw()) as usize);
+        if let Some(outcome) =
+            self.numbered(guess.wrapping_sub(1)).filter(|found| found.client_order_id == id)
+        {
+            return Some(outcome);
+        }
+        let (mut low, mut high) = (self.oldest, self.next);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let outcome = &self.ring[self.place(middle)];
+            match outcome.client_order_id.cmp(&id) {
+                Ordering::Equal => return Some(outcome),
+                Ordering::Less => low = middle + 1,
+                Ordering::Greater => high = middle,
+            }
+        }
+        None
     }
 
+    /// The outcome with a number, if it is retained.
+    fn numbered(&self, number: usize) -> Option<&Outcome> {
+        (self.oldest <= number && number < self.next).then(|| &self.ring[self.place(number)])
+    }
+
+    /// Oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Outcome> {
-        self.retained.iter()
+        (self.oldest..self.next).map(|number| &self.ring[self.place(number)])
     }
 
     pub(crate) fn dropped_through(&self) -> ClientOrderId {
@@ -153,7 +226,33 @@ mod tests {
             first.record(outcome(id), &mut budget);
         }
         assert_eq!(budget.total, 1_000, "the limit is kept again");
-        assert_eq!((first.retained.len(), second.retained.len()), (744, 256));
+        assert_eq!((first.len(), second.len()), (744, 256));
         assert_eq!(recalled(&first, 556), Recall::TooOld);
+    }
+
+    #[test]
+    fn every_outcome_that_is_retained_is_found() {
+        let mut budget = OutcomeBudget { session_max: 50, total_max: 100, total: 0 };
+        let mut outcomes = Outcomes::default();
+        // Gaps of one to seven ids, now and then a large one, and runs without any.
+        let mut ids = vec![3];
+        for n in 1..400_u64 {
+            let gap = if n % 50 == 0 { 1 << 40 } else { (n / 20 % 2) * (n * n % 7) + 1 };
+            ids.push(ids[ids.len() - 1] + gap);
+        }
+        for (count, id) in ids.iter().enumerate() {
+            outcomes.record(outcome(*id), &mut budget);
+            let retained = &ids[(count + 1).saturating_sub(50)..=count];
+            assert!(
+                outcomes.iter().map(|outcome| outcome.client_order_id.raw()).eq(retained.iter().copied())
+            );
+            assert_eq!(outcomes.newest(), Some(&outcome(*id)));
+            for id in retained[0]..retained[0] + 20 {
+                let found = outcomes.find(ClientOrderId::new(id));
+                assert_eq!(found.is_some(), retained.contains(&id), "{id} of {retained:?}");
+            }
+            assert!(retained.iter().all(|id| outcomes.find(ClientOrderId::new(*id)) == Some(&outcome(*id))));
+        }
+        assert_eq!(outcomes.find(ClientOrderId::new(u64::MAX)), None);
     }
 }

@@ -1,65 +1,64 @@
-//! Who may send which command: one table, so that a new command without a policy does not compile.
+//! Who may send which request: one table, so that a new request without a row does not compile. What only the exchange
+//! itself or a gateway sends is no request.
 
-use joulebook_protocol::Command;
-use joulebook_types::{Role, Roles};
+use joulebook_protocol::Message;
+use joulebook_protocol::messages::*;
+use joulebook_types::{ClientOrderId, Role, Roles};
 
-/// Who may send a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Policy {
-    /// The exchange itself.
-    System,
-    /// A gateway, about a session of its own.
-    Gateway,
-    /// Every account.
-    Anyone,
-    /// Accounts with at least one of these roles.
-    AnyOf(Roles),
-}
+use crate::request::Request;
 
 const TRADERS: Roles = Roles::NONE.with(Role::Seller).with(Role::Buyer).with(Role::Maker);
+const ISSUER: Roles = Roles::NONE.with(Role::Issuer);
+const SELLER: Roles = Roles::NONE.with(Role::Seller);
+const MAKER: Roles = Roles::NONE.with(Role::Maker);
+const OPERATOR: Roles = Roles::NONE.with(Role::Operator);
+const METER_OR_OPERATOR: Roles = Roles::NONE.with(Role::Meter).with(Role::Operator);
+const TRADERS_OR_OPERATOR: Roles = TRADERS.with(Role::Operator);
 
-pub(crate) const fn policy(command: &Command) -> Policy {
-    match command {
-        Command::NewOrder(_) => Policy::AnyOf(TRADERS),
-        Command::CancelOrder(_) => Policy::AnyOf(TRADERS),
-        Command::ReplaceOrder(_) => Policy::AnyOf(TRADERS),
-        Command::MassCancel(_) => Policy::AnyOf(TRADERS.with(Role::Operator)),
-        Command::TokenOrder(_) => Policy::AnyOf(TRADERS),
-        Command::OrderQuery(_) => Policy::Anyone,
-        Command::AccountQuery(_) => Policy::Anyone,
-        Command::MintCredits(_) => only(Role::Issuer),
-        Command::RetireCredits(_) => only(Role::Issuer),
-        Command::DepositCredits(_) => only(Role::Issuer),
-        Command::RegisterCapacity(_) => only(Role::Seller),
-        Command::DeliverSlot(_) => Policy::AnyOf(Roles::NONE.with(Role::Meter).with(Role::Operator)),
-        Command::ListInstrument(_) => only(Role::Operator),
-        Command::OpenAccount(_) => only(Role::Operator),
-        Command::SetYield(_) => only(Role::Operator),
-        Command::ReduceOrder(_) | Command::OcoOrder(_) | Command::OrderBatch(_) => Policy::AnyOf(TRADERS),
-        Command::MassQuote(_) | Command::SetProtection(_) | Command::ResetProtection(_) => only(Role::Maker),
-        Command::Basket(_) | Command::BlockSweep(_) | Command::SetDeadMan(_) => Policy::AnyOf(TRADERS),
-        Command::KillSwitch(_) => Policy::AnyOf(TRADERS.with(Role::Operator)),
-        Command::SetPhase(_) | Command::SetBands(_) | Command::SetLimits(_) => only(Role::Operator),
-        Command::Seed(_) => Policy::System,
-        Command::Genesis(_) => Policy::System,
-        Command::SessionOpened(_) => Policy::Gateway,
-        Command::SessionClosed(_) => Policy::Gateway,
-        Command::Restarted(_) => Policy::System,
-        Command::AdvanceTime(_) => Policy::System,
-    }
-}
+macro_rules! requests {
+    ($($request:ident $senders:ident,)*) => { $(
+        impl Request for $request {
+            const SENDERS: Roles = $senders;
+            const IDS: u64 = ids_of($request::TEMPLATE_ID);
 
-const fn only(role: Role) -> Policy {
-    Policy::AnyOf(Roles::NONE.with(role))
-}
-
-impl Policy {
-    /// Whether an account with these roles may send the command itself.
-    pub(crate) const fn allows(self, roles: Roles) -> bool {
-        match self {
-            Self::System | Self::Gateway => false,
-            Self::Anyone => true,
-            Self::AnyOf(allowed) => allowed.bits() & roles.bits() != 0,
+            #[inline]
+            fn client_order_id(&self) -> ClientOrderId {
+                self.client_order_id
+            }
         }
-    }
+    )* };
+}
+
+requests! {
+    NewOrder TRADERS,
+    CancelOrder TRADERS,
+    ReplaceOrder TRADERS,
+    ReduceOrder TRADERS,
+    OcoOrder TRADERS,
+    OrderBatch TRADERS,
+    TokenOrder TRADERS,
+    Basket TRADERS,
+    BlockSweep TRADERS,
+    SetDeadMan TRADERS,
+    MassCancel TRADERS_OR_OPERATOR,
+    KillSwitch TRADERS_OR_OPERATOR,
+    MassQuote MAKER,
+    SetProtection MAKER,
+    ResetProtection MAKER,
+    RegisterCapacity SELLER,
+    MintCredits ISSUER,
+    RetireCredits ISSUER,
+    DepositCredits ISSUER,
+    DeliverSlot METER_OR_OPERATOR,
+    ListInstrument OPERATOR,
+    OpenAccount OPERATOR,
+    SetYield OPERATOR,
+    SetPhase OPERATOR,
+    SetBands OPERATOR,
+    SetLimits OPERATOR,
+}
+
+/// Client order ids that a request takes, from its own on: linked orders are two.
+const fn ids_of(template_id: u16) -> u64 {
+    if template_id == OcoOrder::TEMPLATE_ID { 2 } else { 1 }
 }

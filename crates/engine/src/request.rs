@@ -2,43 +2,20 @@
 
 use joulebook_protocol::messages::*;
 use joulebook_protocol::{Message, Origin, RejectReason, RequestStatus};
-use joulebook_types::{ClientOrderId, InstrumentId, OrderId, SlotHint};
+use joulebook_types::{ClientOrderId, InstrumentId, OrderId, Roles, SlotHint};
 
 use crate::outcomes::{Outcome, Recall};
-use crate::policy::Policy;
 use crate::sessions::SessionIx;
 use crate::{Engine, Events};
 
 /// A command that a client sends under its own number.
 pub(crate) trait Request: Message {
+    /// Who may send it: accounts with at least one of these roles.
+    const SENDERS: Roles;
     /// Client order ids that it takes, from its own on.
-    const IDS: u64 = 1;
+    const IDS: u64;
 
     fn client_order_id(&self) -> ClientOrderId;
-}
-
-impl Request for OcoOrder {
-    const IDS: u64 = 2;
-
-    fn client_order_id(&self) -> ClientOrderId {
-        self.client_order_id
-    }
-}
-
-macro_rules! requests {
-    ($($request:ident)*) => { $(
-        impl Request for $request {
-            fn client_order_id(&self) -> ClientOrderId {
-                self.client_order_id
-            }
-        }
-    )* };
-}
-
-requests! {
-    NewOrder CancelOrder ReplaceOrder MassCancel TokenOrder MintCredits RetireCredits DepositCredits RegisterCapacity
-    DeliverSlot ListInstrument OpenAccount SetYield ReduceOrder OrderBatch MassQuote SetProtection ResetProtection
-    Basket BlockSweep SetDeadMan KillSwitch SetPhase SetBands SetLimits
 }
 
 /// What an accepted request made or touched.
@@ -136,26 +113,21 @@ impl Engine {
     pub(crate) fn request<M: Request>(
         &mut self,
         origin: Origin,
-        policy: Policy,
         message: &M,
         carry_out: impl FnOnce(&mut Self, SessionIx, &M, &mut Events) -> Result<Done, Rejection>,
         out: &mut Events,
     ) {
-        let Some(session) = self.connected_session(origin) else { return self.ignore() };
+        let Some(session_ix) = self.connected_session(origin) else { return self.ignore() };
         let id = message.client_order_id();
-        if !id.is_none() && id <= self.sessions[session].high_water_mark {
-            return self.repeat(session, id, out);
-        }
-        let allowed = policy.allows(self.accounts[self.sessions[session].account].roles);
-        if id.is_none() {
-            // Without a number there is nothing to remember it by.
-            let reason = if allowed { RejectReason::ClientOrderIdZero } else { RejectReason::NotAuthorised };
-            return self.refuse::<M>(session, id, Rejection::field(reason, 0), out);
+        let session = &mut self.sessions[session_ix];
+        let allowed = self.accounts[session.account].roles.bits() & M::SENDERS.bits() != 0;
+        if id <= session.high_water_mark {
+            return self.not_new::<M>(session_ix, id, allowed, out);
         }
         let last_id = ClientOrderId::new(id.raw().saturating_add(M::IDS - 1));
-        self.sessions[session].high_water_mark = last_id;
+        session.high_water_mark = last_id;
         let result = if allowed {
-            carry_out(self, session, message, out)
+            carry_out(self, session_ix, message, out)
         } else {
             Err(Rejection::whole(RejectReason::NotAuthorised))
         };
@@ -163,20 +135,34 @@ impl Engine {
             Ok(done) => {
                 Outcome { client_order_id: id, order_id: done.order_id, slot: done.slot, reason: None }
             }
-            Err(rejection) => {
-                self.refuse::<M>(session, id, rejection, out);
-                let (order_id, reason) = (rejection.order_id, Some(rejection.reason));
-                Outcome { client_order_id: id, order_id, slot: SlotHint::UNKNOWN, reason }
-            }
+            Err(rejection) => self.refuse::<M>(session_ix, id, rejection, out),
         };
-        self.sessions[session].outcomes.record(outcome, &mut self.outcome_budget);
+        self.sessions[session_ix].outcomes.record(outcome, &mut self.outcome_budget);
         if id < last_id {
             let second = second_outcome(outcome, last_id);
-            self.sessions[session].outcomes.record(second, &mut self.outcome_budget);
+            self.sessions[session_ix].outcomes.record(second, &mut self.outcome_budget);
         }
     }
 
+    /// A request whose number was used before, or that has none.
+    #[cold]
+    fn not_new<M: Request>(
+        &mut self,
+        session: SessionIx,
+        id: ClientOrderId,
+        allowed: bool,
+        out: &mut Events,
+    ) {
+        if !id.is_none() {
+            return self.repeat(session, id, out);
+        }
+        // Without a number there is nothing to remember it by.
+        let reason = if allowed { RejectReason::ClientOrderIdZero } else { RejectReason::NotAuthorised };
+        self.tell(session, Self::rejected::<M>(id, Rejection::field(reason, 0)), out);
+    }
+
     /// The session that sent a command, if it is logged on. A gateway sends for no other, a damaged journal might.
+    #[inline]
     pub(crate) fn connected_session(&self, origin: Origin) -> Option<SessionIx> {
         let session = self.sessions.find(origin.account, origin.session)?;
         self.sessions[session].is_connected().then_some(session)
@@ -210,14 +196,18 @@ impl Engine {
         }
     }
 
+    /// Tells why a request was refused; the outcome to remember.
+    #[cold]
     fn refuse<M: Message>(
         &mut self,
         session: SessionIx,
         id: ClientOrderId,
         rejection: Rejection,
         out: &mut Events,
-    ) {
+    ) -> Outcome {
         self.tell(session, Self::rejected::<M>(id, rejection), out);
+        let (order_id, reason) = (rejection.order_id, Some(rejection.reason));
+        Outcome { client_order_id: id, order_id, slot: SlotHint::UNKNOWN, reason }
     }
 
     fn repeat(&mut self, session: SessionIx, id: ClientOrderId, out: &mut Events) {

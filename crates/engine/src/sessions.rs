@@ -1,7 +1,9 @@
 //! Logical sessions: their numbers, their connection, and what they are owed.
 
+use core::mem::offset_of;
+
 use joulebook_book::Slot;
-use joulebook_ledger::{AccountIx, KeyMap, pair_key};
+use joulebook_ledger::{AccountIx, pair_key};
 use joulebook_types::{AccountId, ClientOrderId, ConnectionId, SessionId};
 
 use crate::kill_switch::DisabledBy;
@@ -33,31 +35,36 @@ const ACCOUNT_SHARE: usize = 16;
 const ACCOUNT_SESSIONS_MIN: usize = 64;
 
 /// One logical session of an account. It outlives connections and is never forgotten.
+///
+/// Laid out so that what every request and every event looks at shares two cache lines.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(crate) struct Session {
-    /// Account and session id for the event hash, spread over all bits.
-    pub(crate) whose: u64,
-    pub(crate) account: AccountIx,
-    pub(crate) id: SessionId,
     /// [`ConnectionId::NONE`] while nobody is logged on.
     pub(crate) connection: ConnectionId,
-    pub(crate) cancel_on_disconnect_ms: u32,
-    pub(crate) grace: Option<TimerKey>,
-    pub(crate) dead_man: Option<TimerKey>,
-    /// The highest client order id ever used: ids at or below never have an effect again.
-    pub(crate) high_water_mark: ClientOrderId,
-    pub(crate) outcomes: Outcomes,
+    /// Account and session id for the event hash, spread over all bits.
+    pub(crate) whose: u64,
     pub(crate) last_event_seq: u64,
     /// The newest event in the outbox; each points at the one before.
     pub(crate) newest_event: Position,
+    /// The highest client order id ever used: ids at or below never have an effect again.
+    pub(crate) high_water_mark: ClientOrderId,
+    pub(crate) account: AccountIx,
+    pub(crate) open_orders: u32,
     /// Open orders, oldest first, chained through the order slab.
     pub(crate) first_order: Option<Slot>,
     pub(crate) last_order: Option<Slot>,
-    pub(crate) open_orders: u32,
-    pub(crate) quotes: QuoteTable,
+    pub(crate) outcomes: Outcomes,
     /// Who switched its entry off.
     pub(crate) disabled: Option<DisabledBy>,
+    pub(crate) cancel_on_disconnect_ms: u32,
+    pub(crate) id: SessionId,
+    pub(crate) grace: Option<TimerKey>,
+    pub(crate) dead_man: Option<TimerKey>,
+    pub(crate) quotes: QuoteTable,
 }
+
+const _: () = assert!(offset_of!(Session, disabled) <= 128, "two cache lines");
 
 impl Session {
     pub(crate) fn is_connected(&self) -> bool {
@@ -68,7 +75,7 @@ impl Session {
 #[derive(Debug, Default)]
 pub(crate) struct Sessions {
     all: Vec<Session>,
-    by_id: KeyMap<SessionIx>,
+    by_id: Directory,
     sessions_max: usize,
 }
 
@@ -77,8 +84,9 @@ impl Sessions {
         Self { sessions_max: sessions_max as usize, ..Self::default() }
     }
 
+    #[inline]
     pub(crate) fn find(&self, account: AccountId, session: SessionId) -> Option<SessionIx> {
-        self.by_id.get(pair_key(account.raw(), session.raw())).copied()
+        self.by_id.find(pair_key(account.raw(), session.raw()))
     }
 
     /// How many sessions one account may have: sessions are never forgotten, so an account that logs on under ever new
@@ -147,5 +155,86 @@ impl core::ops::Index<SessionIx> for Sessions {
 impl core::ops::IndexMut<SessionIx> for Sessions {
     fn index_mut(&mut self, ix: SessionIx) -> &mut Session {
         &mut self.all[ix.0 as usize]
+    }
+}
+
+/// From account and session id to the session. Sessions are never forgotten, so a key lies at its own place or at the next
+/// ones that were free, and a search ends at a free place.
+#[derive(Debug)]
+struct Directory {
+    /// A power of two, at most half of them taken.
+    places: Vec<(u64, SessionIx)>,
+    taken: usize,
+}
+
+impl Default for Directory {
+    fn default() -> Self {
+        Self { places: vec![Self::FREE; 16], taken: 0 }
+    }
+}
+
+impl Directory {
+    const FREE: (u64, SessionIx) = (0, SessionIx::NONE);
+
+    #[inline]
+    fn find(&self, key: u64) -> Option<SessionIx> {
+        let mut place = home_of(key);
+        loop {
+            let (found, ix) = self.places[place & (self.places.len() - 1)];
+            if ix == SessionIx::NONE {
+                return None;
+            }
+            if found == key {
+                return Some(ix);
+            }
+            place += 1;
+        }
+    }
+
+    /// The key is a new one.
+    fn insert(&mut self, key: u64, ix: SessionIx) {
+        if self.places.len() <= 2 * self.taken {
+            let places = vec![Self::FREE; 2 * self.places.len()];
+            let old = core::mem::replace(&mut self.places, places);
+            self.taken = 0;
+            old.into_iter().filter(|place| *place != Self::FREE).for_each(|(key, ix)| self.insert(key, ix));
+        }
+        let mut place = home_of(key);
+        while self.places[place & (self.places.len() - 1)] != Self::FREE {
+            place += 1;
+        }
+        let mask = self.places.len() - 1;
+        self.places[place & mask] = (key, ix);
+        self.taken += 1;
+    }
+}
+
+/// One multiplication, folded, so that all bits of a key choose its place.
+#[inline]
+fn home_of(key: u64) -> usize {
+    let product = u128::from(key ^ 0xA076_1D64_78BD_642F) * 0xE703_7ED1_A0B4_28DB;
+    // Half of the bits, so that what counts on from here never overflows.
+    (product as u64 ^ (product >> 64) as u64) as u32 as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_finds_what_was_put_in_and_nothing_else() {
+        let mut directory = Directory::default();
+        let key = |n: u32| pair_key(n / 7, n % 7 + 1);
+        assert_eq!(directory.find(0), None);
+        for n in 0..5_000 {
+            assert_eq!(directory.find(key(n)), None, "{n}");
+            directory.insert(key(n), SessionIx(n));
+            assert!(2 * directory.taken <= directory.places.len());
+        }
+        for n in 0..5_000 {
+            assert_eq!(directory.find(key(n)), Some(SessionIx(n)));
+        }
+        assert_eq!(directory.find(key(5_000)), None);
+        assert_eq!(directory.find(0), None, "no account");
     }
 }

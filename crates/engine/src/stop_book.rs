@@ -166,6 +166,11 @@ impl Stops {
         self.stirred = true;
     }
 
+    /// Whether a stop may have been reached since [`Self::next_marked`] said that none acts.
+    pub(crate) fn may_fire(&self) -> bool {
+        self.stirred
+    }
+
     /// The marked stop that acts next: the oldest in all instruments that are open.
     pub(crate) fn next_marked(&mut self, is_open: impl Fn(InstrumentIx) -> bool) -> Option<Slot> {
         if !self.stirred {

@@ -2,6 +2,7 @@
 
 use joulebook_protocol::{Message, messages::Stamp};
 
+use crate::events::write_frame;
 use crate::outbox::Stamped;
 use crate::sessions::SessionIx;
 use crate::{Engine, Events};
@@ -18,10 +19,12 @@ impl Engine {
             Stamp { event_seq, sequenced: self.time, received: self.received, ..Stamp::default() };
         let lead = said(session.whose, event_seq, self.time.raw(), self.received.raw());
         self.hash.absorb::<M, STAMP_WORDS>(lead, &event, without_slot::<M>);
-        session.newest_event = self.outbox.push(session_ix, session.newest_event, event_seq, &event);
+        let (position, kept) = self.outbox.push::<M>(session_ix, session.newest_event);
+        session.newest_event = position;
         if session.is_connected() || self.tells_all {
-            out.push_to(session.connection, session_ix.raw(), &event);
+            write_frame(&event, out.place_for::<M>(session.connection, session_ix.raw()));
         }
+        write_frame(&event, kept);
     }
 
     /// Sends an answer that is not numbered: it says what is, not what happened, so nobody needs it twice.
@@ -47,7 +50,7 @@ impl Engine {
         let mut position = session.newest_event;
         for expected in (first_seq..=session.last_event_seq).rev() {
             let entry = self.outbox.get(position).expect("the caller checked that it is retained");
-            assert!(entry.event_seq == expected, "the chain of a session has no gaps");
+            assert!(entry.event_seq() == expected, "the chain of a session has no gaps");
             self.resend_positions.push(position);
             position = entry.previous;
         }

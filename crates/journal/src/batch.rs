@@ -97,7 +97,8 @@ impl<'a> Iterator for Records<'a> {
     #[inline]
     fn next(&mut self) -> Option<&'a [u8]> {
         let (header, rest) = self.0.split_first_chunk::<RECORD_HEADER_BYTES>()?;
-        let length = u32::from_le_bytes([header[0], header[1], header[2], header[3]]) as usize;
+        // One load: the lower half is the length, the upper one the checksum.
+        let length = u64::from_le_bytes(*header) as u32 as usize;
         let record = rest.get(..length)?;
         self.0 = rest.get(length.next_multiple_of(8)..)?;
         Some(record)

@@ -20,6 +20,16 @@ pub struct FrameHeader {
     pub version: u16,
 }
 
+impl FrameHeader {
+    /// Whether it is of this version of the schema, and no longer than any of its messages.
+    #[inline]
+    pub(crate) fn is_ours(&self) -> bool {
+        self.schema_id == SCHEMA_ID
+            && self.version == VERSION
+            && usize::from(self.block_len) <= BLOCK_BYTES_MAX
+    }
+}
+
 /// One frame, still in the buffer that it came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame<'a> {
@@ -58,6 +68,7 @@ impl core::error::Error for FrameError {}
 
 impl<'a> Frame<'a> {
     /// The first frame of `bytes` and the bytes after it; `None` while it is incomplete.
+    #[inline]
     pub fn split(bytes: &'a [u8]) -> Result<Option<(Frame<'a>, &'a [u8])>, FrameError> {
         let Ok((header, rest)) = FrameHeader::read_from_prefix(bytes) else { return Ok(None) };
         // The header is checked before its block is awaited, so that noise cannot make us wait for 64 KiB.

@@ -21,11 +21,29 @@ pub trait Message: FromBytes + IntoBytes + Immutable + Copy {
         version: VERSION,
     };
 
-    /// Reads the block of a frame. A longer block comes from a newer peer: what it appended is skipped. A shorter one,
-    /// down to [`Message::BLOCK_MIN`] and in steps of eight bytes so that it splits no field, goes on with zeros.
+    /// Reads the block of a frame, as [`Self::read`] does.
+    #[inline]
     fn decode(block: &[u8]) -> Result<Self, DecodeError> {
-        if let Ok((message, _appended)) = Self::read_from_prefix(block) {
-            return Ok(message);
+        let mut message = Self::new_zeroed();
+        message.read(block)?;
+        Ok(message)
+    }
+
+    /// Becomes the message of a block. A longer block comes from a newer peer: what it appended is skipped. A shorter one,
+    /// down to [`Message::BLOCK_MIN`] and in steps of eight bytes so that it splits no field, goes on with zeros. After an
+    /// error the content is of no use.
+    #[inline]
+    fn read(&mut self, block: &[u8]) -> Result<(), DecodeError> {
+        let message = self.as_mut_bytes();
+        if let Some(known) = block.get(..size_of::<Self>()) {
+            message.copy_from_slice(known);
+            return Ok(());
+        }
+        // Most messages with an optional rest come without it: this copy has a length that the compiler knows.
+        if block.len() == Self::BLOCK_MIN {
+            message[..Self::BLOCK_MIN].copy_from_slice(block);
+            message[Self::BLOCK_MIN..].fill(0);
+            return Ok(());
         }
         if block.len() < Self::BLOCK_MIN || !block.len().is_multiple_of(BLOCK_STEP) {
             return Err(DecodeError::ShortBlock {
@@ -34,9 +52,10 @@ pub trait Message: FromBytes + IntoBytes + Immutable + Copy {
                 expected: Self::BLOCK_MIN,
             });
         }
-        let mut message = Self::new_zeroed();
-        message.as_mut_bytes()[..block.len()].copy_from_slice(block);
-        Ok(message)
+        let (sent, rest) = message.split_at_mut(block.len());
+        sent.copy_from_slice(block);
+        rest.fill(0);
+        Ok(())
     }
 
     /// The bytes of the block without the zeros that a reader fills in by itself.
@@ -169,10 +188,13 @@ macro_rules! messages {
                 #[inline]
                 pub fn read(&mut self, frame: &crate::Frame<'_>) -> Result<(), crate::DecodeError> {
                     match frame.header.template_id {
-                        $($id => *self = Self::$name(<$name as crate::Message>::decode(frame.block)?),)*
-                        template_id => return Err(crate::DecodeError::UnknownTemplate { template_id }),
+                        $($id => {
+                            *self = Self::$name(zerocopy::FromZeros::new_zeroed());
+                            let Self::$name(message) = self else { unreachable!("it has just become one") };
+                            crate::Message::read(message, frame.block)
+                        })*
+                        template_id => Err(crate::DecodeError::UnknownTemplate { template_id }),
                     }
-                    Ok(())
                 }
 
                 /// Appends header and block.

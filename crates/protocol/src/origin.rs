@@ -3,6 +3,7 @@
 use joulebook_types::{AccountId, SessionId, TimeNs};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+use crate::frame::FrameHeader;
 use crate::messages::AdvanceTime;
 use crate::{Command, DecodeError, Frame, FrameError};
 
@@ -81,10 +82,28 @@ impl SequencedCommand {
     /// After an error the content is of no use.
     #[inline]
     pub fn read(&mut self, record: &[u8]) -> Result<(), RecordError> {
-        let (origin, rest) = Origin::split_record(record)?;
+        let (origin, frame) = Self::split(record)?;
         self.origin = origin;
-        match Frame::split(rest).map_err(RecordError::Frame)? {
-            Some((frame, [])) => self.command.read(&frame).map_err(RecordError::Command),
+        self.command.read(&frame).map_err(RecordError::Command)
+    }
+
+    /// Origin and frame of a record, whose message is not looked at.
+    #[inline]
+    pub fn split(record: &[u8]) -> Result<(Origin, Frame<'_>), RecordError> {
+        let (origin, rest) = Origin::split_record(record)?;
+        // What our own gateways let in needs one look; all else is looked at piece by piece.
+        match FrameHeader::read_from_prefix(rest) {
+            Ok((header, block)) if header.is_ours() && usize::from(header.block_len) == block.len() => {
+                Ok((origin, Frame { header, block }))
+            }
+            _ => Ok((origin, Self::split_frame(rest)?)),
+        }
+    }
+
+    #[cold]
+    fn split_frame(bytes: &[u8]) -> Result<Frame<'_>, RecordError> {
+        match Frame::split(bytes).map_err(RecordError::Frame)? {
+            Some((frame, [])) => Ok(frame),
             _ => Err(RecordError::Length),
         }
     }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use joulebook_engine::{Engine, Events};
 use joulebook_journal::{BatchView, EventDigest, Records, SnapshotHeader};
-use joulebook_protocol::{RecordError, SequencedCommand};
+use joulebook_protocol::RecordError;
 use joulebook_types::{SeqNum, TimeNs};
 
 /// Why a journal cannot be replayed.
@@ -74,10 +74,8 @@ pub fn apply_batch(
     engine.begin_batch(first_seq, time, out);
     digest.steps.push(low_word(engine));
     let mut seq = first_seq;
-    let mut command = SequencedCommand::default();
     for record in records {
-        command.read(record).map_err(|error| ReplayError::Unreadable { seq, error })?;
-        engine.apply(&command, out);
+        engine.apply_record(record, out).map_err(|error| ReplayError::Unreadable { seq, error })?;
         digest.steps.push(low_word(engine));
         seq = seq.next();
     }

@@ -47,7 +47,7 @@ impl Engine {
         for ix in self.sessions.indices() {
             let session = &self.sessions[ix];
             let newest = self.outbox.get(session.newest_event);
-            let complete = newest.is_none_or(|newest| newest.event_seq == session.last_event_seq);
+            let complete = newest.is_none_or(|newest| newest.event_seq() == session.last_event_seq);
             reader.check(complete, "a session's newest event is retained if any is")?;
         }
         Ok(())
@@ -70,7 +70,7 @@ impl Engine {
         reader.check(encoded == frame && frame.len() <= FRAME_BYTES_MAX, broken.what)?;
         let (stamp, _) = Stamp::read_from_prefix(split.block).map_err(|_| broken)?;
         let session = &self.sessions[ix];
-        let last = self.outbox.get(session.newest_event).map(|newest| newest.event_seq);
+        let last = self.outbox.get(session.newest_event).map(|newest| newest.event_seq());
         let in_order = match last {
             Some(last) => stamp.event_seq == last + 1,
             None => stamp.event_seq > 0,
@@ -81,7 +81,7 @@ impl Engine {
         )?;
         reader.check(!self.outbox.is_full(), "more events are retained than may be")?;
         let template_id = split.header.template_id;
-        let position = self.outbox.restore(ix, session.newest_event, stamp.event_seq, (template_id, frame));
+        let position = self.outbox.restore(ix, session.newest_event, (template_id, frame));
         self.sessions[ix].newest_event = position;
         Ok(())
     }

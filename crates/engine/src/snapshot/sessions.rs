@@ -10,7 +10,7 @@ use super::section::Section;
 use super::writer::Writer;
 use crate::Engine;
 use crate::events::EVERYBODY;
-use crate::outcomes::{KEPT_ALWAYS, Outcome, OutcomeBudget, Outcomes};
+use crate::outcomes::{KEPT_ALWAYS, Outcome, OutcomeBudget};
 use crate::sessions::{Session, SessionIx};
 
 const SESSION_BYTES: usize = 56;
@@ -95,19 +95,19 @@ impl Engine {
             raw => Some(RejectReason::from_raw(raw).ok_or(reader.error("a refusal has a reason"))?),
         };
         reader.zeros::<6>()?;
-        let session = &mut self.sessions[ix];
-        let Outcomes { retained, dropped_through } = &mut session.outcomes;
-        let last = retained.back().map_or(*dropped_through, |last| last.client_order_id);
+        let session = &self.sessions[ix];
+        let outcomes = &session.outcomes;
+        let last = outcomes.newest().map_or(outcomes.dropped_through, |last| last.client_order_id);
         reader
             .check(last < id && id <= session.high_water_mark, "outcomes come in the order of their ids")?;
         reader.check(order_id <= self.last_order_id, "an outcome names an order that there was")?;
         let OutcomeBudget { session_max, total_max, total } = &mut self.outcome_budget;
         let others = self.sessions.len().saturating_mul(KEPT_ALWAYS);
-        let room = self.sessions[ix].outcomes.retained.len() < (*session_max).max(1);
+        let room = self.sessions[ix].outcomes.len() < (*session_max).max(1);
         reader.check(room && *total <= total_max.saturating_add(others), "more outcomes than are kept")?;
         *total += 1;
         let outcome = Outcome { client_order_id: id, order_id, slot: SlotHint::UNKNOWN, reason };
-        self.sessions[ix].outcomes.retained.push_back(outcome);
+        self.sessions[ix].outcomes.append(outcome);
         Ok(())
     }
 
@@ -129,7 +129,7 @@ fn save_session(writer: &mut Writer<'_>, session: &Session) {
         grace: _,
         dead_man: _,
         high_water_mark,
-        outcomes: Outcomes { retained, dropped_through },
+        outcomes,
         last_event_seq,
         // Retained events say whose they are, and they are in order.
         newest_event: _,
@@ -149,8 +149,8 @@ fn save_session(writer: &mut Writer<'_>, session: &Session) {
     writer.zeros::<3>();
     writer.u64(high_water_mark.raw());
     writer.u64(*last_event_seq);
-    writer.u64(dropped_through.raw());
-    writer.u64(retained.len() as u64);
+    writer.u64(outcomes.dropped_through.raw());
+    writer.u64(outcomes.len() as u64);
 }
 
 fn save_outcome(writer: &mut Writer<'_>, outcome: &Outcome) {
