@@ -193,10 +193,7 @@ impl Engine {
         self.instruments = Instruments::new(genesis.instruments_max);
         self.orders = Orders::new(genesis.orders_max);
         self.outbox = Outbox::new(genesis.outbox_events_max);
-        self.outcome_budget = OutcomeBudget {
-            session_max: genesis.session_outcomes_max.max(1) as usize,
-            total_max: genesis.outcomes_max as usize,
-            total: 0,
-        };
+        self.outcome_budget =
+            OutcomeBudget::new(genesis.session_outcomes_max as usize, genesis.outcomes_max as usize);
     }
 }

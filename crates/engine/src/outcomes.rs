@@ -40,8 +40,10 @@ pub(crate) struct Outcomes {
 /// How many outcomes may be kept, and how many are.
 #[derive(Debug, Default)]
 pub(crate) struct OutcomeBudget {
-    /// At least one.
+    /// Of one session; at least one.
     pub(crate) session_max: usize,
+    /// Of one session when there are as many as there may be.
+    session_kept: usize,
     pub(crate) total_max: usize,
     pub(crate) total: usize,
 }
@@ -62,10 +64,15 @@ pub(crate) const KEPT_ALWAYS: usize = 256;
 const RING_MIN: usize = 16;
 
 impl OutcomeBudget {
+    pub(crate) fn new(session_max: usize, total_max: usize) -> Self {
+        let session_max = session_max.max(1);
+        Self { session_max, session_kept: session_max.min(KEPT_ALWAYS), total_max, total: 0 }
+    }
+
     /// How many outcomes a session may keep now.
     #[inline]
     fn of_one_session(&self) -> usize {
-        if self.total < self.total_max { self.session_max } else { self.session_max.min(KEPT_ALWAYS) }
+        if self.total < self.total_max { self.session_max } else { self.session_kept }
     }
 }
 
@@ -76,10 +83,7 @@ impl Outcomes {
     #[inline(always)]
     pub(crate) fn record(&mut self, outcome: Outcome, budget: &mut OutcomeBudget) {
         if self.len() >= budget.of_one_session() {
-            self.forget_oldest(budget);
-            if self.len() >= budget.of_one_session() {
-                self.forget_oldest(budget);
-            }
+            self.make_room(budget);
         }
         budget.total += 1;
         self.append(outcome);
@@ -94,6 +98,14 @@ impl Outcomes {
         let place = self.place(self.next);
         self.ring[place] = outcome;
         self.next += 1;
+    }
+
+    #[inline]
+    fn make_room(&mut self, budget: &mut OutcomeBudget) {
+        self.forget_oldest(budget);
+        if self.len() >= budget.of_one_session() {
+            self.forget_oldest(budget);
+        }
     }
 
     #[inline]
@@ -188,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_gap_is_never_seen_and_what_was_dropped_is_too_old() {
-        let mut budget = OutcomeBudget { session_max: 2, total_max: 100, total: 0 };
+        let mut budget = OutcomeBudget::new(2, 100);
         let mut outcomes = Outcomes::default();
         for id in [5, 7, 9] {
             outcomes.record(outcome(id), &mut budget);
@@ -209,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_full_exchange_forgets_only_what_a_session_keeps_beyond_its_due() {
-        let mut budget = OutcomeBudget { session_max: 2_000, total_max: 1_000, total: 0 };
+        let mut budget = OutcomeBudget::new(2_000, 1_000);
         let (mut first, mut second) = (Outcomes::default(), Outcomes::default());
         for id in 1..=1_000 {
             first.record(outcome(id), &mut budget);
@@ -232,7 +244,7 @@ mod tests {
 
     #[test]
     fn every_outcome_that_is_retained_is_found() {
-        let mut budget = OutcomeBudget { session_max: 50, total_max: 100, total: 0 };
+        let mut budget = OutcomeBudget::new(50, 100);
         let mut outcomes = Outcomes::default();
         // Gaps of one to seven ids, now and then a large one, and runs without any.
         let mut ids = vec![3];

@@ -110,6 +110,7 @@ impl Rejection {
 
 impl Engine {
     /// Carries out a request unless its number was used before, and remembers how it ended.
+    #[inline(always)]
     pub(crate) fn request<M: Request>(
         &mut self,
         origin: Origin,

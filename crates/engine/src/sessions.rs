@@ -27,8 +27,8 @@ impl SessionIx {
 /// "Orders stay for good when the connection is lost."
 pub(crate) const KEEP_ON_DISCONNECT: u32 = u32::MAX;
 
-/// An odd number, so that no two sessions look alike.
-const WHOSE: u64 = 0xD6E8_FEB8_6659_FD93;
+/// Spreads account and session id over all bits; odd, so that no two look alike.
+const SPREAD: u64 = 0xD6E8_FEB8_6659_FD93;
 
 /// The part of all sessions that one account may have, and what it may have of few.
 const ACCOUNT_SHARE: usize = 16;
@@ -108,7 +108,7 @@ impl Sessions {
         let ix = SessionIx(self.all.len() as u32);
         let key = pair_key(account_id.raw(), id.raw());
         self.all.push(Session {
-            whose: key.wrapping_mul(WHOSE),
+            whose: key.wrapping_mul(SPREAD),
             account,
             id,
             connection: ConnectionId::NONE,
@@ -209,12 +209,10 @@ impl Directory {
     }
 }
 
-/// One multiplication, folded, so that all bits of a key choose its place.
+/// The upper bits of a product, which all bits of the key have a part in; few enough that counting on never overflows.
 #[inline]
 fn home_of(key: u64) -> usize {
-    let product = u128::from(key ^ 0xA076_1D64_78BD_642F) * 0xE703_7ED1_A0B4_28DB;
-    // Half of the bits, so that what counts on from here never overflows.
-    (product as u64 ^ (product >> 64) as u64) as u32 as usize
+    (key.wrapping_mul(SPREAD) >> 32) as usize
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ impl Engine {
             }
         });
         // The limits are in the first section.
-        let OutcomeBudget { session_max: _, total_max: _, total } = self.outcome_budget;
+        let OutcomeBudget { total, .. } = self.outcome_budget;
         writer.list(Section::Outcomes, OUTCOME_BYTES, total, |writer| {
             for ix in self.sessions.indices() {
                 for outcome in self.sessions[ix].outcomes.iter() {
@@ -101,9 +101,9 @@ impl Engine {
         reader
             .check(last < id && id <= session.high_water_mark, "outcomes come in the order of their ids")?;
         reader.check(order_id <= self.last_order_id, "an outcome names an order that there was")?;
-        let OutcomeBudget { session_max, total_max, total } = &mut self.outcome_budget;
+        let OutcomeBudget { session_max, total_max, total, .. } = &mut self.outcome_budget;
         let others = self.sessions.len().saturating_mul(KEPT_ALWAYS);
-        let room = self.sessions[ix].outcomes.len() < (*session_max).max(1);
+        let room = self.sessions[ix].outcomes.len() < *session_max;
         reader.check(room && *total <= total_max.saturating_add(others), "more outcomes than are kept")?;
         *total += 1;
         let outcome = Outcome { client_order_id: id, order_id, slot: SlotHint::UNKNOWN, reason };
