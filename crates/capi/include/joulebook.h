@@ -2037,8 +2037,8 @@ jb_status jb_get_last_seq(jb_engine *engine, uint64_t *seq);
 jb_status jb_get_last_client_order_id(jb_engine *engine, uint32_t account, uint32_t session,
     uint64_t *client_order_id);
 
-/** How many instruments were ever listed; their ids are 1 to that. Those that are settled are
- * forgotten: asking for them answers JB_ERR_NOT_FOUND. */
+/** How many instruments were ever listed; their ids are 1 to that. Of those that are settled
+ * only that is known. */
 jb_status jb_get_instrument_count(jb_engine *engine, uint32_t *count);
 
 /** An instrument's definition and phase. */

@@ -4,10 +4,11 @@ use joulebook_book::{Level, Slot};
 use joulebook_ledger::{Credits, Position, SlotKey, Totals};
 use joulebook_protocol::messages::InstrumentDefinition;
 use joulebook_types::{
-    AccountId, ClientOrderId, InstrumentId, OrderId, Price, SessionId, Side, SlotHint, Trigger,
+    AccountId, ClientOrderId, InstrumentId, OrderId, Phase, Price, SessionId, Side, SlotHint, Trigger,
 };
 
 use crate::Engine;
+use crate::instrument_directory::Named;
 use crate::instruments::InstrumentIx;
 
 /// An order that is open, in its book or outside.
@@ -53,6 +54,15 @@ impl Engine {
     /// `None` of one that is settled, which is forgotten, as of one that was never listed.
     pub fn instrument(&self, id: InstrumentId) -> Option<InstrumentDefinition> {
         self.instruments.find(id).map(|ix| self.instruments[ix].definition())
+    }
+
+    /// `None` when no instrument has had the id yet.
+    pub fn phase(&self, id: InstrumentId) -> Option<Phase> {
+        match self.instruments.named(id) {
+            Named::Listed(ix) => Some(self.instruments[ix].phase),
+            Named::Settled => Some(Phase::Settled),
+            Named::Nobody => None,
+        }
     }
 
     pub fn best_bid(&self, id: InstrumentId) -> Option<Price> {

@@ -2,7 +2,7 @@
 
 use joulebook_protocol::Message;
 use joulebook_protocol::messages::InstrumentDefinition;
-use joulebook_types::{AccountId, InstrumentId, SessionId, Symbol};
+use joulebook_types::{AccountId, InstrumentId, Phase, SessionId, Symbol};
 
 use super::handle::EngineRef;
 use super::pointer::{Out, OutMany, Text};
@@ -47,8 +47,8 @@ exports! {
         })
     }
 
-    /// How many instruments were ever listed; their ids are 1 to that. Those that are settled are forgotten: asking for
-    /// them answers JB_ERR_NOT_FOUND.
+    /// How many instruments were ever listed; their ids are 1 to that. Of those that are settled only that is
+    /// known.
     fn jb_get_instrument_count(engine: EngineRef<'_>, count: Out<u32>) -> Status {
         answer(&engine, &count, |exchange| Ok(exchange.engine().last_instrument_id().raw()))
     }
@@ -72,8 +72,8 @@ exports! {
     /// A JB_PHASE_.
     fn jb_get_phase(engine: EngineRef<'_>, instrument: u32, phase: Out<u8>) -> Status {
         answer(&engine, &phase, |exchange| {
-            let definition = exchange.engine().instrument(InstrumentId::new(instrument));
-            definition.map(|definition| definition.phase).ok_or(Status::NotFound)
+            let phase = exchange.engine().phase(InstrumentId::new(instrument));
+            phase.map(Phase::raw).ok_or(Status::NotFound)
         })
     }
 
