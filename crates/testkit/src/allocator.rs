@@ -30,6 +30,12 @@ pub fn allocated_bytes_of_this_thread() -> u64 {
     BYTES.get()
 }
 
+/// How many bytes this thread holds: what it asked for less what it freed, where all of it stays on this thread.
+/// Always 0 unless the binary installed [`CountingAllocator`].
+pub fn held_bytes_of_this_thread() -> usize {
+    usize::try_from(HELD_BYTES.get()).unwrap_or_default()
+}
+
 /// Runs `work` and says how many bytes it asked for on this thread.
 pub fn count_allocated_bytes<T>(work: impl FnOnce() -> T) -> (T, u64) {
     let before = allocated_bytes_of_this_thread();
