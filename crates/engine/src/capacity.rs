@@ -5,7 +5,7 @@ use core::mem::offset_of;
 use joulebook_ledger::{AssetIx, SlotKey};
 use joulebook_protocol::RejectReason;
 use joulebook_protocol::messages::{DeliverSlot, RegisterCapacity};
-use joulebook_types::{AreaCode, ClassCode, MicroEc, Phase, QuarterSlot, TimeNs, Window};
+use joulebook_types::{AreaCode, ClassCode, InstrumentId, MicroEc, Phase, QuarterSlot, TimeNs, Window};
 
 use crate::instruments::InstrumentIx;
 use crate::request::{Done, Rejection};
@@ -56,12 +56,12 @@ impl Engine {
         check_codes(class, area, (offset_of!(DeliverSlot, class), offset_of!(DeliverSlot, area)))?;
         let nothing = Rejection::field(RejectReason::NothingToDeliver, offset_of!(DeliverSlot, slot));
         let asset = self.ledger.find_asset(SlotKey { class, area, slot }).ok_or(nothing)?;
-        if let Some(ix) = self.instruments.over(asset).iter().find(|ix| !self.instruments[**ix].is_closed()) {
+        if let Some(ix) = self.instruments.over(asset).find(|ix| !self.instruments[*ix].is_closed()) {
             let offset = offset_of!(DeliverSlot, slot);
-            let gate = self.instruments[*ix].gate;
+            let gate = self.instruments[ix].gate;
             let trading = Rejection::field(RejectReason::SlotStillTrading, offset);
             let trading = trading.met(gate.raw(), self.time.raw());
-            return Err(trading.of_instrument(self.instruments[*ix].id));
+            return Err(trading.of_instrument(self.instruments[ix].id));
         }
         if self.ledger.escrow(asset) == MicroEc::ZERO {
             return Err(nothing);
@@ -121,9 +121,9 @@ impl Engine {
         if self.ledger.is_delivered(asset) {
             return self.forget_slot(asset, end);
         }
-        let trading = |ix: &InstrumentIx| !self.instruments[*ix].is_closed();
+        let trading = |ix: InstrumentIx| !self.instruments[ix].is_closed();
         let waits = self.ledger.escrow(asset) > MicroEc::ZERO;
-        if !waits && !self.instruments.over(asset).iter().any(trading) {
+        if !waits && !self.instruments.over(asset).any(trading) {
             self.ledger.deliver(asset);
             self.settle_instruments(asset, end, out);
         }
@@ -132,19 +132,18 @@ impl Engine {
     /// An instrument is settled, and forgotten, when its last slot is delivered. `ended` is the end of the last slot
     /// whose end has been seen: later ones of the same instant are still to come.
     fn settle_instruments(&mut self, asset: AssetIx, ended: TimeNs, out: &mut Events) {
-        let mut index = 0;
-        while let Some(ix) = self.instruments.over(asset).get(index).copied() {
+        let mut last = InstrumentId::NONE;
+        while let Some(ix) = self.instruments.next_over(asset, last) {
             let instrument = &mut self.instruments[ix];
+            last = instrument.id;
             instrument.undelivered_slots -= 1;
             if instrument.undelivered_slots > 0 {
-                index += 1;
                 continue;
             }
             if let Some(start) = instrument.start_timer.take() {
                 self.timers.cancel(start);
             }
             self.enter_phase(ix, Phase::Settled, out);
-            // The next one over the slot has its place in the list now.
             for slot in self.instruments.forget(ix) {
                 if slot != asset {
                     self.forget_slot(slot, ended);
@@ -158,7 +157,7 @@ impl Engine {
     /// on: nobody can list or register what has passed.
     fn forget_slot(&mut self, asset: AssetIx, ended: TimeNs) {
         let is_over = slot_end(self.ledger.slot_key(asset).slot) <= ended;
-        if is_over && self.ledger.is_delivered(asset) && self.instruments.over(asset).is_empty() {
+        if is_over && self.ledger.is_delivered(asset) && self.instruments.over(asset).next().is_none() {
             self.ledger.forget(asset);
         }
     }

@@ -1,5 +1,6 @@
 //! Listed instruments and the slots that they cover.
 
+use core::ops::Bound;
 use std::collections::BTreeMap;
 
 use joulebook_book::Book;
@@ -175,6 +176,9 @@ impl Instrument {
     }
 }
 
+/// No instrument has a later one.
+const LAST_ID: InstrumentId = InstrumentId::new(u32::MAX);
+
 /// All instruments that are listed and not settled yet.
 #[derive(Debug, Default)]
 pub(crate) struct Instruments {
@@ -183,8 +187,8 @@ pub(crate) struct Instruments {
     vacant: Vec<InstrumentIx>,
     directory: InstrumentDirectory,
     by_product: BTreeMap<Product, InstrumentIx>,
-    /// By slot asset: the instruments whose window covers it.
-    by_asset: Vec<Vec<InstrumentIx>>,
+    /// The instruments whose window covers a slot, by slot asset and then by id, which is in listing order.
+    over: BTreeMap<(u32, InstrumentId), InstrumentIx>,
     trading: usize,
     instruments_max: usize,
 }
@@ -236,10 +240,7 @@ impl Instruments {
         self.directory.insert(instrument.id, ix);
         self.by_product.insert(instrument.product, ix);
         for asset in &instrument.assets {
-            if self.by_asset.len() <= asset.index() {
-                self.by_asset.resize_with(asset.index() + 1, Vec::new);
-            }
-            self.by_asset[asset.index()].push(ix);
+            self.over.insert((asset.raw(), instrument.id), ix);
         }
         match self.places.get_mut(ix.index()) {
             Some(place) => *place = instrument,
@@ -264,11 +265,7 @@ impl Instruments {
         assert!(book.is_none() && phase == Phase::Settled, "only what is settled is forgotten");
         let assets = core::mem::take(&mut self[ix].assets);
         for asset in &assets {
-            let over = &mut self.by_asset[asset.index()];
-            over.retain(|other| *other != ix);
-            if over.is_empty() {
-                *over = Vec::new();
-            }
+            self.over.remove(&(asset.raw(), id));
         }
         self.directory.remove(id);
         self.by_product.remove(&product);
@@ -282,8 +279,14 @@ impl Instruments {
     }
 
     /// The instruments over a slot, in listing order.
-    pub(crate) fn over(&self, asset: AssetIx) -> &[InstrumentIx] {
-        self.by_asset.get(asset.index()).map_or(&[], Vec::as_slice)
+    pub(crate) fn over(&self, asset: AssetIx) -> impl Iterator<Item = InstrumentIx> {
+        self.over.range((asset.raw(), InstrumentId::NONE)..=(asset.raw(), LAST_ID)).map(|(_, ix)| *ix)
+    }
+
+    /// The instrument over a slot that was listed next after an id.
+    pub(crate) fn next_over(&self, asset: AssetIx, after: InstrumentId) -> Option<InstrumentIx> {
+        let (first, last) = (Bound::Excluded((asset.raw(), after)), Bound::Included((asset.raw(), LAST_ID)));
+        self.over.range((first, last)).next().map(|(_, ix)| *ix)
     }
 
     /// The instrument that was listed next after an id and is not settled.

@@ -55,7 +55,7 @@ impl Engine {
     /// Whether a delivered slot is still there for something.
     fn is_kept(&self, key: SlotKey) -> bool {
         let asset = self.ledger.find_asset(key).expect("it was just listed");
-        self.time < slot_end(key.slot) || !self.instruments.over(asset).is_empty()
+        self.time < slot_end(key.slot) || self.instruments.over(asset).next().is_some()
     }
 
     fn load_instrument(&self, reader: &mut Reader<'_>) -> Result<Instrument, LoadError> {
