@@ -69,7 +69,7 @@ impl Book {
         let level = self.ladder_mut(order.side).open(prices, rank, price);
         let queue = prices.level_mut(level);
         let place = queues.push_back(queue, slot, order.leaves);
-        let place = place.unwrap_or_else(|| queues.push_block(queue, slot, order.leaves));
+        let place = place.unwrap_or_else(|| queues.push_with_room(queue, slot, order.leaves));
         order.links = Links { level, place };
         queue.total()
     }
@@ -144,13 +144,13 @@ impl Book {
             return queue.total();
         }
         let side = order.side;
-        self.return_block(orders, side, Links { level, place })
+        self.give_back(orders, side, Links { level, place })
     }
 
-    /// The rest of it when the order was the last of its block, and maybe of its level.
-    fn return_block(&mut self, orders: &mut OrderSlab, side: Side, from: Links) -> LevelTotal {
+    /// The rest of it when the order was the last of its block or of its level.
+    fn give_back(&mut self, orders: &mut OrderSlab, side: Side, from: Links) -> LevelTotal {
         let queue = orders.prices.level_mut(from.level);
-        orders.queues.return_block(queue, from.place);
+        orders.queues.give_back(queue, from.place);
         let total = queue.total();
         if total.orders == 0 {
             let ladder = &mut self.ladders[index(side)];

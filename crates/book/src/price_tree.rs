@@ -1,6 +1,8 @@
 //! Which prices have a level, in order: a radix tree whose leaves are pages of 64 levels, from a pool that all books
 //! share. A level keeps its place while it lives, so an order finds its level without a search.
 
+use joulebook_sys::prefetch_write;
+
 use crate::queue::Queue;
 
 /// A page's number times 64, plus the place in the page. Page zero stays empty: what is not there is found there.
@@ -107,6 +109,14 @@ impl PriceTree {
     #[inline]
     pub(crate) fn level(&self, level: LevelIx) -> &Queue {
         &self.levels[level as usize]
+    }
+
+    /// Asks for the memory of a level.
+    #[inline]
+    pub(crate) fn prepare(&self, level: LevelIx) {
+        if let Some(queue) = self.levels.get(level as usize) {
+            prefetch_write(queue);
+        }
     }
 
     #[inline]

@@ -1,27 +1,34 @@
-//! The orders of one price, first in, first out: slots in blocks of one cache line each.
+//! The orders of one price, first in, first out: the first few in the level itself, more in blocks of a cache line each.
 //!
-//! An order knows its place, so leaving the queue touches its block and neither neighbor. A block whose last order has
-//! gone returns to the pool at once, so memory follows the resting orders.
+//! An order knows its place, so leaving the queue touches that place and no neighbor. A block whose last order has gone
+//! returns to the pool at once, so memory follows the resting orders.
 
+use joulebook_sys::prefetch_write;
 use joulebook_types::Qty;
 
 use crate::level::LevelTotal;
 use crate::slab::Slot;
 
-/// One price level: sixteen bytes, four to a cache line.
+/// One price level: half a cache line.
 #[derive(Clone, Copy, Debug)]
-#[repr(align(16))]
+#[repr(align(32))]
 pub(crate) struct Queue {
     lots: u64,
     orders: u32,
-    /// The place of the newest order. Its block is the last one, and the one after that is the first again.
+    /// The place of the newest order, or one before it at which another stands. Its block is the last one, and the one
+    /// after that is the first again.
     newest: Place,
+    /// The first orders, so that a price with few of them needs no block. All are older than those in blocks.
+    near: [Slot; NEAR as usize],
 }
 
-/// A block's number times [`BLOCK`], plus the index of a word in it.
+/// A block's number times [`BLOCK`], plus the index of a word in it. The last [`NEAR`] places of block zero, which is
+/// never used, stand for the places in the level itself.
 type Place = u32;
 
 const BLOCK: u32 = 16;
+const NEAR: u32 = 4;
+const FIRST_NEAR: Place = BLOCK - NEAR;
 /// Words of a block before its slots.
 const LINKS: u32 = 3;
 
@@ -49,8 +56,9 @@ impl Block {
 }
 
 impl Queue {
-    /// Its newest place is the last one of a block, so the first order asks for a new one.
-    pub(crate) const EMPTY: Self = Self { lots: 0, orders: 0, newest: BLOCK - 1 };
+    /// It seems to have no room, so its first order asks for some.
+    pub(crate) const EMPTY: Self =
+        Self { lots: 0, orders: 0, newest: BLOCK - 1, near: [Slot::NONE; NEAR as usize] };
 
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
@@ -70,14 +78,20 @@ impl Queue {
 }
 
 /// The blocks of all queues.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Queues {
     blocks: Vec<Block>,
     vacant: Vec<u32>,
 }
 
+impl Default for Queues {
+    fn default() -> Self {
+        Self { blocks: vec![Block([0; BLOCK as usize])], vacant: Vec::new() }
+    }
+}
+
 impl Queues {
-    /// Puts an order at the back when the last block has room; `None` when it is full, or there is none yet.
+    /// Puts an order at the back when there is room behind the newest; else [`Queues::push_with_room`] does.
     #[inline]
     pub(crate) fn push_back(&mut self, queue: &mut Queue, slot: Slot, lots: u32) -> Option<Place> {
         let place = queue.newest + 1;
@@ -88,31 +102,39 @@ impl Queues {
         Some(place)
     }
 
-    /// Puts an order at the back, in a block of its own.
+    /// Puts an order at the back where there was no room: first into an empty level, then in a block of its own.
     #[inline]
-    pub(crate) fn push_block(&mut self, queue: &mut Queue, slot: Slot, lots: u32) -> Place {
-        let place = self.append_block(queue);
+    pub(crate) fn push_with_room(&mut self, queue: &mut Queue, slot: Slot, lots: u32) -> Place {
+        let place = if queue.is_empty() { FIRST_NEAR } else { self.append_block(queue) };
         self.put(queue, place, slot, lots);
         place
     }
 
     #[inline]
     fn put(&mut self, queue: &mut Queue, place: Place, slot: Slot, lots: u32) {
-        let block = &mut self.blocks[(place / BLOCK) as usize];
-        block.0[TAKEN] |= 1 << (place % BLOCK);
-        block.0[(place % BLOCK) as usize] = slot.raw();
+        if place < BLOCK {
+            queue.near[(place % NEAR) as usize] = slot;
+        } else {
+            let block = &mut self.blocks[(place / BLOCK) as usize];
+            block.0[TAKEN] |= 1 << (place % BLOCK);
+            block.0[(place % BLOCK) as usize] = slot.raw();
+        }
         queue.newest = place;
         queue.orders += 1;
         queue.lots += u64::from(lots);
     }
 
-    /// Takes an order with so many lots out, wherever it stands. Whether others stand in its block; else
-    /// [`Queues::return_block`] is what remains to do.
+    /// Takes an order with so many lots out, wherever it stands. Whether others stand near it; else
+    /// [`Queues::give_back`] is what remains to do.
     #[inline]
     #[must_use]
     pub(crate) fn remove(&mut self, queue: &mut Queue, place: Place, lots: u32) -> bool {
         queue.reduce(lots);
         queue.orders -= 1;
+        if place < BLOCK {
+            queue.near[(place % NEAR) as usize] = Slot::NONE;
+            return !queue.is_empty();
+        }
         let block = &mut self.blocks[(place / BLOCK) as usize];
         block.0[TAKEN] &= !(1 << (place % BLOCK));
         block.0[TAKEN] != 0
@@ -121,14 +143,17 @@ impl Queues {
     /// The order that came first; the queue has one.
     #[inline]
     pub(crate) fn front(&self, queue: &Queue) -> Slot {
-        let last = &self.blocks[(queue.newest / BLOCK) as usize];
-        let first = &self.blocks[last.0[NEXT] as usize];
-        Slot::new(first.0[first.first_place()])
+        first_of(&queue.near).unwrap_or_else(|| self.first_in_blocks(queue))
     }
 
     /// The order behind the one at `place`.
     #[inline]
     pub(crate) fn after(&self, queue: &Queue, place: Place) -> Option<Slot> {
+        let has_blocks = queue.newest >= BLOCK;
+        if place < BLOCK {
+            let behind = first_of(&queue.near[(place % NEAR) as usize + 1..]);
+            return behind.or_else(|| has_blocks.then(|| self.first_in_blocks(queue)));
+        }
         let block = &self.blocks[(place / BLOCK) as usize];
         let behind = block.taken_after(place);
         if behind != 0 {
@@ -141,9 +166,23 @@ impl Queues {
         Some(Slot::new(next.0[next.first_place()]))
     }
 
+    fn first_in_blocks(&self, queue: &Queue) -> Slot {
+        let last = &self.blocks[(queue.newest / BLOCK) as usize];
+        let first = &self.blocks[last.0[NEXT] as usize];
+        Slot::new(first.0[first.first_place()])
+    }
+
+    /// Asks for the memory of a place.
+    #[inline]
+    pub(crate) fn prepare(&self, place: Place) {
+        if let Some(block) = self.blocks.get((place / BLOCK) as usize) {
+            prefetch_write(block);
+        }
+    }
+
     /// Blocks that hold orders.
     pub(crate) fn blocks_in_use(&self) -> usize {
-        self.blocks.len() - self.vacant.len()
+        self.blocks.len() - 1 - self.vacant.len()
     }
 
     /// The first place of a new block at the queue's end.
@@ -153,7 +192,7 @@ impl Queues {
             (self.blocks.len() - 1) as u32
         });
         let (mut next, mut previous) = (number, number);
-        if !queue.is_empty() {
+        if queue.newest >= BLOCK {
             previous = queue.newest / BLOCK;
             next = self.block(previous).0[NEXT];
         }
@@ -163,16 +202,23 @@ impl Queues {
         number * BLOCK + LINKS
     }
 
-    /// Gives a block back whose last order has gone.
-    pub(crate) fn return_block(&mut self, queue: &mut Queue, place: Place) {
+    /// Gives a block back whose last order has gone, and leaves a queue without orders as new.
+    pub(crate) fn give_back(&mut self, queue: &mut Queue, place: Place) {
         let number = place / BLOCK;
-        self.vacant.push(number);
+        if number != 0 {
+            self.vacant.push(number);
+        }
         if queue.is_empty() {
             assert!(queue.lots == 0, "a level's lots are those of its orders, so they end together");
             *queue = Queue::EMPTY;
             return;
         }
         let Block([_, next, previous, ..]) = *self.block(number);
+        if next == number {
+            let newest = queue.near.iter().rposition(|slot| *slot != Slot::NONE);
+            queue.newest = FIRST_NEAR + newest.expect("who does not stand in a block stands near") as u32;
+            return;
+        }
         self.link(previous, next);
         if queue.newest / BLOCK == number {
             let newest = BLOCK - 1 - (self.block(previous).0[TAKEN] << BLOCK).leading_zeros();
@@ -188,4 +234,9 @@ impl Queues {
     fn block(&mut self, number: u32) -> &mut Block {
         &mut self.blocks[number as usize]
     }
+}
+
+#[inline]
+fn first_of(near: &[Slot]) -> Option<Slot> {
+    near.iter().copied().find(|slot| *slot != Slot::NONE)
 }

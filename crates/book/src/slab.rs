@@ -1,5 +1,6 @@
 //! Where orders lie: one slab for all books, so that an order keeps its slot while it moves within its book.
 
+use joulebook_sys::prefetch_write;
 use joulebook_types::{OrderId, Price, Side, SlotHint};
 
 use crate::price_tree::{LevelIx, NO_LEVEL, PriceTree};
@@ -140,11 +141,11 @@ pub struct OrderSlab {
 /// What books have taken from the pool that they share.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SharedMemory {
-    /// Of 64 neighboring prices each: 1,048 bytes.
+    /// Of 64 neighboring prices each: 2,072 bytes.
     pub pages: usize,
     /// Of 64 pages or nodes each: 280 bytes.
     pub nodes: usize,
-    /// Of up to 13 orders of one price each: 64 bytes.
+    /// Of up to 13 orders of one price each: 64 bytes. The first four stand in the page.
     pub blocks: usize,
 }
 
@@ -230,6 +231,29 @@ impl OrderSlab {
         assert!(!order.is_resting() && order.leaves == 0 && order.hidden > 0, "a slice follows the last");
         order.leaves = order.hidden.min(display);
         order.hidden -= order.leaves;
+    }
+
+    /// Whether a slot is vacant: the next order takes one that was used before and does not make the slab longer.
+    #[inline]
+    pub fn has_vacancy(&self) -> bool {
+        self.first_vacant != Slot::NONE
+    }
+
+    /// Asks for the memory of the order at a slot, which is going to be named.
+    #[inline]
+    pub fn prepare(&self, slot: Slot) {
+        if let Some(order) = self.orders.get(slot.index()) {
+            prefetch_write(order);
+        }
+    }
+
+    /// Asks for the memory that an order's leaving its book will touch besides the order, which should be there already.
+    #[inline]
+    pub fn prepare_leaving(&self, slot: Slot) {
+        if let Some(order) = self.orders.get(slot.index()) {
+            self.prices.prepare(order.links.level);
+            self.queues.prepare(order.links.place);
+        }
     }
 
     /// Orders in the slab.
