@@ -55,12 +55,7 @@ impl Engine {
         let account = AccountIx::new(buyer.account);
         let instrument = &self.instruments[ix];
         let buyer_release = match place {
-            Place::Book | Place::Stop => {
-                let hold =
-                    |leaves| instrument.bid_hold(buyer.price, leaves).expect("an open order has a hold");
-                let leaves = buyer.total_leaves();
-                hold(leaves) - hold(leaves - trade.lots)
-            }
+            Place::Book | Place::Stop => instrument.released(buyer.price, buyer.total_leaves(), trade.lots),
             Place::Call => {
                 let cost = trade.notional + trade.fee;
                 self.ledger

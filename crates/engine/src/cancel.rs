@@ -8,6 +8,7 @@ use joulebook_protocol::messages::{BookUpdate, CancelOrder, MassCancel, MassCanc
 use joulebook_protocol::{CancelReason, RejectReason};
 use joulebook_types::{ClassCode, ClientOrderId, OrderId, OrderType, Price, Role, Side, SlotHint};
 
+use crate::holds::Promise;
 use crate::instrument_directory::Named;
 use crate::instruments::InstrumentIx;
 use crate::orders::Place;
@@ -44,6 +45,7 @@ impl CancelFilter {
 }
 
 impl Engine {
+    #[inline]
     pub(crate) fn cancel_order(
         &mut self,
         session: SessionIx,
@@ -53,13 +55,27 @@ impl Engine {
         let slot = self.own_order(session, cancel.order_id, cancel.target, cancel.slot);
         let slot = slot
             .ok_or_else(|| Rejection::field(RejectReason::UnknownOrder, offset_of!(CancelOrder, order_id)))?;
-        let owner = self.orders.owner(slot).session;
+        let order_id = self.orders.slab[slot].order_id;
         let requester = Requester { session, request: cancel.client_order_id };
-        let canceled = self.cancel_open_order(slot, CancelReason::Requested, requester, out);
-        if owner != session {
-            self.tell(session, for_another_session(canceled, cancel.client_order_id), out);
+        self.cancel_on_request(slot, CancelReason::Requested, requester, out);
+        Ok(Done { order_id, slot: SlotHint::UNKNOWN })
+    }
+
+    /// Cancels an open order of the requester's account, and tells the session that asked if it is another's.
+    #[inline(always)]
+    pub(crate) fn cancel_on_request(
+        &mut self,
+        slot: Slot,
+        reason: CancelReason,
+        requester: Requester,
+        out: &mut Events,
+    ) {
+        if self.orders.owner(slot).session == requester.session {
+            return self.cancel_open_order(slot, reason, requester, out);
         }
-        Ok(Done { order_id: canceled.order_id, slot: SlotHint::UNKNOWN })
+        let canceled = self.canceled(slot, reason, requester);
+        self.cancel_open_order(slot, reason, requester, out);
+        self.tell(requester.session, for_another_session(canceled, requester.request), out);
     }
 
     pub(crate) fn mass_cancel(
@@ -195,32 +211,36 @@ impl Engine {
         reason: CancelReason,
         requester: Requester,
         out: &mut Events,
-    ) -> OrderCanceled {
-        let order = self.orders.slab[slot];
-        let owner = *self.orders.owner(slot);
-        let ix = InstrumentIx::new(order.instrument);
+    ) {
         let level = self.leave_place(slot);
+        let session = self.orders.owner(slot).session;
+        self.tell(session, self.canceled(slot, reason, requester), out);
+        if let Some(level) = level {
+            self.publish_change(slot, 0, level, BookUpdate::REMOVED, out);
+        }
+        self.close_order(slot, out);
+    }
+
+    /// What the session of an open order hears of its end.
+    #[inline(always)]
+    fn canceled(&self, slot: Slot, reason: CancelReason, requester: Requester) -> OrderCanceled {
+        let (order, owner) = (&self.orders.slab[slot], self.orders.owner(slot));
         let by_owner = owner.session == requester.session;
-        let canceled = OrderCanceled {
+        OrderCanceled {
             client_order_id: owner.client_order_id,
             order_id: order.order_id,
             request: if by_owner { requester.request } else { ClientOrderId::NONE },
-            instrument: self.instruments[ix].id,
+            instrument: self.instruments[InstrumentIx::new(order.instrument)].id,
             canceled_qty: order.total_leaves(),
             filled_qty: order.filled(),
             reason: reason.raw(),
             side: order.side.raw(),
             ..Default::default()
-        };
-        self.tell(owner.session, canceled, out);
-        if let Some(level) = level {
-            self.publish_book_update(&order, 0, level, BookUpdate::REMOVED, out);
         }
-        self.close_order(slot, out);
-        canceled
     }
 
     /// Takes an order from where it stands and gives its hold back. Returns its level if it stood in the book.
+    #[inline(always)]
     fn leave_place(&mut self, slot: Slot) -> Option<LevelTotal> {
         let promise = self.promise_at(slot);
         match self.orders.terms(slot).place {
@@ -229,26 +249,32 @@ impl Engine {
                 let book = self.instruments[promise.instrument].book_mut();
                 Some(book.remove(&mut self.orders.slab, slot))
             }
-            Place::Stop => {
-                let stop = self.stops.remove(slot);
-                self.uncount_open(&promise);
-                self.give_back(promise.account, promise.instrument, stop.held);
-                None
-            }
-            Place::Call => {
-                match promise.side {
-                    Side::Sell => self.release(&promise),
-                    // It is paid when it trades, so it holds nothing.
-                    Side::Buy => self.uncount_open(&promise),
-                }
-                self.leave_call(slot);
+            Place::Stop | Place::Call => {
+                self.stop_waiting(slot, &promise);
                 None
             }
         }
     }
 
+    /// The same for an order outside the book.
+    fn stop_waiting(&mut self, slot: Slot, promise: &Promise) {
+        if self.orders.terms(slot).place == Place::Stop {
+            let stop = self.stops.remove(slot);
+            self.uncount_open(promise);
+            self.give_back(promise.account, promise.instrument, stop.held);
+            return;
+        }
+        match promise.side {
+            Side::Sell => self.release(promise),
+            // It is paid when it trades, so it holds nothing.
+            Side::Buy => self.uncount_open(promise),
+        }
+        self.leave_call(slot);
+    }
+
     /// The open order that a request names, if it belongs to the sender's account. Client order ids are the session's
     /// own; order ids may be of any session of the account.
+    #[inline]
     pub(crate) fn own_order(
         &self,
         session: SessionIx,
@@ -261,6 +287,11 @@ impl Engine {
             let account = self.sessions[session].account.raw();
             return (self.orders.slab[slot].account == account).then_some(slot);
         }
+        self.order_of_request(session, target)
+    }
+
+    /// The open order that a request of the session entered.
+    fn order_of_request(&self, session: SessionIx, target: ClientOrderId) -> Option<Slot> {
         let outcome = self.sessions[session].outcomes.find(target)?;
         let slot = self.orders.find(outcome.order_id, outcome.slot)?;
         // The outcome of a cancel or a replace names an order too, but that is not its client order id.
@@ -270,6 +301,6 @@ impl Engine {
 }
 
 /// The same fact for the session that asked, when the order is another session's: client order ids are per session.
-pub(crate) fn for_another_session(canceled: OrderCanceled, request: ClientOrderId) -> OrderCanceled {
+fn for_another_session(canceled: OrderCanceled, request: ClientOrderId) -> OrderCanceled {
     OrderCanceled { client_order_id: ClientOrderId::NONE, request, ..canceled }
 }

@@ -138,7 +138,7 @@ impl Engine {
     }
 
     /// Gives back what was held.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn release(&mut self, promise: &Promise) {
         let worth = self.worth_of(promise);
         self.uncount_open_value(promise, worth.value);

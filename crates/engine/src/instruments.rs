@@ -88,6 +88,14 @@ impl Instrument {
         with_fee(value, self.dearer_fee_ppm())
     }
 
+    /// What a fill of `lots` takes off the hold of a bid that had `leaves` lots. Ticks are exact, so without fees it is
+    /// what those lots are worth at its limit.
+    #[inline]
+    pub(crate) fn released(&self, limit: Price, leaves: u32, lots: u32) -> MicroEc {
+        let hold = |lots| self.bid_hold(limit, lots).expect("an open order has a hold");
+        if self.dearer_fee_ppm() == 0 { hold(lots) } else { hold(leaves) - hold(leaves - lots) }
+    }
+
     fn dearer_fee_ppm(&self) -> i32 {
         self.taker_fee_ppm.max(self.maker_fee_ppm)
     }

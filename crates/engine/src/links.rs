@@ -5,26 +5,21 @@ use joulebook_protocol::CancelReason;
 
 use crate::cancel::Requester;
 use crate::holds::{Hold, Promise};
-use crate::orders::{Place, Terms};
+use crate::orders::Place;
 use crate::{Engine, Events};
 
 impl Engine {
     /// An order traded or acts now: the one that it is linked with ends.
     pub(crate) fn end_link(&mut self, slot: Slot, out: &mut Events) {
         if let Some(partner) = self.orders.terms_mut(slot).partner.take() {
-            self.cancel_partner(partner, out);
+            self.end_partner(partner, out);
         }
     }
 
-    /// An order with these terms has ended: so does the one that it was linked with.
-    pub(crate) fn end_partner(&mut self, terms: &Terms, out: &mut Events) {
-        if let Some(partner) = terms.partner {
-            self.cancel_partner(partner, out);
-        }
-    }
-
-    /// The end of one must not come back to the other, so the link goes first.
-    fn cancel_partner(&mut self, partner: Slot, out: &mut Events) {
+    /// An order has ended: so does the one that it was linked with. The end of one must not come back to the other, so
+    /// the link goes first.
+    #[cold]
+    pub(crate) fn end_partner(&mut self, partner: Slot, out: &mut Events) {
         self.orders.terms_mut(partner).partner = None;
         self.cancel_open_order(partner, CancelReason::LinkedOrder, Requester::NOBODY, out);
     }

@@ -11,6 +11,7 @@ use joulebook_types::{
 use crate::accounts::TradeGroup;
 use crate::bands::Reach;
 use crate::holds::Promise;
+use crate::hooks::Closed;
 use crate::instruments::InstrumentIx;
 use crate::orders::Terms;
 use crate::sessions::SessionIx;
@@ -199,8 +200,7 @@ impl Engine {
     pub(crate) fn join_queue(&mut self, slot: Slot, out: &mut Events) {
         let ix = InstrumentIx::new(self.orders.slab[slot].instrument);
         let level = self.instruments[ix].book_mut().add(&mut self.orders.slab, slot);
-        let order = self.orders.slab[slot];
-        self.publish_book_update(&order, order.leaves, level, BookUpdate::ADDED, out);
+        self.publish_change(slot, self.orders.slab[slot].leaves, level, BookUpdate::ADDED, out);
     }
 
     /// Ends a taker that may not or must not rest.
@@ -257,6 +257,7 @@ impl Engine {
     }
 
     /// What an open order binds.
+    #[inline]
     pub(crate) fn promise_at(&self, slot: Slot) -> Promise {
         let order = &self.orders.slab[slot];
         Promise {
@@ -269,6 +270,7 @@ impl Engine {
     }
 
     /// Makes an order open; it stands nowhere yet.
+    #[inline(always)]
     pub(crate) fn add_order(
         &mut self,
         order: &Order,
@@ -284,14 +286,18 @@ impl Engine {
     }
 
     /// Forgets an open order that stands nowhere any more.
+    #[inline(always)]
     pub(crate) fn close_order(&mut self, slot: Slot, out: &mut Events) {
-        let (order, owner, terms) =
-            (self.orders.slab[slot], *self.orders.owner(slot), *self.orders.terms(slot));
-        if terms.expires != TimeNs::ZERO {
+        let order = &self.orders.slab[slot];
+        let (account, instrument) = (AccountIx::new(order.account), InstrumentIx::new(order.instrument));
+        let Terms { expires, is_quote, partner, .. } = *self.orders.terms(slot);
+        let session = self.orders.owner(slot).session;
+        let closed = Closed { session, instrument, side: order.side, is_quote, partner };
+        if expires != TimeNs::ZERO {
             self.timers.cancel_expiry(slot);
         }
         self.orders.close(&mut self.sessions, slot);
-        self.note_closed(AccountIx::new(order.account), InstrumentIx::new(order.instrument));
-        self.order_closed(&order, &owner, &terms, out);
+        self.note_closed(account, instrument);
+        self.order_closed(&closed, out);
     }
 }

@@ -10,7 +10,7 @@ use joulebook_types::{ClientOrderId, OrderType, Phase, Price, SelfTradeMode, Sid
 use crate::dry_walk::DryOrder;
 use crate::holds::{Promise, Worth};
 use crate::instruments::InstrumentIx;
-use crate::matching::{Funding, Stop, Taker};
+use crate::matching::{Funding, Taker};
 use crate::order_choices::Choices;
 use crate::orders::{Place, Terms};
 use crate::request::{Done, Rejection};
@@ -104,10 +104,10 @@ impl Engine {
     #[inline(always)]
     fn act(&mut self, taker: Taker, out: &mut Events) -> Done {
         let done = Done { order_id: taker.order_id, slot: taker.slot_hint() };
-        if self.meets_nobody(&taker) {
-            self.finish_taker(&taker, Stop::NothingReached, out);
-        } else {
-            self.work(&mut { taker }, out);
+        match taker.slot {
+            // It stands in the slab as it was sent, so it rests as it is.
+            Some(slot) if taker.rests && self.meets_nobody(&taker) => self.join_queue(slot, out),
+            Some(_) | None => self.work(&mut { taker }, out),
         }
         done
     }
@@ -266,14 +266,20 @@ impl Engine {
         let order_id = self.next_order_id();
         let rests = valid.terms.rests();
         let opens = rests || valid.terms.place != Place::Book;
-        let slot = opens.then(|| {
+        let slot = if opens {
             let mut order = Order::new(order_id, side, limit, lots);
+            if valid.terms.place == Place::Book {
+                order.leaves = lots.min(valid.terms.display());
+                order.hidden = lots - order.leaves;
+            }
             order.trade_group = trade_group.0;
             order.instrument = instrument.raw();
             order.account = account.raw();
             order.post_only = valid.post_only;
-            self.add_order(&order, session, new.client_order_id, valid.terms)
-        });
+            Some(self.add_order(&order, session, new.client_order_id, valid.terms))
+        } else {
+            None
+        };
         Taker {
             order_id,
             slot,

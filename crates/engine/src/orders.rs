@@ -146,7 +146,7 @@ impl Orders {
         &mut self.cold[slot.index()].terms
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn open(
         &mut self,
         sessions: &mut Sessions,
@@ -180,7 +180,7 @@ impl Orders {
     }
 
     /// Forgets an order that has left its book. The engine's own `close_order` is the only caller.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn close(&mut self, sessions: &mut Sessions, slot: Slot) {
         let order = self.slab.remove(slot);
         let Cold { owner, previous_of_session: previous, next_of_session: next, page, .. } =
@@ -200,6 +200,7 @@ impl Orders {
     }
 
     /// The slot of an open order: at the hint if it is there, else by its id.
+    #[inline]
     pub(crate) fn find(&self, order_id: OrderId, hint: SlotHint) -> Option<Slot> {
         if order_id.is_none() {
             return None;

@@ -7,7 +7,7 @@ use joulebook_protocol::messages::{BookUpdate, OrderReplaced, ReplaceOrder};
 use joulebook_protocol::{CancelReason, RejectReason};
 use joulebook_types::{ClientOrderId, OrderType, Phase, Price, Side};
 
-use crate::cancel::{Requester, for_another_session};
+use crate::cancel::Requester;
 use crate::holds::Promise;
 use crate::instruments::InstrumentIx;
 use crate::order_choices::check_slices;
@@ -94,11 +94,7 @@ impl Engine {
 
     /// All that a new size would leave has traded already, or is taken off.
     pub(crate) fn reduce_to_zero(&mut self, slot: Slot, requester: Requester, out: &mut Events) {
-        let owner = self.orders.owner(slot).session;
-        let canceled = self.cancel_open_order(slot, CancelReason::ReducedToZero, requester, out);
-        if owner != requester.session {
-            self.tell(requester.session, for_another_session(canceled, requester.request), out);
-        }
+        self.cancel_on_request(slot, CancelReason::ReducedToZero, requester, out);
     }
 
     /// Takes lots off an open order, hidden ones first; it keeps some, and its place.

@@ -9,6 +9,7 @@ use crate::holds::Promise;
 use crate::hooks::MakerFill;
 use crate::instruments::InstrumentIx;
 use crate::matching::{Funding, Taker};
+use crate::orders::Owner;
 use crate::{Engine, Events};
 
 /// What a trade costs whom.
@@ -50,24 +51,33 @@ impl Engine {
         taker.leaves -= lots;
         self.report_trade(taker, &maker, filled, &figures, out);
         self.note_print(taker.instrument, maker.price);
-        self.finish_fill(slot, maker, &figures, out);
+        self.finish_fill(slot, &maker, &figures, out);
         self.after_taker_fill(taker, out);
         (notional, figures.taker_fee)
     }
 
     /// The maker's next slice, its end, and what its fill causes.
-    fn finish_fill(&mut self, slot: Slot, maker: Order, figures: &Figures, out: &mut Events) {
-        let (owner, terms) = (*self.orders.owner(slot), *self.orders.terms(slot));
+    fn finish_fill(&mut self, slot: Slot, maker: &Order, figures: &Figures, out: &mut Events) {
+        let quote_fill = self.orders.terms(slot).is_quote.then(|| self.fill_of_quote(slot, maker, figures));
         if figures.lots == maker.leaves {
             if maker.hidden > 0 {
-                self.orders.slab.renew(slot, terms.display());
+                let display = self.orders.terms(slot).display();
+                self.orders.slab.renew(slot, display);
                 self.join_queue(slot, out);
             } else {
                 self.close_order(slot, out);
             }
         }
+        let is_open = figures.lots < maker.total_leaves();
+        self.after_maker_fill(slot, is_open, quote_fill.as_ref(), out);
+    }
+
+    /// Only quotes are told apart by more than their slot: others need no copy of what they were.
+    #[cold]
+    fn fill_of_quote(&self, slot: Slot, maker: &Order, figures: &Figures) -> MakerFill {
+        let (owner, terms) = (*self.orders.owner(slot), *self.orders.terms(slot));
         let Figures { lots, notional, .. } = *figures;
-        self.after_maker_fill(&MakerFill { slot, order: maker, owner, terms, lots, notional }, out);
+        MakerFill { slot, order: *maker, owner, terms, lots, notional }
     }
 
     fn settle_trade(&mut self, taker: &Taker, maker: &Order, figures: &Figures) {
@@ -77,13 +87,10 @@ impl Engine {
             Side::Sell => ((maker_account, figures.maker_fee), (taker.account, figures.taker_fee)),
         };
         let instrument = &self.instruments[taker.instrument];
-        let released = |limit, leaves: u32| {
-            let hold = |leaves| instrument.bid_hold(limit, leaves).expect("an open order has a hold");
-            hold(leaves) - hold(leaves - figures.lots)
-        };
+        let lots = figures.lots;
         let buyer_release = match (taker.side, taker.funding) {
-            (Side::Sell, _) => released(maker.price, maker.total_leaves()),
-            (Side::Buy, Funding::Hold) => released(taker.limit, taker.leaves),
+            (Side::Sell, _) => instrument.released(maker.price, maker.total_leaves(), lots),
+            (Side::Buy, Funding::Hold) => instrument.released(taker.limit, taker.leaves, lots),
             (Side::Buy, Funding::FreeCredits) => {
                 let cost = figures.notional + buyer_fee;
                 self.ledger.hold_credits(buyer, cost).expect("the lots were cut to what the credits pay for");
@@ -94,16 +101,16 @@ impl Engine {
             buyer,
             seller,
             assets: &instrument.assets,
-            accelerators: instrument.accelerators(figures.lots),
+            accelerators: instrument.accelerators(lots),
             notional: figures.notional,
             buyer_fee,
             seller_fee,
             buyer_release,
         });
-        let lots = figures.lots;
         let given =
             Promise { account: maker_account, side: maker.side, limit: maker.price, ..taker.promise() };
-        self.uncount_open(&Promise { lots, ..given });
+        // The maker trades at its own limit, so what it gave is worth what was paid.
+        self.uncount_open_value(&Promise { lots, ..given }, figures.notional);
         if taker.holds() {
             self.uncount_open(&Promise { lots, ..taker.promise() });
         }
@@ -131,10 +138,10 @@ impl Engine {
             ..Default::default()
         };
         self.publish(trade, out);
-        let owner = *self.orders.owner(filled.maker);
+        let Owner { session, client_order_id } = *self.orders.owner(filled.maker);
         let fill = OrderFilled { trade_id, price, instrument, qty, ..Default::default() };
         let maker_fill = OrderFilled {
-            client_order_id: owner.client_order_id,
+            client_order_id,
             order_id: maker.order_id,
             fee: figures.maker_fee,
             leaves_qty: maker.total_leaves() - qty,
@@ -142,7 +149,7 @@ impl Engine {
             liquidity: MAKER,
             ..fill
         };
-        self.tell(owner.session, maker_fill, out);
+        self.tell(session, maker_fill, out);
         let taker_fill = OrderFilled {
             client_order_id: taker.client_order_id,
             order_id: taker.order_id,
@@ -170,9 +177,26 @@ impl Engine {
         let update = book_update((self.time, instrument), order, leaves, level, action);
         self.publish(update, out);
     }
+
+    /// The same of an order that is still in the slab.
+    #[inline(always)]
+    pub(crate) fn publish_change(
+        &mut self,
+        slot: Slot,
+        leaves: u32,
+        level: LevelTotal,
+        action: u8,
+        out: &mut Events,
+    ) {
+        let order = &self.orders.slab[slot];
+        let instrument = self.instruments[InstrumentIx::new(order.instrument)].id;
+        let update = book_update((self.time, instrument), order, leaves, level, action);
+        self.publish(update, out);
+    }
 }
 
 /// A change of a resting order; `leaves` and `level` are as of after it, and count what shows.
+#[inline]
 pub(crate) fn book_update(
     (time, instrument): (TimeNs, InstrumentId),
     order: &Order,

@@ -46,10 +46,11 @@ impl Ledger {
             "a rebate is at most the other side's fee"
         );
         let share = slot_share(trade);
-        let escrow_total = self.escrow_total(trade, share);
-        let free_part = trade.notional - escrow_total;
-        let fee_from_free = trade.seller_fee.min(free_part);
-        let fee_from_escrow = trade.seller_fee - fee_from_free;
+        // Only a fee asks what all slots together pay at once, before the first of them is posted.
+        let (escrow_total, fee_from_escrow) = match trade.seller_fee > MicroEc::ZERO {
+            true => self.fee_from_escrow(trade, share),
+            false => (MicroEc::ZERO, MicroEc::ZERO),
+        };
         let mut escrow_so_far = MicroEc::ZERO;
         let held = Balance::Held(trade.buyer);
         let (mut sellers, mut buyers) = (WindowWalk::default(), WindowWalk::default());
@@ -64,27 +65,35 @@ impl Ledger {
             let fee = proportion(fee_from_escrow, escrow_so_far, escrow_total) - before;
             self.post(held, Balance::Escrow(seller), escrow - fee);
         }
+        let free_part = trade.notional - escrow_so_far;
+        let fee_from_free = trade.seller_fee - fee_from_escrow;
         self.post(held, Balance::Free(trade.seller), free_part - fee_from_free);
         self.post(held, Balance::Fees, trade.buyer_fee + trade.seller_fee);
         let change = trade.buyer_release - trade.notional - trade.buyer_fee;
         self.post(held, Balance::Free(trade.buyer), change);
     }
 
-    /// The part of a trade's notional that waits for delivery, in all slots together.
-    fn escrow_total(&mut self, trade: &Settlement<'_>, share: MicroEc) -> MicroEc {
+    /// The part of a trade's notional that waits for delivery, in all slots together, and what the seller's fee takes
+    /// from it: what is paid at once does not cover.
+    fn fee_from_escrow(&mut self, trade: &Settlement<'_>, share: MicroEc) -> (MicroEc, MicroEc) {
         let mut sellers = WindowWalk::default();
         let parts = trade.assets.iter().map(|asset| {
             let seller = sellers.step(&mut self.capacity, trade.seller, *asset);
             let seller = self.capacity.position_at(seller.expect("a seller has a position"));
             escrow_part(seller, trade.accelerators, share)
         });
-        parts.sum()
+        let escrow_total: MicroEc = parts.sum();
+        let fee_from_free = trade.seller_fee.min(trade.notional - escrow_total);
+        (escrow_total, trade.seller_fee - fee_from_free)
     }
 }
 
 /// What one slot of the window is paid.
 fn slot_share(trade: &Settlement<'_>) -> MicroEc {
     let slots = trade.assets.len() as i64;
+    if slots == 1 {
+        return trade.notional;
+    }
     assert!(trade.notional.raw() % slots == 0, "an exact tick divides over the quarter hours");
     MicroEc::new(trade.notional.raw() / slots)
 }
