@@ -1,7 +1,7 @@
 //! A flow on the books alone, as their owner drives them: no accounts, no events, slots known to whoever names an order.
 
 use joulebook_book::{Book, Order, OrderSlab, Slot, reaches};
-use joulebook_types::{OrderId, Price, Side};
+use joulebook_types::{OrderId, Price};
 
 use crate::flow::{Act, Message, Totals};
 
@@ -95,12 +95,12 @@ impl BookRun {
         let book = &mut self.books[usize::from(message.book)];
         let (mut left, against) = (message.lots, message.side.opposite());
         while left > 0 && book.crosses(message.side, limit) {
-            let slot = front(book, &self.orders, against);
+            let slot = book.front(&self.orders, against).expect("a crossed book has a front order");
             let maker = &self.orders[slot];
             let (id, price, open) = (maker.order_id, maker.price, maker.leaves);
             debug_assert!(reaches(message.side, limit, price));
             let lots = left.min(open);
-            book.fill(&mut self.orders, slot, lots);
+            book.fill_front(&mut self.orders, slot, lots);
             self.totals.add_fill(id.raw() as u32, message.order, price.raw() as u32, lots);
             if lots == open {
                 self.orders.remove(slot);
@@ -109,10 +109,6 @@ impl BookRun {
         }
         left
     }
-}
-
-fn front(book: &Book, orders: &OrderSlab, side: Side) -> Slot {
-    book.makers(orders, side).next().expect("a crossed book has a front order")
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub use arguments::Arguments;
 pub use book_run::BookRun;
 pub use percentiles::Percentiles;
 pub use plain_mix::{PlainMix, Stream, grown, plain_mix, prepared, run};
-pub use recorder::record;
+pub use recorder::{mass_cancel, record};
 pub use recording::{Outcome, Recording};
 pub use rerun::Rerun;
 pub use tape::Tape;

@@ -1,8 +1,8 @@
 //! Makes a recording of a flow: an engine carries each message out and says which id and slot the next one has to name.
 
 use joulebook_protocol::Event;
-use joulebook_protocol::messages::{CancelOrder, NewOrder, ReduceOrder, ReplaceOrder};
-use joulebook_types::{InstrumentId, OrderId, SlotHint, TimeInForce};
+use joulebook_protocol::messages::{CancelOrder, MassCancel, NewOrder, ReduceOrder, ReplaceOrder};
+use joulebook_types::{OrderId, Side, SlotHint, TimeInForce};
 
 use crate::flow::{Act, Flow, Message, Totals};
 use crate::recording::Recording;
@@ -14,14 +14,48 @@ use crate::venue::{VenuePlan, owner, price, ticks};
 /// # Panics
 /// When the engine refuses a message or trades something else than the flow says.
 pub fn record(flow: &Flow, plan: &VenuePlan) -> Recording {
-    let mut recorder =
-        Recorder { tape: Tape::new(plan), orders: vec![Placed::default()], totals: Totals::default() };
+    let mut recorder = Recorder {
+        tape: Tape::new(plan),
+        plan: *plan,
+        orders: vec![Placed::default()],
+        totals: Totals::default(),
+    };
     flow.prelude.iter().for_each(|message| recorder.send(message));
     let (prelude, _) = recorder.tape.cut();
     flow.measured.iter().for_each(|message| recorder.send(message));
     let (measured, outcome) = recorder.tape.cut();
     recorder.totals.resting = outcome.open_orders;
     assert_eq!(recorder.totals, flow.totals, "the engine trades something else than the plain books");
+    Recording { prelude, measured, outcome }
+}
+
+/// Records one command that cancels so many orders of one account, which lie over a thousand prices among as many of another.
+pub fn mass_cancel(plan: &VenuePlan, orders: u32) -> Recording {
+    let mut tape = Tape::new(plan);
+    for order in 1..=2 * orders {
+        // Two of the eight buyers in turn.
+        let account = owner(Side::Buy, order % 2);
+        let enter = NewOrder {
+            client_order_id: tape.id(account),
+            price: price(30_000 + order / 2 * 7 % 1_000),
+            instrument: plan.instrument(0),
+            qty: 1,
+            side: Side::Buy.raw(),
+            time_in_force: TimeInForce::Gtc.raw(),
+            ..NewOrder::default()
+        };
+        tape.send(account, enter.into(), |_| {});
+    }
+    let (prelude, _) = tape.cut();
+    let account = owner(Side::Buy, 0);
+    let (client_order_id, scope) = (tape.id(account), MassCancel::SCOPE_SESSION);
+    let cancel = MassCancel { client_order_id, scope, ..MassCancel::default() };
+    let mut canceled = 0;
+    tape.send(account, cancel.into(), |event| {
+        canceled += u32::from(matches!(event, Event::OrderCanceled(_)))
+    });
+    assert_eq!(canceled, orders);
+    let (measured, outcome) = tape.cut();
     Recording { prelude, measured, outcome }
 }
 
@@ -36,6 +70,7 @@ struct Placed {
 
 struct Recorder {
     tape: Tape,
+    plan: VenuePlan,
     /// By the flow's order number.
     orders: Vec<Placed>,
     totals: Totals,
@@ -55,7 +90,7 @@ impl Recorder {
             Act::Add | Act::Ioc => NewOrder {
                 client_order_id,
                 price: price(message.ticks),
-                instrument: InstrumentId::new(u32::from(message.book) + 1),
+                instrument: self.plan.instrument(message.book),
                 qty: lots,
                 side: side.raw(),
                 time_in_force: if act == Act::Add { TimeInForce::Gtc } else { TimeInForce::Ioc }.raw(),
@@ -74,7 +109,7 @@ impl Recorder {
             }
         };
         self.orders[place].open = lots;
-        let Self { tape, orders, totals } = self;
+        let Self { tape, orders, totals, .. } = self;
         tape.send(account, command, |event| learn(orders, totals, message, event));
     }
 }

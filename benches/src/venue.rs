@@ -6,8 +6,8 @@ use joulebook_protocol::messages::{
 };
 use joulebook_protocol::{Command, Origin};
 use joulebook_types::{
-    AccountId, AreaCode, ClassCode, ClientOrderId, ConnectionId, MicroEc, ModelId, Price, Role, Roles,
-    SessionId, ShardId, Side, TimeNs, Yield,
+    AccountId, AreaCode, ClassCode, ClientOrderId, ConnectionId, InstrumentId, MicroEc, ModelId, Price, Role,
+    Roles, SessionId, ShardId, Side, TimeNs, Yield,
 };
 
 /// As many buy as sell; who sells never buys, so that nobody meets himself and a flow trades as it says.
@@ -20,8 +20,8 @@ pub const YIELD_KTOK: (u32, u32) = (10_000, 1_000);
 const OPERATOR: AccountId = AccountId::new(1);
 const ISSUER: AccountId = AccountId::new(2);
 const FIRST_TRADER: u32 = 10;
-/// A cent per accelerator-hour.
-const TICK: i64 = 10_000;
+/// A tenth of a cent per accelerator-hour.
+const TICK: i64 = 1_000;
 /// Midnight; everything is delivered later.
 const DAY: u32 = 40 * 1_440;
 const ZONE: &str = "DE";
@@ -62,7 +62,10 @@ pub enum Tables {
 
 #[derive(Clone, Copy, Debug)]
 pub struct VenuePlan {
+    /// Books that are traded.
     pub books: u16,
+    /// Books that are listed for each of those, itself included.
+    pub listed: u32,
     pub window: Window,
     pub tables: Tables,
     /// Books differ by class, in one window, rather than by window in one class.
@@ -73,7 +76,7 @@ pub struct VenuePlan {
 impl VenuePlan {
     /// Books of consecutive windows of one class.
     pub const fn windows(books: u16, window: Window, tables: Tables) -> Self {
-        Self { books, window, tables, by_class: false, orders_max: 4_000_000 }
+        Self { books, listed: 1, window, tables, by_class: false, orders_max: 4_000_000 }
     }
 
     /// Books of so many classes in one window, for token orders.
@@ -87,7 +90,7 @@ impl VenuePlan {
         let mut setup = Setup { commands: Vec::new(), last_id: [0; (FIRST_TRADER + TRADERS) as usize] };
         setup.commands.push((Origin::SYSTEM, self.genesis().into()));
         setup.open_accounts();
-        for book in 0..self.books {
+        for book in 0..u32::from(self.books) * self.listed {
             setup.list(self, book);
         }
         setup.give_credits();
@@ -116,17 +119,22 @@ impl VenuePlan {
         }
     }
 
-    fn start_minute(&self, book: u16) -> u32 {
-        if self.by_class { DAY } else { DAY + u32::from(book) * u32::from(self.window.minutes()) }
+    fn start_minute(&self, book: u32) -> u32 {
+        if self.by_class { DAY } else { DAY + book * u32::from(self.window.minutes()) }
     }
 
-    fn class(&self, book: u16) -> ClassCode {
+    fn class(&self, book: u32) -> ClassCode {
         let number = if self.by_class { book } else { 0 };
         format!("C{number}").parse().expect("a code")
     }
 
+    /// The instrument of a flow's book.
+    pub fn instrument(&self, book: u16) -> InstrumentId {
+        InstrumentId::new(u32::from(book) * self.listed + 1)
+    }
+
     fn days(&self) -> u32 {
-        (self.start_minute(self.books - 1) - DAY) / 1_440 + 1
+        (self.start_minute(u32::from(self.books) * self.listed - 1) - DAY) / 1_440 + 1
     }
 }
 
@@ -187,7 +195,7 @@ impl Setup {
         }
     }
 
-    fn list(&mut self, plan: &VenuePlan, book: u16) {
+    fn list(&mut self, plan: &VenuePlan, book: u32) {
         let (class, start_minute) = (plan.class(book), plan.start_minute(book));
         let client_order_id = self.id(OPERATOR);
         self.send(
@@ -209,7 +217,7 @@ impl Setup {
         );
         if plan.by_class {
             let client_order_id = self.id(OPERATOR);
-            let yield_ktok = Yield::new(YIELD_KTOK.0 + YIELD_KTOK.1 * u32::from(book));
+            let yield_ktok = Yield::new(YIELD_KTOK.0 + YIELD_KTOK.1 * book);
             self.send(
                 OPERATOR,
                 SetYield { client_order_id, class, yield_ktok, model: MODEL, ..SetYield::default() },
@@ -228,7 +236,7 @@ impl Setup {
     }
 
     fn register(&mut self, plan: &VenuePlan, trader: AccountId) {
-        let classes = if plan.by_class { plan.books } else { 1 };
+        let classes = if plan.by_class { u32::from(plan.books) } else { 1 };
         for class in (0..classes).map(|book| plan.class(book)) {
             for day in 0..plan.days() {
                 let client_order_id = self.id(trader);

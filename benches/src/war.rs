@@ -12,8 +12,8 @@ use crate::venue::{MODEL, VenuePlan, YIELD_KTOK, owner, price};
 const BOOKS: u32 = 8;
 /// Asks in each book, about.
 const ASKS: usize = 200;
-/// Ticks per kilo-token of yield at which tokens of all chips cost the same: 0.3, which is 3 EC per million tokens.
-const TICKS_PER_KTOK: (u32, u32) = (3, 10);
+/// Ticks per kilo-token of yield at which tokens of all chips cost the same, 3 EC per million.
+const TICKS_PER_KTOK: u32 = 3;
 /// Asks lie so many thousandths of the fair price above it at most.
 const ABOVE_MILLI: u64 = 40;
 const ASK_LOTS_MAX: u64 = 10;
@@ -186,7 +186,7 @@ impl War {
 
     /// A price in ticks at which the tokens of a book cost a little more than the fair price.
     fn ask(&mut self, book: u32) -> u32 {
-        let fair = yield_ktok(book) * TICKS_PER_KTOK.0 / TICKS_PER_KTOK.1;
+        let fair = yield_ktok(book) * TICKS_PER_KTOK;
         let above = self.random.below(ABOVE_MILLI).min(self.random.below(ABOVE_MILLI)) as u32;
         fair + fair * above / 1_000 + 1
     }

@@ -92,6 +92,16 @@ impl PlainBooks {
         }
     }
 
+    /// The order that trades next on a side, which has orders.
+    pub fn front(&self, book: u16, side: Side) -> u32 {
+        let levels = &self.books[usize::from(book)][index(side)];
+        let queue = match side {
+            Side::Buy => levels.values().next_back(),
+            Side::Sell => levels.values().next(),
+        };
+        *queue.and_then(VecDeque::front).expect("a side with orders")
+    }
+
     fn enter(&mut self, message: &Message, rests: bool, on_fill: impl FnMut(PlainFill)) {
         let left = self.trade(message, on_fill);
         if self.orders.len() <= message.order as usize {

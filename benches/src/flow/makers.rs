@@ -84,6 +84,9 @@ impl Makers {
 
     fn next(&mut self) {
         let book = self.pick_book();
+        if self.spread.storm <= self.messages.len() {
+            return self.cancel(book);
+        }
         self.walk(book);
         let chance = self.dice.below(1_000);
         let count = self.places[usize::from(book)].open.len() as u32;
@@ -172,7 +175,7 @@ impl Makers {
     }
 
     fn cancel(&mut self, book: u16) {
-        let (order, side, ticks, _) = self.pick(book);
+        let (order, side, ticks, _) = self.in_the_way(book).unwrap_or_else(|| self.pick(book));
         self.send(Message { act: Act::Cancel, side, book, order, ticks, lots: 0 });
     }
 
@@ -204,6 +207,19 @@ impl Makers {
         let order = open[self.dice.below(open.len() as u32) as usize];
         let open = self.books.order(order);
         (order, if open.is_ask { Side::Sell } else { Side::Buy }, open.ticks, open.lots)
+    }
+
+    /// While the fair price runs, makers take back what it has passed, so that the market follows.
+    fn in_the_way(&self, book: u16) -> Option<(u32, Side, u32, u32)> {
+        let fair = self.places[usize::from(book)].fair_milli / 1_000;
+        let side = match self.spread.drift.signum() {
+            1 => Side::Sell,
+            -1 => Side::Buy,
+            _ => return None,
+        };
+        let ticks = self.books.best(book, side)?;
+        let is_passed = if side == Side::Buy { fair < i64::from(ticks) } else { i64::from(ticks) < fair };
+        is_passed.then(|| (self.books.front(book, side), side, ticks, 0))
     }
 
     fn send(&mut self, message: Message) {

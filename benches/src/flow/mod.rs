@@ -47,12 +47,15 @@ pub struct Totals {
     pub lots: u64,
     /// Over all fills in their order: maker, taker, price, lots.
     pub fills_hash: u64,
+    /// The price of the last trade.
+    pub last_trade: u32,
     pub resting: u64,
 }
 
 impl Totals {
     pub fn add_fill(&mut self, maker: u32, taker: u32, ticks: u32, lots: u32) {
         self.trades += 1;
+        self.last_trade = ticks;
         self.lots += u64::from(lots);
         let parties = u64::from(maker) << 32 | u64::from(taker);
         let fill = parties ^ u64::from(ticks) << 44 ^ u64::from(lots) << 20;
@@ -87,13 +90,17 @@ pub struct Spread {
     pub theta: u32,
     /// Where the fair price begins.
     pub fair: u32,
-    /// Ticks by which the fair price moves in a thousand messages, on top of its random walk.
+    /// Thousandths of a tick by which the fair price moves with each message, on top of its random walk.
     pub drift: i32,
     /// No order is priced outside.
     pub range: (u32, u32),
+    /// From this message on all that happens is cancels.
+    pub storm: usize,
 }
 
-const NARROW: Spread = Spread { theta: 60, fair: 30_000, drift: 0, range: (8, 65_000) };
+/// As in w2.
+pub const NARROW: Spread =
+    Spread { theta: 60, fair: 30_000, drift: 0, range: (8, 65_000), storm: usize::MAX };
 
 impl Workload {
     /// One hot book, nearly all moves.
