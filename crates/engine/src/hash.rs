@@ -4,10 +4,9 @@ use joulebook_protocol::Message;
 
 /// 128 bits that change with everything absorbed. Not a cryptographic hash: it finds faults, not forgeries.
 ///
-/// An event becomes one number of 128 bits, the sum over its pairs of neighbouring words of
-/// `(first + key) * (second + key)` with a key for every place. No multiplication waits for another one; only the sum
-/// enters the chain. Products are of full width, so a word that changes alone changes the sum, unless its partner is the
-/// one word in 2^64 that makes the other factor zero: the keys are large, so that no word that occurs does.
+/// Words go in turn to two lanes, whose multiplications do not wait for each other; after each event the lanes meet. A
+/// word changes its lane by exclusive or, rotation and an odd factor, each of which can be undone, and so can the
+/// meeting: states that differ stay different whatever both absorb next, and a word that changes alone always shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct EventHash {
     pub(crate) a: u64,
@@ -16,11 +15,6 @@ pub(crate) struct EventHash {
 
 const KEY_A: u64 = 0x9E37_79B9_7F4A_7C15;
 const KEY_B: u64 = 0xC2B2_AE3D_27D4_EB4F;
-
-/// Of the place of each word; two neighbours are a pair.
-const PLACE_KEYS: [u64; WORDS_MAX] = place_keys();
-/// Words of the longest event, rounded up to pairs.
-const WORDS_MAX: usize = 14;
 const WORD_BYTES: usize = size_of::<u64>();
 
 impl EventHash {
@@ -34,31 +28,38 @@ impl EventHash {
 
     /// Absorbs an event: which message it is, a word that stands for its first `LED` words, and the others as `seen`
     /// says, given place and value. The compiler knows every place, so what `seen` leaves as it is costs nothing.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn absorb<M: Message, const LED: usize>(
         &mut self,
         lead: u64,
         event: &M,
         seen: impl Fn(usize, u64) -> u64,
     ) {
-        const { assert!(size_of::<M>().is_multiple_of(WORD_BYTES) && size_of::<M>() <= WORDS_MAX * WORD_BYTES) };
+        const { assert!(size_of::<M>().is_multiple_of(WORD_BYTES) && LED * WORD_BYTES <= size_of::<M>()) };
         let bytes = event.as_bytes();
-        let word = |place: usize| match bytes[place * WORD_BYTES..].first_chunk() {
-            Some(word) => seen(place, u64::from_le_bytes(*word)),
-            None => 0,
+        let word = |place: usize| {
+            let word = bytes[place * WORD_BYTES..].first_chunk().expect("a place in the message");
+            seen(place, u64::from_le_bytes(*word))
         };
-        let lead = lead.wrapping_add(const { (M::TEMPLATE_ID as u64).wrapping_mul(KEY_B) });
-        let mut sum = pair(0, lead, word(LED));
-        let mut place = LED + 1;
+        let mut lanes = *self;
+        lanes.a =
+            into_lane(lanes.a, lead.wrapping_add(const { (M::TEMPLATE_ID as u64).wrapping_mul(KEY_B) }));
+        let mut place = LED;
         while place < size_of::<M>() / WORD_BYTES {
-            sum = sum.wrapping_add(pair(place - LED + 1, word(place), word(place + 1)));
-            place += 2;
+            // The lead was the first word, so the one after it goes to the other lane.
+            if (place - LED).is_multiple_of(2) {
+                lanes.b = into_lane(lanes.b, word(place));
+            } else {
+                lanes.a = into_lane(lanes.a, word(place));
+            }
+            place += 1;
         }
-        self.chain(sum);
+        lanes.meet();
+        *self = lanes;
     }
 
     /// Absorbs an event with all of its words.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn absorb_fact<M: Message>(&mut self, fact: &M) {
         let first = fact.as_bytes().first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
         self.absorb::<M, 1>(first, fact, |_, word| word);
@@ -66,37 +67,23 @@ impl EventHash {
 
     /// Absorbs what is no event: which command was the last of a batch, and when it was.
     pub(crate) fn absorb_batch(&mut self, last_seq: u64, time: u64) {
-        self.chain(pair(0, last_seq, time));
+        self.a = into_lane(self.a, last_seq);
+        self.b = into_lane(self.b, time);
+        self.meet();
     }
 
-    #[inline]
-    fn chain(&mut self, sum: u128) {
-        let (low, high) = (sum as u64, (sum >> 64) as u64);
-        let product = u128::from(self.a ^ low) * u128::from(self.b ^ high);
-        // The additions keep one half alive even when the product is zero.
-        self.a = self.b.wrapping_add(product as u64);
-        self.b = low.rotate_left(32).wrapping_add(high) ^ (product >> 64) as u64;
+    /// Each lane learns of the other.
+    #[inline(always)]
+    fn meet(&mut self) {
+        self.a = self.a.wrapping_add(self.b.rotate_left(32));
+        self.b ^= self.a.rotate_left(17);
     }
 }
 
+/// The rotation keeps upper bits from going only upwards, where a product leaves them.
 #[inline(always)]
-fn pair(place: usize, first: u64, second: u64) -> u128 {
-    let first = first.wrapping_add(PLACE_KEYS[place]);
-    u128::from(first) * u128::from(second.wrapping_add(PLACE_KEYS[place + 1]))
-}
-
-/// The first numbers of splitmix64 from zero: its constants are its authors' (Steele, Lea, Flood 2014).
-const fn place_keys() -> [u64; WORDS_MAX] {
-    let mut keys = [0; WORDS_MAX];
-    let mut place = 0;
-    while place < WORDS_MAX {
-        let mut mixed = KEY_A.wrapping_mul(place as u64 + 1);
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        keys[place] = mixed ^ (mixed >> 31);
-        place += 1;
-    }
-    keys
+fn into_lane(lane: u64, word: u64) -> u64 {
+    (lane ^ word).rotate_left(29).wrapping_mul(KEY_A)
 }
 
 #[cfg(test)]
@@ -160,6 +147,19 @@ mod tests {
             swapped.swap(2 * first, 2 * second);
             swapped.swap(2 * first + 1, 2 * second + 1);
             assert_ne!(hashed(&[of_words::<OrderFilled>(&swapped)]), base, "pairs {first} and {second}");
+        }
+        // The same change in two words of one lane, or of both.
+        for (first, second, bit) in
+            (0..words.len()).flat_map(|b| (0..b).flat_map(move |a| (0..64).map(move |bit| (a, b, bit))))
+        {
+            let mut changed = words.clone();
+            changed[first] ^= 1 << bit;
+            changed[second] ^= 1 << bit;
+            assert_ne!(
+                hashed(&[of_words::<OrderFilled>(&changed)]),
+                base,
+                "bit {bit} of {first} and {second}"
+            );
         }
     }
 
