@@ -27,6 +27,8 @@ pub(crate) struct Valid {
     funding: Funding,
     post_only: bool,
     terms: Terms,
+    /// Whether a remainder may rest.
+    rests: bool,
     /// What it waits for, outside the book.
     pub(crate) trigger: Option<StopTrigger>,
 }
@@ -173,7 +175,8 @@ impl Engine {
         let promise = Promise { account, instrument: ix, side, limit, lots: order.qty };
         let worth = self.check_notional(&promise, order.qty, qty_offset)?;
         let terms = choices.terms(order);
-        let opens = terms.rests() || terms.place != Place::Book;
+        let rests = terms.rests();
+        let opens = rests || terms.place != Place::Book;
         self.check_order_limit(usize::from(opens))?;
         let funding = match (choices.order_type, side) {
             // The price of a waiting stop is its limit, so there is something to hold.
@@ -190,7 +193,7 @@ impl Engine {
         }
         self.check_fillable(&promise, funding, choices, order)?;
         self.check_caps(&promise, None, choices.order_type, u32::from(opens), qty_offset)?;
-        Ok(Valid { promise, worth, funding, post_only: choices.post_only, terms, trigger })
+        Ok(Valid { promise, worth, funding, post_only: choices.post_only, terms, rests, trigger })
     }
 
     /// The worst price at which the order trades: its own, or the band's far edge.
@@ -264,7 +267,7 @@ impl Engine {
         let Promise { account, instrument, side, limit, lots } = valid.promise;
         let trade_group = self.accounts.trade_group(account);
         let order_id = self.next_order_id();
-        let rests = valid.terms.rests();
+        let rests = valid.rests;
         let opens = rests || valid.terms.place != Place::Book;
         let slot = if opens {
             let mut order = Order::new(order_id, side, limit, lots);

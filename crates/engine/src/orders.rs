@@ -63,6 +63,7 @@ impl Terms {
     }
 
     /// Whether a remainder may rest.
+    #[inline(always)]
     pub(crate) fn rests(&self) -> bool {
         match (self.order_type, self.time_in_force) {
             (OrderType::Limit, TimeInForce::Gtc | TimeInForce::Gtd) => true,

@@ -33,6 +33,7 @@ impl Ledger {
         account
     }
 
+    #[inline]
     pub fn credits(&self, account: AccountIx) -> Credits {
         self.accounts[account.index()]
     }
@@ -60,14 +61,16 @@ impl Ledger {
         Ok(())
     }
 
+    #[inline]
     pub fn hold_credits(&mut self, account: AccountIx, amount: MicroEc) -> Result<(), CreditError> {
         self.check_free(account, amount)?;
-        self.post(Balance::Free(account), Balance::Held(account), amount);
+        self.post_hold(account, amount);
         Ok(())
     }
 
+    #[inline]
     pub fn release_credits(&mut self, account: AccountIx, amount: MicroEc) {
-        self.post(Balance::Held(account), Balance::Free(account), amount);
+        self.post_release(account, amount);
     }
 
     /// The number of a slot asset, made when it has none yet.
@@ -179,6 +182,7 @@ impl Ledger {
         }
     }
 
+    #[inline]
     fn check_free(&self, account: AccountIx, amount: MicroEc) -> Result<(), CreditError> {
         let free = self.accounts[account.index()].free;
         if amount <= free { Ok(()) } else { Err(CreditError::Insufficient { free }) }

@@ -28,6 +28,28 @@ impl Ledger {
         self.change(to, amount);
     }
 
+    /// From what an account has free to what it holds: `post` for the two balances that lie side by side.
+    #[inline]
+    pub(crate) fn post_hold(&mut self, account: AccountIx, amount: MicroEc) {
+        let credits = &mut self.accounts[account.index()];
+        assert!(amount >= MicroEc::ZERO && credits.free >= amount, "a balance is never negative");
+        credits.free -= amount;
+        credits.held += amount;
+        self.totals.free -= amount;
+        self.totals.held += amount;
+    }
+
+    /// And back.
+    #[inline]
+    pub(crate) fn post_release(&mut self, account: AccountIx, amount: MicroEc) {
+        let credits = &mut self.accounts[account.index()];
+        assert!(amount >= MicroEc::ZERO && credits.held >= amount, "a balance is never negative");
+        credits.held -= amount;
+        credits.free += amount;
+        self.totals.held -= amount;
+        self.totals.free += amount;
+    }
+
     /// Changes a balance, and the running total of its kind along with it.
     #[inline]
     fn change(&mut self, balance: Balance, by: MicroEc) {
