@@ -1,0 +1,146 @@
+//! Our book with a slab of orders, and per order id the slot that a client would send along.
+
+use core::cell::Cell;
+
+use joulebook_book::{Book, Order, OrderSlab, Slot};
+use joulebook_types::{OrderId, Price, Side};
+
+use super::Engine;
+use crate::stream::{Fills, Kind, Message, Stream};
+
+/// Looks `AHEAD` messages ahead, a power of two, or not at all.
+pub struct Joulebook<const AHEAD: usize> {
+    books: Vec<Book>,
+    orders: OrderSlab,
+    slots: Vec<Slot>,
+    /// Slots whose order was asked for, until it is there and tells what else to ask for.
+    coming: [Cell<Slot>; 16],
+    seen: Cell<usize>,
+}
+
+impl<const AHEAD: usize> Engine for Joulebook<AHEAD> {
+    const AHEAD: usize = AHEAD;
+
+    fn new(stream: &Stream) -> Self {
+        Self {
+            books: (0..stream.books).map(|_| Book::new(Price::new(1))).collect(),
+            orders: OrderSlab::default(),
+            slots: vec![Slot::new(u32::MAX); stream.last_id as usize + 1],
+            coming: [const { Cell::new(Slot::new(u32::MAX)) }; 16],
+            seen: Cell::new(0),
+        }
+    }
+
+    /// First the order; half the way later what its leaving touches.
+    #[inline(always)]
+    fn prepare(&self, message: &Message) {
+        let slot = self.slots[message.id as usize];
+        self.orders.prepare(slot);
+        let seen = self.seen.get();
+        self.seen.set(seen + 1);
+        let before = self.coming[seen % (AHEAD / 2).max(1) % 16].replace(slot);
+        self.orders.prepare_leaving(before);
+    }
+
+    #[inline(always)]
+    fn apply(&mut self, message: &Message, fills: &mut Fills) {
+        match message.kind {
+            Kind::Add => self.add(message, fills),
+            Kind::Cancel => self.cancel(message),
+            Kind::Replace => self.replace(message, fills),
+            Kind::Ioc => {
+                take(
+                    &mut self.books[usize::from(message.book)],
+                    &mut self.orders,
+                    message,
+                    message.side,
+                    fills,
+                );
+            }
+            Kind::Reduce => self.reduce(message),
+        }
+    }
+
+    fn resting(&self) -> u64 {
+        self.orders.len() as u64
+    }
+}
+
+impl<const AHEAD: usize> Joulebook<AHEAD> {
+    #[inline(never)]
+    fn add(&mut self, message: &Message, fills: &mut Fills) {
+        let Self { books, orders, slots, .. } = self;
+        let price = Price::new(message.price.into());
+        let book = &mut books[usize::from(message.book)];
+        if book.crosses(message.side, price) || !orders.has_vacancy() {
+            return self.take_and_rest(message, fills);
+        }
+        let slot =
+            orders.insert(Order::new(OrderId::new(message.id.into()), message.side, price, message.lots));
+        slots[message.id as usize] = slot;
+        book.add(orders, slot);
+    }
+
+    #[inline(never)]
+    fn take_and_rest(&mut self, message: &Message, fills: &mut Fills) {
+        let book = &mut self.books[usize::from(message.book)];
+        let left = take(book, &mut self.orders, message, message.side, fills);
+        if left > 0 {
+            let price = Price::new(message.price.into());
+            let order = Order::new(OrderId::new(message.id.into()), message.side, price, left);
+            let slot = self.orders.insert(order);
+            self.slots[message.id as usize] = slot;
+            book.add(&mut self.orders, slot);
+        }
+    }
+
+    #[inline(never)]
+    fn cancel(&mut self, message: &Message) {
+        let slot = self.slots[message.id as usize];
+        self.books[usize::from(message.book)].remove(&mut self.orders, slot);
+        self.orders.remove(slot);
+    }
+
+    #[inline(never)]
+    fn replace(&mut self, message: &Message, fills: &mut Fills) {
+        let slot = self.slots[message.id as usize];
+        let book = &mut self.books[usize::from(message.book)];
+        book.remove(&mut self.orders, slot);
+        let (side, price) = (self.orders[slot].side, Price::new(message.price.into()));
+        let left = match book.crosses(side, price) {
+            true => take(book, &mut self.orders, message, side, fills),
+            false => message.lots,
+        };
+        if left == 0 {
+            self.orders.remove(slot);
+            return;
+        }
+        self.orders.amend(slot, price, left, left, u32::MAX);
+        book.add(&mut self.orders, slot);
+    }
+
+    #[inline(never)]
+    fn reduce(&mut self, message: &Message) {
+        let slot = self.slots[message.id as usize];
+        let fewer = self.orders[slot].leaves - message.lots;
+        self.books[usize::from(message.book)].reduce(&mut self.orders, slot, fewer);
+    }
+}
+
+/// Trades with what a limit reaches; what is left.
+#[inline(always)]
+fn take(book: &mut Book, orders: &mut OrderSlab, message: &Message, side: Side, fills: &mut Fills) -> u32 {
+    let (limit, mut left) = (Price::new(message.price.into()), message.lots);
+    while left > 0 && book.crosses(side, limit) {
+        let maker = book.front(orders, side.opposite()).expect("a side that is crossed has orders");
+        let Order { order_id, price, leaves, .. } = orders[maker];
+        let lots = left.min(leaves);
+        book.fill_front(orders, maker, lots);
+        fills.add(order_id.raw() as u32, message.id, price.raw() as u32, lots);
+        left -= lots;
+        if lots == leaves {
+            orders.remove(maker);
+        }
+    }
+    left
+}
