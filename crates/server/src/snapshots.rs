@@ -240,6 +240,22 @@ mod tests {
     }
 
     #[test]
+    fn what_the_disk_does_not_have_gets_no_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut snapshots = open(dir.path());
+        let name = header(11).name();
+        // A device that takes every byte and refuses to sync.
+        let unfinished = snapshots.path(name).with_extension("tmp");
+        std::os::unix::fs::symlink("/dev/null", &unfinished).unwrap();
+        let error = write(&mut snapshots, 11, &[2; 4096]).unwrap_err().to_string();
+        assert!(error.contains("cannot sync") && error.contains(".tmp"), "{error}");
+        assert_eq!(snapshots.list().unwrap(), []);
+        assert!(std::fs::symlink_metadata(snapshots.path(name)).is_err(), "it was renamed");
+        assert!(!unfinished.exists(), "what is left of it is in the way of the next");
+        assert_eq!(write(&mut snapshots, 11, &[2; 4096]).unwrap(), name);
+    }
+
+    #[test]
     fn a_stop_ends_a_snapshot_at_its_next_step() {
         let dir = tempfile::tempdir().unwrap();
         let stopping = Arc::new(AtomicBool::new(false));

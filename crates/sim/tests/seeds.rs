@@ -68,6 +68,20 @@ fn crashes_lose_nothing_that_was_answered() {
 }
 
 #[test]
+fn flipped_bits_are_refused_by_their_place() {
+    let mut flips = 0;
+    for seed in 71..75 {
+        let mut plan = storm(seed, &[Fault::Kill, Fault::BitFlip]);
+        (plan.troubles, plan.trouble_gap_ns) = (30, 8_000_000);
+        plan.snapshots = None;
+        let outcome = passes(&plan);
+        flips += outcome.counts["bits flipped"];
+        assert!(outcome.counts["flips refused"] > 0, "{:?}", outcome.counts);
+    }
+    assert!(flips > 60, "{flips} flips");
+}
+
+#[test]
 fn a_bad_network_loses_and_doubles_nothing() {
     let faults = [Fault::Loss, Fault::Double, Fault::Late, Fault::Cut, Fault::HangUp, Fault::ClientKill];
     for seed in [21, 22, 23] {
