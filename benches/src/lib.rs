@@ -13,6 +13,7 @@ mod recording;
 mod rerun;
 mod tape;
 mod venue;
+mod verdict;
 mod war;
 
 pub use arguments::Arguments;
@@ -24,6 +25,7 @@ pub use recording::{Outcome, Recording};
 pub use rerun::Rerun;
 pub use tape::Tape;
 pub use venue::{Tables, VenuePlan, Window};
+pub use verdict::{Verdict, load_average};
 pub use war::record_war;
 
 /// Commands per batch in all in-process figures.
