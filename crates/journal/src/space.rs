@@ -23,6 +23,9 @@ pub(crate) struct Space {
     /// Blank and durable, in order.
     ready: VecDeque<Segment>,
     is_preparing: bool,
+    /// Nothing was asked yet since the start. The exchange before may have found the disk full, and how much of the present
+    /// segment is in use does not tell.
+    is_new: bool,
     /// The disk was full when it was last asked: when to ask again.
     full: Option<TimeNs>,
     /// Segments before the present one, oldest first, with the last command of each.
@@ -35,7 +38,15 @@ pub(crate) struct Space {
 impl Space {
     /// `old` and `ready` lie around the present segment, in order.
     pub(crate) fn new(old: VecDeque<(SegmentNumber, SeqNum)>, ready: VecDeque<Segment>) -> Self {
-        Self { ready, is_preparing: false, full: None, old, retire_upto: SeqNum::NONE, is_removing: false }
+        Self {
+            ready,
+            is_preparing: false,
+            is_new: true,
+            full: None,
+            old,
+            retire_upto: SeqNum::NONE,
+            is_removing: false,
+        }
     }
 
     /// No segment could be made when the disk was last asked. At most the reserve is left behind the present one.
@@ -74,12 +85,15 @@ impl Space {
             0 => self.ready.is_empty(),
             // A full disk is asked again however little of the present one is in use: while orders are refused, that may
             // never become more.
-            _ => self.ready.len() < AHEAD && (self.is_short() || bytes <= offset.saturating_mul(ASK_AT)),
+            _ => {
+                let is_due = bytes <= offset.saturating_mul(ASK_AT) || self.is_new && current > 1;
+                self.ready.len() < AHEAD && (self.is_short() || is_due)
+            }
         };
         if !wanted || self.is_preparing || self.full.is_some_and(|retry_at| now < retry_at) {
             return None;
         }
-        self.is_preparing = true;
+        (self.is_preparing, self.is_new) = (true, false);
         Some(self.ready.back().map_or(current, |last| last.number) + 1)
     }
 

@@ -9,7 +9,7 @@ use joulebook_protocol::messages::Stamp;
 use joulebook_protocol::{Command, Event, Frame, PublicEvent, SequencedCommand, SessionMessage};
 use joulebook_reference::{Position, Reference, Said};
 use joulebook_types::{
-    AccountId, ClientOrderId, InstrumentId, Phase, SeqNum, SessionId, Side, SlotHint, TimeNs,
+    AccountId, ClientOrderId, InstrumentId, Phase, Price, SeqNum, SessionId, Side, SlotHint, TimeNs,
 };
 
 use crate::checks::{Check, Violation};
@@ -218,12 +218,9 @@ impl Audit {
                 format!("{side} levels of instrument {instrument} differ")
             })?;
         }
-        let crossed = match (self.fast.best_bid(instrument), self.fast.best_ask(instrument)) {
-            (Some(bid), Some(ask)) => ask <= bid,
-            (Some(_), None) | (None, Some(_)) | (None, None) => false,
-        };
+        let best = (self.fast.best_bid(instrument), self.fast.best_ask(instrument));
         let is_open = self.slow.phase(instrument) == Some(Phase::Open);
-        Check::CrossedBook.that(!(crossed && is_open), || {
+        Check::CrossedBook.that(!(is_open && is_crossed(best)), || {
             format!("instrument {instrument} is open and crossed after command {}", self.fast.last_seq())
         })
     }
@@ -245,6 +242,14 @@ impl Audit {
         Check::Events.that(normal(*known).0 == told, || {
             format!("{who:?} was told {told:?}, and what is durable says {known:?}")
         })
+    }
+}
+
+/// Best bid and best ask.
+fn is_crossed(best: (Option<Price>, Option<Price>)) -> bool {
+    match best {
+        (Some(bid), Some(ask)) => ask <= bid,
+        (Some(_), None) | (None, Some(_)) | (None, None) => false,
     }
 }
 
@@ -302,4 +307,60 @@ pub fn normal(mut event: Event) -> (Event, Stamp) {
     stamp.cancel_credits = 0;
     let stamp = *stamp;
     (event, stamp)
+}
+
+#[cfg(test)]
+mod tests {
+    use joulebook_protocol::Origin;
+    use joulebook_protocol::messages::CancelOrder;
+    use joulebook_types::OrderId;
+
+    use super::*;
+
+    const WHO: Identity = (AccountId::new(7), SessionId::new(2));
+
+    fn cancel(order: u64) -> Command {
+        let client_order_id = ClientOrderId::new(3);
+        CancelOrder { client_order_id, order_id: OrderId::new(order), ..CancelOrder::default() }.into()
+    }
+
+    fn check(audit: &mut Audit, command: Command) -> Option<Check> {
+        let origin = Origin { account: WHO.0, session: WHO.1, ..Origin::SYSTEM };
+        audit.was_sent(&SequencedCommand { origin, command }).err().map(|violation| violation.check)
+    }
+
+    #[test]
+    fn a_request_in_the_journal_is_one_that_was_sent() {
+        let mut audit = Audit::new();
+        assert_eq!(check(&mut audit, cancel(1)), Some(Check::ExactlyOnce), "nobody sent it");
+        audit.on_sent(WHO, ClientOrderId::new(3), cancel(1));
+        assert_eq!(check(&mut audit, cancel(1)), None);
+        assert_eq!(check(&mut audit, cancel(2)), Some(Check::ExactlyOnce), "another one with its number");
+        audit.on_refused(WHO, ClientOrderId::new(3)).expect("no session has used the number");
+        assert_eq!(check(&mut audit, cancel(1)), Some(Check::ExactlyOnce), "it was refused");
+        audit.on_sent(WHO, ClientOrderId::new(3), cancel(1));
+        assert_eq!(check(&mut audit, cancel(1)), None, "sent again after the refusal");
+    }
+
+    #[test]
+    fn commands_without_their_number_or_time_are_refused() {
+        let batch = |first, time| DurableBatch {
+            first_seq: SeqNum::new(first),
+            time: TimeNs::new(time),
+            records: Vec::new(),
+        };
+        let mut audit = Audit::new();
+        let broken = |found: Result<(), Violation>| found.err().map(|violation| violation.check);
+        assert_eq!(broken(audit.apply(&batch(2, 5))), Some(Check::Sequence), "the first command is missing");
+        audit.time = TimeNs::new(9);
+        assert_eq!(broken(audit.apply(&batch(1, 8))), Some(Check::Sequence), "time goes back");
+    }
+
+    #[test]
+    fn a_bid_that_reaches_the_ask_is_crossed() {
+        let price = |raw| Some(Price::new(raw));
+        assert!(is_crossed((price(5), price(4))) && is_crossed((price(5), price(5))));
+        assert!(!is_crossed((price(4), price(5))) && !is_crossed((price(5), None)));
+        assert!(!is_crossed((None, price(5))) && !is_crossed((None, None)));
+    }
 }

@@ -106,6 +106,32 @@ fn a_full_disk_is_asked_again_from_a_segment_that_is_hardly_begun() {
 }
 
 #[test]
+fn a_start_on_a_full_disk_finds_out_before_the_first_order() {
+    const SEGMENT_BYTES: u64 = 256 << 10;
+    let config = LocalConfig { segment_bytes: SEGMENT_BYTES, ..config() };
+    let disk = MemStorage::new();
+    disk.limit_space(Some(2 * SEGMENT_BYTES));
+    let mut run = Run::with(&disk, config.clone());
+    run.settle();
+    // The second segment is hardly begun: by how much is in use, nobody would have to ask yet.
+    let blocks = SEGMENT_BYTES / crate::BLOCK_BYTES as u64;
+    fill(&mut run, 1, |run| run.journal.last_seq().raw() == blocks + 1);
+    assert!(run.journal.is_short_of_space());
+    drop(run);
+    let mut run = Run::with(&disk, config.clone());
+    run.settle();
+    assert!(run.journal.is_short_of_space());
+
+    // Where there is room, there is a reserve at once; the one behind it has time.
+    drop(run);
+    disk.limit_space(None);
+    let mut run = Run::with(&disk, config);
+    run.settle();
+    assert!(!run.journal.is_short_of_space());
+    assert_eq!(numbers(&disk), [1, 2, 3]);
+}
+
+#[test]
 fn a_start_on_a_full_disk_uses_the_reserve() {
     let disk = MemStorage::new();
     disk.limit_space(Some(3 * MIN_SEGMENT_BYTES));
