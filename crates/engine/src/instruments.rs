@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use joulebook_book::Book;
 use joulebook_ledger::{AssetIx, SlotKey, bid_hold, fee, with_fee};
 use joulebook_protocol::messages::InstrumentDefinition;
+use joulebook_sys::{prefetch_read, prefetch_write};
 use joulebook_types::{
     AreaCode, ClassCode, InstrumentId, LotSize, MicroEc, Phase, Price, Qty, Side, TimeNs, Window,
 };
@@ -282,6 +283,17 @@ impl Instruments {
         self.by_product.remove(&product);
         self.vacant.push(ix);
         assets
+    }
+
+    /// Asks for what an order looks at of the instrument at a place.
+    #[inline]
+    pub(crate) fn prepare(&self, ix: InstrumentIx) {
+        if let Some(instrument) = self.places.get(ix.index()) {
+            prefetch_write(&instrument.book);
+            prefetch_write(&instrument.prices);
+            prefetch_read(&instrument.tick);
+            prefetch_read(&instrument.phase);
+        }
     }
 
     /// Instruments that are listed and not settled.

@@ -40,6 +40,7 @@ mod legs;
 mod links;
 mod list_instrument;
 mod logon;
+mod lookahead;
 mod matching;
 mod new_order;
 mod oco;

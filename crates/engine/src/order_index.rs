@@ -1,6 +1,7 @@
 //! From order id to slot, for those who lost the slot hint. Ids are dense, so pages of an array do instead of a hash.
 
 use joulebook_book::{Slot, TickIndex};
+use joulebook_sys::prefetch_write;
 use joulebook_types::OrderId;
 
 const PAGE_ORDERS: usize = 256;
@@ -69,6 +70,15 @@ impl OrderIndex {
         self.live -= 1;
         if is_empty {
             self.close_page(number, ix);
+        }
+    }
+
+    /// Asks for the entry of an order whose page `insert` returned.
+    #[inline]
+    pub(crate) fn prepare(&self, order_id: OrderId, ix: PageIx) {
+        let (_, place) = split(order_id);
+        if let Some(page) = self.pages.get(ix.0 as usize) {
+            prefetch_write(&page.slots[usize::from(place)]);
         }
     }
 

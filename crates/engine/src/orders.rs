@@ -2,6 +2,7 @@
 
 use joulebook_book::{Order, OrderSlab, Slot};
 use joulebook_ledger::AccountIx;
+use joulebook_sys::prefetch_write;
 use joulebook_types::{ClientOrderId, OrderId, OrderType, SelfTradeMode, SlotHint, TimeInForce, TimeNs};
 
 use crate::order_index::{OrderIndex, PageIx};
@@ -197,6 +198,26 @@ impl Orders {
         match next {
             NO_SLOT => list.last_order = linked(previous),
             next => self.cold[next.index()].previous_of_session = previous,
+        }
+    }
+
+    /// Asks for the memory of the order at a slot, which is going to be named.
+    #[inline]
+    pub(crate) fn prepare(&self, slot: Slot) {
+        self.slab.prepare(slot);
+        if let Some(cold) = self.cold.get(slot.index()) {
+            prefetch_write(cold);
+        }
+    }
+
+    /// Asks for what the order's end will touch besides the order, which should be there already.
+    #[inline]
+    pub(crate) fn prepare_leaving(&self, slot: Slot) {
+        self.slab.prepare_leaving(slot);
+        if let (Some(cold), Some(order)) = (self.cold.get(slot.index()), self.slab.get(slot)) {
+            let neighbours = [cold.previous_of_session, cold.next_of_session];
+            neighbours.iter().filter_map(|slot| self.cold.get(slot.index())).for_each(prefetch_write);
+            self.index.prepare(order.order_id, cold.page);
         }
     }
 

@@ -88,7 +88,7 @@ impl fmt::Debug for Batch {
 }
 
 /// The records of a batch, without their lengths and checksums.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Records<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Iterator for Records<'a> {

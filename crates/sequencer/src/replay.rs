@@ -74,7 +74,9 @@ pub fn apply_batch(
     engine.begin_batch(first_seq, time, out);
     digest.steps.push(short_chain(engine));
     let mut seq = first_seq;
+    let mut lookahead = Lookahead::new(engine, &records);
     for record in records {
+        lookahead.step(engine);
         engine.apply_record(record, out).map_err(|error| ReplayError::Unreadable { seq, error })?;
         digest.steps.push(short_chain(engine));
         seq = seq.next();
@@ -82,6 +84,41 @@ pub fn apply_batch(
     engine.end_batch(out);
     (digest.seq, digest.chain) = (engine.last_seq(), engine.event_chain_hash());
     Ok(())
+}
+
+/// How many commands ahead an order is asked for, and how many ahead what lies around it: the times that two loads from
+/// memory take, one after the other, in commands.
+const FAR: usize = 8;
+const NEAR: usize = 4;
+
+/// Asks for the memory of the commands that come next, when there are so many orders that it pays.
+struct Lookahead<'a> {
+    far: Records<'a>,
+    near: Records<'a>,
+}
+
+impl<'a> Lookahead<'a> {
+    #[inline]
+    fn new(engine: &Engine, records: &Records<'a>) -> Self {
+        let (mut far, mut near) = (records.clone(), records.clone());
+        if !engine.looks_ahead() {
+            // Nothing lies ahead of the end.
+            (far, near) = (Records::default(), Records::default());
+        }
+        far.by_ref().take(FAR).for_each(|record| engine.look_far_ahead(record));
+        near.by_ref().take(NEAR).for_each(|record| engine.look_near_ahead(record));
+        Self { far, near }
+    }
+
+    #[inline]
+    fn step(&mut self, engine: &Engine) {
+        if let Some(record) = self.far.next() {
+            engine.look_far_ahead(record);
+        }
+        if let Some(record) = self.near.next() {
+            engine.look_near_ahead(record);
+        }
+    }
 }
 
 /// The chain in short: enough to find the command, once the chain has told the batch.
