@@ -87,12 +87,12 @@ impl Book {
         Some(orders.queues.front(orders.prices.level(best)))
     }
 
-    /// Takes `lots` from the front order of its side, which shows at least as many.
+    /// Takes `lots` from the front order of its side, which [`Book::front`] just named and which shows at least as many.
     #[inline]
     pub fn fill_front(&mut self, orders: &mut OrderSlab, maker: Slot, lots: u32) -> Filled {
         let Order { side, leaves, .. } = orders[maker];
         assert!(0 < lots && lots <= leaves, "a fill is at most what the maker has");
-        assert!(self.front(orders, side) == Some(maker), "the front order trades first");
+        debug_assert!(self.front(orders, side) == Some(maker), "the front order trades first");
         let level = if lots < leaves {
             take_lots(orders, maker, lots)
         } else {

@@ -1,0 +1,109 @@
+//! What books take from the memory that they share, and that they give it back.
+
+use joulebook_book::{Book, Order, OrderSlab, SharedMemory, Slot};
+use joulebook_types::{OrderId, Price, Side};
+
+/// A book of prices one to many, and the slab that it lies in.
+struct Market {
+    orders: OrderSlab,
+    book: Book,
+    last_id: OrderId,
+}
+
+impl Market {
+    fn new() -> Self {
+        Self { orders: OrderSlab::default(), book: Book::new(Price::new(1)), last_id: OrderId::NONE }
+    }
+
+    fn enter(&mut self, side: Side, price: i64) -> Slot {
+        self.last_id = self.last_id.next();
+        let slot = self.orders.insert(Order::new(self.last_id, side, Price::new(price), 1));
+        self.book.add(&mut self.orders, slot);
+        slot
+    }
+
+    fn cancel(&mut self, slot: Slot) {
+        self.book.remove(&mut self.orders, slot);
+        self.orders.remove(slot);
+    }
+}
+
+/// The market rises by 60 %: orders leave at the low end and come at the high one.
+#[test]
+fn a_price_run_leaves_nothing_behind() {
+    let mut market = Market::new();
+    let mut resting: Vec<Slot> = (100_000..100_500).map(|price| market.enter(Side::Sell, price)).collect();
+    let at_rest = market.orders.shared_memory();
+    for (at, price) in (0..).zip(100_500..160_000) {
+        let oldest = at % resting.len();
+        market.cancel(resting[oldest]);
+        resting[oldest] = market.enter(Side::Sell, price);
+        let SharedMemory { pages, nodes, blocks } = market.orders.shared_memory();
+        assert!(
+            pages <= at_rest.pages + 1 && nodes <= 6 && blocks == 0,
+            "at {price}: {pages}, {nodes}, {blocks}"
+        );
+        assert_eq!(market.book.best(Side::Sell), Some(Price::new(price - 499)));
+    }
+    for slot in resting {
+        market.cancel(slot);
+    }
+    assert_eq!(market.orders.shared_memory(), SharedMemory::default());
+}
+
+/// An order that stays first at its price does not keep the places of those that came and went behind it.
+#[test]
+fn places_behind_an_old_order_are_used_again() {
+    let mut market = Market::new();
+    let first = market.enter(Side::Buy, 70);
+    let mut waiting: std::collections::VecDeque<Slot> =
+        (0..20).map(|_| market.enter(Side::Buy, 70)).collect();
+    for _ in 0..10_000 {
+        market.cancel(waiting.pop_front().expect("twenty wait"));
+        waiting.push_back(market.enter(Side::Buy, 70));
+        assert!(market.orders.shared_memory().blocks <= 3);
+        assert_eq!(market.book.front(&market.orders, Side::Buy), Some(first));
+    }
+    assert_eq!(market.orders.slots(), 21);
+    for slot in waiting.into_iter().chain([first]) {
+        market.cancel(slot);
+    }
+    assert_eq!(market.orders.shared_memory(), SharedMemory::default());
+}
+
+/// A price has one order or none, over many prices: they are walked in order, and all their memory returns.
+#[test]
+fn many_prices_are_walked_in_order_and_given_back() {
+    let prices: i64 = match std::env::var("JOULEBOOK_PRICES") {
+        Ok(prices) => prices.parse().expect("a number"),
+        Err(_) => 50_000,
+    };
+    let mut market = Market::new();
+    // Odd prices in an order that jumps about; the numbers have no common factor.
+    let jumps = (0..prices).map(|at| at * 7_919 % prices * 2 + 1).filter(|price| price % 7 != 0);
+    let slots: Vec<Slot> = jumps.map(|price| market.enter(Side::Buy, price)).collect();
+    let walked: Vec<i64> =
+        market.book.makers(&market.orders, Side::Buy).map(|slot| market.orders[slot].price.raw()).collect();
+    assert!(walked.is_sorted_by(|better, worse| better > worse) && walked.len() == slots.len());
+    assert_eq!(market.book.level_count(&market.orders, Side::Buy), slots.len());
+    assert!(market.book.is_consistent(&market.orders, 0));
+    for slot in slots {
+        market.cancel(slot);
+    }
+    assert_eq!(market.orders.shared_memory(), SharedMemory::default());
+    assert_eq!(market.book.best(Side::Buy), None);
+}
+
+/// A client's slot that never was, and one that is vacant, are asked for without harm.
+#[test]
+fn asking_ahead_changes_nothing() {
+    let mut market = Market::new();
+    let slot = market.enter(Side::Sell, 5);
+    for named in [slot, Slot::new(1), Slot::new(u32::MAX)] {
+        market.orders.prepare(named);
+        market.orders.prepare_leaving(named);
+    }
+    market.cancel(slot);
+    market.orders.prepare_leaving(slot);
+    assert_eq!((market.orders.len(), market.orders.slots()), (0, 1));
+}
