@@ -9,6 +9,7 @@ use joulebook_types::{InstrumentId, MicroEc, Phase, SelfTradeMode, Side, SlotHin
 
 use crate::cancel::Requester;
 use crate::dry_walk::DryWalk;
+use crate::instruments::InstrumentIx;
 use crate::legs::lowest;
 use crate::matching::Taker;
 use crate::order_choices::{invalid, self_trade_mode_of_whole};
@@ -16,6 +17,18 @@ use crate::request::{Done, Rejection};
 use crate::sessions::SessionIx;
 use crate::token_walk::{Leg, Planned, TokenWalk, Wanted};
 use crate::{Engine, Events};
+
+/// The instruments that an order names, in its order, where the engine keeps them.
+struct Named {
+    places: [InstrumentIx; TokenOrder::INSTRUMENTS_MAX],
+    count: usize,
+}
+
+impl Named {
+    fn all(&self) -> &[InstrumentIx] {
+        &self.places[..self.count]
+    }
+}
 
 /// What a token order did.
 #[derive(Clone, Copy, Debug, Default)]
@@ -105,7 +118,7 @@ impl Engine {
         self.check_entry(session)?;
         let count = usize::from(order.count);
         let named = &order.instruments[..count.min(TokenOrder::INSTRUMENTS_MAX)];
-        self.check_named(named)?;
+        let named = self.find_named(named)?;
         if order.quantity.raw() == 0 {
             return Err(field(QtyZero, offset_of!(TokenOrder, quantity)).met(1, 0));
         }
@@ -115,8 +128,8 @@ impl Engine {
             let rejection = field(InstrumentCount, offset_of!(TokenOrder, count));
             return Err(rejection.met(TokenOrder::INSTRUMENTS_MAX, count));
         }
-        self.check_one_window(named)?;
-        self.set_legs(walk, account, order, named)?;
+        self.check_one_window(&named)?;
+        self.set_legs(walk, account, order, &named)?;
         let quantity = order.quantity.minutes();
         let smallest = walk.smallest_lot();
         if quantity < smallest {
@@ -137,34 +150,39 @@ impl Engine {
         })
     }
 
-    /// Whether all instruments are listed, may be bought and are open. The lowest code over all of them is the answer.
-    fn check_named(&self, named: &[InstrumentId]) -> Result<(), Rejection> {
-        let at = |index: usize| offset_of!(TokenOrder, instruments) + index * size_of::<InstrumentId>();
-        let refused = named.iter().enumerate().map(|(index, id)| {
-            let found = self.find_instrument(*id, at(index));
-            found.and_then(|ix| self.check_part_open(ix)).err().map(|rejection| rejection.of_instrument(*id))
-        });
-        lowest(refused).map_or(Ok(()), Err)
+    /// Looks all instruments up, once: listed, not switched off and open. The lowest code over all of them is the answer.
+    fn find_named(&self, named: &[InstrumentId]) -> Result<Named, Rejection> {
+        let mut found =
+            Named { places: [InstrumentIx::NOWHERE; TokenOrder::INSTRUMENTS_MAX], count: named.len() };
+        let mut refused = None;
+        for (index, id) in named.iter().enumerate() {
+            let open = self.find_instrument(*id, offset_of_named(index)).and_then(|ix| {
+                found.places[index] = ix;
+                self.check_part_open(ix)
+            });
+            if let Err(rejection) = open {
+                refused = lowest([refused, Some(rejection.of_instrument(*id))]);
+            }
+        }
+        refused.map_or(Ok(found), Err)
     }
 
     /// No instrument twice, one area, one window.
-    fn check_one_window(&self, named: &[InstrumentId]) -> Result<(), Rejection> {
+    fn check_one_window(&self, named: &Named) -> Result<(), Rejection> {
         let refuse = |reason, index: usize| {
-            let offset = offset_of!(TokenOrder, instruments) + index * size_of::<InstrumentId>();
-            Err(Rejection::field(reason, offset).of_instrument(named[index]))
+            let id = self.instruments[named.all()[index]].id;
+            Err(Rejection::field(reason, offset_of_named(index)).of_instrument(id))
         };
-        for (index, id) in named.iter().enumerate() {
-            if named[..index].contains(id) {
-                return refuse(RejectReason::DuplicateInstrument, index);
-            }
+        let all = named.all();
+        if let Some(index) = (1..all.len()).find(|index| all[..*index].contains(&all[*index])) {
+            return refuse(RejectReason::DuplicateInstrument, index);
         }
-        let place = |id: InstrumentId| {
-            self.instruments.find(id).map(|ix| {
-                let instrument = &self.instruments[ix];
-                (instrument.product.area, instrument.window)
-            })
+        let place = |ix: &InstrumentIx| {
+            let instrument = &self.instruments[*ix];
+            (instrument.product.area, instrument.window)
         };
-        match named.iter().position(|id| place(*id) != place(named[0])) {
+        let first = all.first().map(place);
+        match all.iter().position(|ix| Some(place(ix)) != first) {
             Some(index) => refuse(RejectReason::MixedWindow, index),
             None => Ok(()),
         }
@@ -175,21 +193,20 @@ impl Engine {
         walk: &mut TokenWalk,
         account: AccountIx,
         order: &TokenOrder,
-        named: &[InstrumentId],
+        named: &Named,
     ) -> Result<(), Rejection> {
         walk.clear();
-        for id in named {
-            let ix = self.find_instrument(*id, offset_of!(TokenOrder, instruments))?;
-            let instrument = &self.instruments[ix];
+        for ix in named.all() {
+            let instrument = &self.instruments[*ix];
             assert!(instrument.phase == Phase::Open, "checked before");
-            let no_yield = Rejection::field(RejectReason::NoYield, offset_of!(TokenOrder, model));
-            let yield_ktok = self
-                .yields
-                .get(order.model, instrument.product.class)
-                .ok_or(no_yield.of_instrument(*id).met(0, order.model.raw()))?;
-            let bound = self.trade_bound(ix, Side::Buy);
-            let room = self.window_room(account, ix);
-            walk.add_leg(Leg::new(ix, instrument, yield_ktok, bound, room));
+            let no_yield = || {
+                let rejection = Rejection::field(RejectReason::NoYield, offset_of!(TokenOrder, model));
+                rejection.of_instrument(instrument.id).met(0, order.model.raw())
+            };
+            let yield_ktok = self.yields.get(order.model, instrument.product.class).ok_or_else(no_yield)?;
+            let bound = self.trade_bound(*ix, Side::Buy);
+            let room = self.window_room(account, *ix);
+            walk.add_leg(Leg::new(*ix, instrument, yield_ktok, bound, room));
         }
         Ok(())
     }
@@ -200,6 +217,11 @@ impl Engine {
         let self_trade = SelfTradeMode::CancelAggressor;
         self.sweeping_taker(session, order.client_order_id, self_trade, ix, Side::Buy)
     }
+}
+
+/// Of the instrument that the order names at an index.
+const fn offset_of_named(index: usize) -> usize {
+    offset_of!(TokenOrder, instruments) + index * size_of::<InstrumentId>()
 }
 
 /// The most that the order may cost, fees excluded. A limit below zero, which is refused later, is no value that a cap

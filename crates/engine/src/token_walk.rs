@@ -38,6 +38,8 @@ pub(crate) struct Leg {
     room: Option<u64>,
     /// The number of the book in the dry walk.
     book: usize,
+    /// The maker that is next in it.
+    front: Option<Front>,
     state: LegState,
 }
 
@@ -85,6 +87,7 @@ impl Leg {
             bound,
             room,
             book: 0,
+            front: None,
             state: LegState::Walking,
         }
     }
@@ -146,10 +149,11 @@ impl TokenWalk {
         dry.begin();
         for leg in &mut self.legs {
             leg.book = dry.open(engine, leg.instrument, Side::Buy);
+            leg.front = dry.front(engine, leg.book);
         }
         let (mut remaining, mut credits) = (wanted.quantity, wanted.credits);
         while remaining > TokenMinutes::ZERO {
-            let Some((index, front)) = self.cheapest(engine, dry, remaining, wanted) else {
+            let Some((index, front)) = self.cheapest(remaining, wanted) else {
                 return self.end(remaining, wanted.overshoot);
             };
             let leg = &mut self.legs[index];
@@ -168,6 +172,7 @@ impl TokenWalk {
                 }
                 self.plan.push(Planned::CancelOwn { maker: front.maker });
                 dry.skip(engine, leg.book);
+                leg.front = dry.front(engine, leg.book);
                 continue;
             }
             let fitting = leg.lots_in_room(leg.lots_for(remaining, wanted.overshoot).min(front.lots));
@@ -187,8 +192,20 @@ impl TokenWalk {
             self.planned += tokens.raw();
             self.plan.push(Planned::Fill { instrument: leg.instrument, maker: front.maker, lots });
             dry.take(engine, leg.book, lots);
+            self.look_again(engine, dry, index, front.maker);
         }
         None
+    }
+
+    /// Looks who is next after a fill: in the book of the fill, and in all of them when the fill may have pulled quotes.
+    fn look_again(&mut self, engine: &Engine, dry: &mut DryWalk, filled: usize, maker: Slot) {
+        let legs = match engine.orders.terms(maker).is_quote {
+            true => &mut self.legs[..],
+            false => &mut self.legs[filled..=filled],
+        };
+        for leg in legs {
+            leg.front = dry.front(engine, leg.book);
+        }
     }
 
     /// Why nothing more is bought although something is wanted.
@@ -202,19 +219,13 @@ impl TokenWalk {
     }
 
     /// The leg with the lowest price per token within the limit, the lower instrument id first, and its next maker.
-    fn cheapest(
-        &self,
-        engine: &Engine,
-        dry: &mut DryWalk,
-        remaining: TokenMinutes,
-        wanted: &Wanted,
-    ) -> Option<(usize, Front)> {
+    fn cheapest(&self, remaining: TokenMinutes, wanted: &Wanted) -> Option<(usize, Front)> {
         let mut best: Option<(usize, Front)> = None;
         for (index, leg) in self.legs.iter().enumerate() {
             if leg.state != LegState::Walking || !leg.is_wanted(remaining, wanted.overshoot) {
                 continue;
             }
-            let Some(front) = dry.front(engine, leg.book) else { continue };
+            let Some(front) = leg.front else { continue };
             let is_better = best.is_none_or(|(other, other_front)| {
                 let other = &self.legs[other];
                 Yield::compare_per_token(front.price, leg.yield_ktok, other_front.price, other.yield_ktok)

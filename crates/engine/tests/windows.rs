@@ -59,13 +59,16 @@ impl Market {
             let connection = ConnectionId::of_gateway(1, u64::from(account));
             market.run(account, SessionOpened { connection, ..Default::default() });
         }
-        let amount = MicroEc::from_ec(9_000_000);
-        market.send(OPERATOR, MintCredits { amount, ..Default::default() });
         for account in [BUYER, MAKER] {
-            let (to, amount) = (AccountId::new(account), MicroEc::from_ec(4_000_000));
-            market.send(OPERATOR, DepositCredits { to, amount, ..Default::default() });
+            market.fund(account, 1_000_000);
         }
         market
+    }
+
+    fn fund(&mut self, account: u32, ec: i64) {
+        let (to, amount) = (AccountId::new(account), MicroEc::from_ec(ec));
+        self.send(OPERATOR, MintCredits { amount, ..Default::default() });
+        self.send(OPERATOR, DepositCredits { to, amount, ..Default::default() });
     }
 
     /// Carries out a request that is not refused.
@@ -187,6 +190,8 @@ impl Market {
     fn step(&mut self, number: u64) {
         let quarter = START + number as u32;
         self.time = TimeNs::from_minutes(quarter * 15 - 40);
+        // About what the sellers earn.
+        self.fund(BUYER, 500);
         let listed = self.list(CLASS, quarter, 15);
         self.register(quarter, 15);
         if number.is_multiple_of(4) {

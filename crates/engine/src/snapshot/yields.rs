@@ -8,15 +8,15 @@ use super::reader::Reader;
 use super::section::Section;
 use super::writer::Writer;
 use crate::Engine;
-use crate::yields::{Entry, Yields};
+use crate::yields::Entry;
 
 const YIELD_BYTES: usize = 40;
 
 impl Engine {
     pub(super) fn save_yields(&self, writer: &mut Writer<'_>) {
-        let Yields { entries } = &self.yields;
+        let entries = self.yields.entries();
         writer.list(Section::Yields, YIELD_BYTES, entries.len(), |writer| {
-            for ((model, class), Entry { yield_ktok, model_name }) in entries {
+            for Entry { model, class, yield_ktok, model_name } in entries {
                 writer.u16(model.raw());
                 writer.zeros::<2>();
                 writer.u32(yield_ktok.raw());
@@ -38,10 +38,9 @@ impl Engine {
                 !model.is_none() && yield_ktok != Yield::ZERO,
                 "a yield has a model and is not zero",
             )?;
-            let entries = &mut self.yields.entries;
-            let last = entries.last_key_value().map(|(key, _)| *key);
+            let last = self.yields.entries().last().map(|last| (last.model, last.class));
             reader.check(last.is_none_or(|last| last < (model, class)), "yields come in their order")?;
-            entries.insert((model, class), Entry { yield_ktok, model_name });
+            self.yields.set(Entry { model, class, yield_ktok, model_name });
             Ok(())
         })
     }
