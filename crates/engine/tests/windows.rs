@@ -218,25 +218,23 @@ impl Market {
 fn settled_windows_give_all_their_memory_back() {
     let windows = size("JOULEBOOK_WINDOWS", WINDOWS_DEFAULT);
     let mut market = Market::new(40);
-    let (mut settled_at_most, mut held) = (0, Vec::new());
+    let (mut listed_at_most, mut held) = (0, Vec::with_capacity((windows / PERIOD) as usize));
     let began = held_bytes_of_this_thread();
     for number in 0..windows {
         market.step(number);
-        settled_at_most = settled_at_most.max(market.engine.instruments().count());
+        listed_at_most = listed_at_most.max(market.engine.instruments().count());
         if number % PERIOD == PERIOD - 1 {
             held.push(held_bytes_of_this_thread() - began);
         }
     }
     let last = market.engine.last_instrument_id();
     assert_eq!(u64::from(last.raw()), windows + windows.div_ceil(4), "ids rise by one");
-    assert!(settled_at_most < 60, "{settled_at_most} instruments at a time");
+    assert!(listed_at_most < 60, "{listed_at_most} instruments at a time");
     let (early, late) = held.split_at(held.len() / 2);
-    println!("{windows} windows, {settled_at_most} at a time, held {early:?} then {late:?}");
-    // Lists grow to the longest that they ever are; a byte that each window left behind would be more.
-    assert!(
-        late.iter().max() <= early.iter().max().map(|held| held + 1_000).as_ref(),
-        "memory grows: {held:?}"
-    );
+    println!("{windows} windows, {listed_at_most} at a time, {:?} bytes", late.last());
+    // A node of a tree comes or goes with the order of what is in it; a byte a window would be more.
+    let most = early.iter().max().expect("some periods") + 500;
+    assert!(late.iter().all(|held| *held <= most), "memory grows: {held:?}");
     assert_eq!(market.engine.recount(), Ok(()));
     assert_eq!(market.engine.phase(InstrumentId::new(1)), Some(Phase::Settled));
     assert_eq!(market.engine.phase(last.next()), None);
