@@ -108,7 +108,7 @@ impl Sessions {
         let ix = SessionIx(self.all.len() as u32);
         let key = pair_key(account_id.raw(), id.raw());
         self.all.push(Session {
-            whose: key.wrapping_mul(SPREAD),
+            whose: whose(account_id.raw(), id.raw()),
             account,
             id,
             connection: ConnectionId::NONE,
@@ -207,6 +207,11 @@ impl Directory {
         self.places[place & mask] = (key, ix);
         self.taken += 1;
     }
+}
+
+/// Account and session id for the event hash.
+pub(crate) fn whose(account: u32, session: u32) -> u64 {
+    pair_key(account, session).wrapping_mul(SPREAD)
 }
 
 /// The upper bits of a product, which all bits of the key have a part in; few enough that counting on never overflows.

@@ -91,3 +91,49 @@ fn without_slot<M: Stamped>(place: usize, word: u64) -> u64 {
     let (slot_word, slot_bits) = M::SLOT_IN_WORDS;
     if place == slot_word { word | slot_bits } else { word }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use joulebook_protocol::messages::{OrderAccepted, OrderFilled};
+    use joulebook_types::SlotHint;
+    use zerocopy::IntoBytes;
+
+    use super::*;
+    use crate::hash::EventHash;
+    use crate::sessions::whose;
+
+    #[test]
+    fn to_whom_as_which_and_when_count() {
+        let base = [whose(3, 1), 7, 1_700_000_000_000_000_000, 1_699_999_999_000_000_000];
+        let said_of = |[whose, event_seq, time, received]: [u64; 4]| said(whose, event_seq, time, received);
+        for (part, bit) in (0..4).flat_map(|part| (0..64).map(move |bit| (part, bit))) {
+            let mut other = base;
+            other[part] ^= 1 << bit;
+            assert_ne!(said_of(other), said_of(base), "bit {bit} of part {part}");
+        }
+        let mut seen = BTreeSet::new();
+        for (account, session, event_seq) in
+            (0..20).flat_map(|a| (1..20).flat_map(move |s| (1..40).map(move |n| (a, s, n))))
+        {
+            assert!(seen.insert(said(whose(account, session), event_seq, base[2], base[3])));
+        }
+    }
+
+    #[test]
+    fn the_hash_sees_no_slot() {
+        let hashed = |event: OrderAccepted| {
+            let mut hash = EventHash::new();
+            hash.absorb::<_, STAMP_WORDS>(1, &event, without_slot::<OrderAccepted>);
+            hash.words()
+        };
+        let event = OrderAccepted { qty: 5, side: 1, ..Default::default() };
+        assert_eq!(hashed(OrderAccepted { slot: SlotHint::new(7), ..event }), hashed(event));
+        assert_ne!(hashed(OrderAccepted { side: 2, ..event }), hashed(event));
+        assert_ne!(hashed(OrderAccepted { qty: 6, ..event }), hashed(event));
+        let filled = OrderFilled::default();
+        let words = filled.as_bytes().len() / 8;
+        assert!((0..words).all(|place| without_slot::<OrderFilled>(place, 9) == 9), "it has none");
+    }
+}
