@@ -5,6 +5,7 @@ use core::mem::offset_of;
 use joulebook_protocol::RejectReason;
 use joulebook_protocol::messages::NewOrder;
 use joulebook_types::{MicroEc, OrderType, Phase, Price, SelfTradeMode, Side, TimeInForce, TimeNs, Trigger};
+use zerocopy::IntoBytes;
 
 use crate::orders::{Place, Terms};
 use crate::request::Rejection;
@@ -25,27 +26,31 @@ pub(crate) struct Choices {
 const GTC: u8 = TimeInForce::Gtc.raw();
 const IOC: u8 = TimeInForce::Ioc.raw();
 
+/// The word of an order that has side, time in force and flags, and how far behind its beginning the flags end.
+const CHOICES_WORD: usize = offset_of!(NewOrder, side) / size_of::<u64>();
+const SPECIAL_SHIFT: usize =
+    (offset_of!(NewOrder, flags) + 1 - CHOICES_WORD * size_of::<u64>()) * u8::BITS as usize;
+
 /// An iceberg shows at least a hundredth of its size.
 const SLICES_MAX: u64 = 100;
 
 impl Choices {
-    /// What `of` says of a plain order, as nearly all are, in one look at the fields that make others special.
+    /// What `of` says of a plain order, as nearly all are, in one look: whatever makes an order special lies behind the
+    /// flags, and a plain one has only zeros there.
     #[inline(always)]
     pub(crate) fn of_plain(order: &NewOrder) -> Option<Self> {
-        let time_in_force = match order.time_in_force {
-            GTC => TimeInForce::Gtc,
-            IOC => TimeInForce::Ioc,
-            _ => return None,
-        };
-        let post_only = order.flags == NewOrder::POST_ONLY;
-        let has_other_flags = order.flags != 0 && !(post_only && time_in_force == TimeInForce::Gtc);
-        let bytes = order.order_type | order.trigger | order.self_trade | u8::from(has_other_flags);
-        let numbers = order.min_qty | order.display_qty | order.trail_bps;
-        let amounts = order.expires.raw() as i64 | order.budget.raw();
-        let prices = order.trigger_price.raw() | order.trail_distance.raw() | order.activation_price.raw();
-        if i64::from(bytes) | i64::from(numbers) | amounts | prices != 0 {
+        let words = &order.as_bytes().as_chunks::<8>().0[CHOICES_WORD..];
+        let behind_flags = u64::from_le_bytes(words[0]) >> SPECIAL_SHIFT;
+        let rest = words[1..].iter().fold(behind_flags, |rest, word| rest | u64::from_le_bytes(*word));
+        if rest != 0 {
             return None;
         }
+        let (time_in_force, post_only) = match (order.time_in_force, order.flags) {
+            (GTC, 0) => (TimeInForce::Gtc, false),
+            (GTC, NewOrder::POST_ONLY) => (TimeInForce::Gtc, true),
+            (IOC, 0) => (TimeInForce::Ioc, false),
+            _ => return None,
+        };
         Some(Self {
             side: Side::from_raw(order.side)?,
             time_in_force,
@@ -235,7 +240,7 @@ pub(crate) fn invalid(offset: usize, value: impl TryInto<i64>) -> Rejection {
 #[cfg(test)]
 mod tests {
     use joulebook_types::{ClientOrderId, InstrumentId};
-    use zerocopy::{FromBytes, IntoBytes};
+    use zerocopy::FromBytes;
 
     use super::*;
     use crate::stop_checks::check_trigger;
