@@ -74,10 +74,18 @@ struct BookWalk {
     /// Of the taker.
     side: Side,
     current: Option<Slice>,
-    /// The first maker in the book that the walk has not met.
-    next: Option<Slot>,
+    next: Next,
     /// Icebergs at the current price whose slices are used up, and their hidden lots, in the order of renewal.
     renewed: VecDeque<(Slot, u32)>,
+}
+
+/// The first maker in the book that the walk has not met. Most walks over several books never get to ask a book for its
+/// second maker.
+#[derive(Clone, Copy, Debug)]
+enum Next {
+    Known(Option<Slot>),
+    /// The one behind this one.
+    After(Slot),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -107,6 +115,7 @@ impl DryWalk {
     /// Opens the book that a taker of `side` would take from and returns its number in this walk.
     pub(crate) fn open(&mut self, engine: &Engine, ix: InstrumentIx, side: Side) -> usize {
         let next = engine.instruments[ix].book().front(&engine.orders.slab, side.opposite());
+        let next = Next::Known(next);
         if self.used == self.books.len() {
             let renewed = VecDeque::new();
             self.books.push(BookWalk { instrument: ix, side, current: None, next, renewed });
@@ -239,7 +248,12 @@ impl BookWalk {
     /// Goes on to the maker behind the current one. An iceberg's next slice stands behind all that rest at its price.
     fn advance(&mut self, engine: &Engine) {
         let slab = &engine.orders.slab;
-        let mut next = self.next;
+        let unmet = match self.next {
+            Next::Known(next) => next,
+            Next::After(maker) => engine.instruments[self.instrument].book().maker_after(slab, maker),
+        };
+        self.next = Next::Known(unmet);
+        let mut next = unmet;
         if let Some(Slice { maker, price, hidden, .. }) = self.current.take() {
             if hidden > 0 {
                 self.renewed.push_back((maker, hidden));
@@ -253,9 +267,9 @@ impl BookWalk {
                 return;
             }
         }
-        let Some(maker) = self.next else { return };
+        let Some(maker) = unmet else { return };
         let order = &slab[maker];
-        self.next = engine.instruments[self.instrument].book().maker_after(slab, maker);
+        self.next = Next::After(maker);
         self.current = Some(Slice { maker, price: order.price, shown: order.leaves, hidden: order.hidden });
     }
 }

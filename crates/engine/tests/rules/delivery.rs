@@ -1,7 +1,8 @@
 //! Escrow, delivery and the end of an instrument.
 
-use joulebook_protocol::messages::{AccountQuery, DeliverSlot};
-use joulebook_types::QuarterSlot;
+use joulebook_protocol::RejectReason;
+use joulebook_protocol::messages::{AccountQuery, Basket, BasketLeg, DeliverSlot, SetPhase};
+use joulebook_types::{InstrumentId, Phase, QuarterSlot};
 
 use crate::market::*;
 
@@ -115,4 +116,41 @@ fn a_quarter_hour_that_nobody_bought_is_gone_when_it_is_over() {
         [format!("3: done {quarter}"), "* phase 1 settled".into(), "* phase 2 settled".into()]
     );
     assert_eq!((positions(&mut market, SELLER), positions(&mut market, BUYER)), (0, 0));
+}
+
+/// Nothing is known of a settled window but that it was: whatever else is wrong with a request, or would be.
+#[test]
+fn a_settled_window_is_answered_like_a_closed_one_whose_gate_nobody_knows() {
+    let mut market = Market::new();
+    let settled = market.list("H200S.DE.20261124T1230.Q");
+    market.list(HOUR);
+    market.fund();
+    assert_eq!(market.advance_minutes(45).last().map(String::as_str), Some("* phase 1 settled"));
+    assert_eq!(market.engine.instruments().count(), 1);
+    let now = market.engine.time().raw() as i64;
+    let closed = (RejectReason::GateClosed, usize::from(u16::MAX), 0, now);
+    let phase = SetPhase { instrument: InstrumentId::new(settled), ..set_phase(Phase::Halted) };
+    market.send(OPERATOR, phase);
+    assert_eq!(market.last_reject(), closed);
+    for order in [on(settled, buy(0, "0")), on(settled, buy(1, "26.00"))] {
+        market.send(BUYER, order);
+        assert_eq!(market.last_reject(), closed);
+    }
+    // Of several names the lowest code is the answer: one that nobody has comes before one that is gone.
+    let leg = |id, qty| BasketLeg {
+        instrument: InstrumentId::new(id),
+        qty,
+        side: 1,
+        price: price("26.00"),
+        ..Default::default()
+    };
+    let mut basket = Basket { count: 2, ..Default::default() };
+    (basket.legs[0], basket.legs[1]) = (leg(settled, 0), leg(9, 1));
+    market.send(BUYER, basket);
+    assert_eq!(market.last_reject().0, RejectReason::UnknownInstrument);
+    basket.legs[1] = leg(2, 1);
+    market.send(BUYER, basket);
+    assert_eq!(market.last_reject(), closed);
+    // Its id goes to nobody else.
+    assert_eq!(market.list("H200S.DE.20261124T1500.H"), 3);
 }
