@@ -5,7 +5,9 @@
 mod arguments;
 mod book_run;
 pub mod flow;
+mod lifecycle;
 pub mod machine;
+pub mod operations;
 mod percentiles;
 mod plain_mix;
 mod recorder;
@@ -18,6 +20,7 @@ mod war;
 
 pub use arguments::Arguments;
 pub use book_run::BookRun;
+pub use lifecycle::Venue;
 pub use percentiles::Percentiles;
 pub use plain_mix::{PlainMix, Stream, grown, plain_mix, prepared, run};
 pub use recorder::{mass_cancel, record};

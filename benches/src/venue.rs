@@ -17,7 +17,8 @@ pub const MODEL: ModelId = ModelId::new(1);
 /// Kilo-tokens per accelerator-hour of the first class, and how many more of each next one: chips differ in that.
 pub const YIELD_KTOK: (u32, u32) = (10_000, 1_000);
 
-const OPERATOR: AccountId = AccountId::new(1);
+pub const ACCELERATORS_PER_LOT: u64 = 8;
+pub const OPERATOR: AccountId = AccountId::new(1);
 const ISSUER: AccountId = AccountId::new(2);
 const FIRST_TRADER: u32 = 10;
 /// A tenth of a cent per accelerator-hour.
@@ -128,6 +129,24 @@ impl VenuePlan {
         format!("C{number}").parse().expect("a code")
     }
 
+    /// What lists a book, without the request's number.
+    pub fn listing(&self, book: u32) -> ListInstrument {
+        let start_minute = self.start_minute(book);
+        ListInstrument {
+            class: self.class(book),
+            area: ZONE.parse().expect("a zone"),
+            start_minute,
+            window_minutes: self.window.minutes(),
+            accelerators_per_lot: ACCELERATORS_PER_LOT as u16,
+            tick: Price::new(TICK),
+            band_low: Price::new(TICK),
+            band_high: Price::new(TICK * 10_000_000),
+            gate: TimeNs::from_minutes(start_minute),
+            qty_max: 1_000_000,
+            ..ListInstrument::default()
+        }
+    }
+
     /// The instrument of a flow's book.
     pub fn instrument(&self, book: u16) -> InstrumentId {
         InstrumentId::new(u32::from(book) * self.listed + 1)
@@ -196,27 +215,10 @@ impl Setup {
     }
 
     fn list(&mut self, plan: &VenuePlan, book: u32) {
-        let (class, start_minute) = (plan.class(book), plan.start_minute(book));
         let client_order_id = self.id(OPERATOR);
-        self.send(
-            OPERATOR,
-            ListInstrument {
-                client_order_id,
-                class,
-                area: ZONE.parse().expect("a zone"),
-                start_minute,
-                window_minutes: plan.window.minutes(),
-                accelerators_per_lot: 8,
-                tick: Price::new(TICK),
-                band_low: Price::new(TICK),
-                band_high: Price::new(TICK * 10_000_000),
-                gate: TimeNs::from_minutes(start_minute),
-                qty_max: 1_000_000,
-                ..ListInstrument::default()
-            },
-        );
+        self.send(OPERATOR, ListInstrument { client_order_id, ..plan.listing(book) });
         if plan.by_class {
-            let client_order_id = self.id(OPERATOR);
+            let (client_order_id, class) = (self.id(OPERATOR), plan.class(book));
             let yield_ktok = Yield::new(YIELD_KTOK.0 + YIELD_KTOK.1 * book);
             self.send(
                 OPERATOR,

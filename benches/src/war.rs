@@ -7,7 +7,7 @@ use joulebook_types::{InstrumentId, KiloTokens, OrderId, Side, SlotHint, TimeInF
 
 use crate::recording::Recording;
 use crate::tape::{Tape, is_maker};
-use crate::venue::{MODEL, VenuePlan, YIELD_KTOK, owner, price};
+use crate::venue::{ACCELERATORS_PER_LOT, MODEL, VenuePlan, YIELD_KTOK, owner, price};
 
 const BOOKS: u32 = 8;
 /// Asks in each book, about.
@@ -24,6 +24,7 @@ const TOKEN_LOTS_MAX: u64 = 12;
 pub fn record_war(plan: &VenuePlan, commands: usize) -> Recording {
     let mut war = War {
         tape: Tape::new(plan),
+        accelerator_hours: u64::from(plan.window.minutes()) * ACCELERATORS_PER_LOT / 60,
         random: Xoshiro256pp::from_seed(505),
         open: Vec::new(),
         index: Vec::new(),
@@ -55,6 +56,8 @@ struct Ask {
 
 struct War {
     tape: Tape,
+    /// What a lot is.
+    accelerator_hours: u64,
     random: Xoshiro256pp,
     open: Vec<Ask>,
     /// By engine id: where it stands in `open`.
@@ -147,8 +150,8 @@ impl War {
         let lots = 1 + self.random.below(TOKEN_LOTS_MAX);
         let order = TokenOrder {
             client_order_id: self.tape.id(account),
-            // A lot of a middling chip: eight accelerators for a quarter hour are two accelerator-hours.
-            quantity: KiloTokens::new(2 * lots * u64::from(yield_ktok(BOOKS / 2))),
+            // So many lots of a middling chip.
+            quantity: KiloTokens::new(self.accelerator_hours * lots * u64::from(yield_ktok(BOOKS / 2))),
             // Whatever there is: the war keeps asks within a few percent.
             limit: "4".parse::<TokenPrice>().expect("a price"),
             model: MODEL,

@@ -20,7 +20,7 @@ use joulebook_benches::{
 const WARM_UP: usize = 1_100_000;
 const COMMANDS: usize = 1_000_000;
 /// Parts that are timed by themselves: the machine does other things at times.
-const PARTS: usize = 20;
+const PARTS: usize = 100;
 /// Commands that are timed one by one.
 const SINGLE: usize = 500_000;
 /// The warm-up of `--count`, where tables are short.
