@@ -1,5 +1,6 @@
 //! Escrow, delivery and the end of an instrument.
 
+use joulebook_engine::Engine;
 use joulebook_protocol::RejectReason;
 use joulebook_protocol::messages::{AccountQuery, Basket, BasketLeg, DeliverSlot, SetPhase};
 use joulebook_types::{InstrumentId, Phase, QuarterSlot};
@@ -153,4 +154,28 @@ fn a_settled_window_is_answered_like_a_closed_one_whose_gate_nobody_knows() {
     assert_eq!(market.last_reject(), closed);
     // Its id goes to nobody else.
     assert_eq!(market.list("H200S.DE.20261124T1500.H"), 3);
+}
+
+/// Nothing that waited for a settled window comes to the one that has its place now.
+#[test]
+fn what_is_delivered_before_its_time_leaves_no_timer_behind() {
+    let mut market = Market::new();
+    let name = "H200S.DE.20261124T1230.Q";
+    market.list(name);
+    market.register(SELLER, name, 80);
+    market.deposit(BUYER, 1_000);
+    market.send(SELLER, sell(1, "27.00"));
+    market.send(BUYER, buy(1, "27.00"));
+    market.advance_minutes(29);
+    assert_eq!(
+        market.send_all(METER, deliver(name, 0)).last().map(String::as_str),
+        Some("* phase 1 settled")
+    );
+    market.list(HOUR);
+    let mut saved = Vec::new();
+    market.engine.save(&mut |piece| saved.extend_from_slice(piece));
+    // Which looks whether every timer is one that somebody waits for.
+    assert_eq!(Engine::load(&saved).map(|engine| engine.state_hash()), Ok(market.engine.state_hash()));
+    assert!(market.advance_minutes(40).is_empty());
+    assert_eq!(market.engine.instruments().count(), 1);
 }
