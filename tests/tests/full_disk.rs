@@ -83,6 +83,7 @@ async fn fill_again_and_again(disk: &Disk, cycles: u64) {
         // To the brim at once, or so that the journal's own growth does the rest.
         disk.fill_but(if cycle % 2 == 0 { 0 } else { 2_500 });
         let grown = quote_until_read_only(&mut hands.filler).await;
+        fill_until_read_only(disk, &mut hands).await;
         stop_trading(&hands).await;
         check(&mut traders, cycle).await;
         let open = traders.open_orders();
@@ -94,10 +95,7 @@ async fn fill_again_and_again(disk: &Disk, cycles: u64) {
             daemon.kill();
             daemon = Daemon::start(&data, &flags);
             check(&mut traders, cycle).await;
-            // The start may have made room: it takes away what is left of a snapshot that the kill interrupted.
-            disk.fill_but(0);
-            quote_until_read_only(&mut hands.filler).await;
-            assert_read_only(&hands.carol).await;
+            fill_until_read_only(disk, &mut hands).await;
         }
         disk.make_room();
         resume(&hands, cycle).await;
@@ -156,6 +154,23 @@ async fn quote_until_read_only((client, events): &mut (Client, Events)) -> u64 {
         assert!(taken < 40_000, "{taken} long requests, and the disk is not full");
     }
     taken
+}
+
+/// Fills the disk until orders are refused and nothing is left to retire. A start makes room by itself: it takes away what
+/// an interrupted snapshot left, and the files that a snapshot made late let go.
+async fn fill_until_read_only(disk: &Disk, hands: &mut Hands) {
+    for _ in 0..=DISK_MIB {
+        disk.fill_but(0);
+        quote_until_read_only(&mut hands.filler).await;
+        match hands.carol.place(limit(InstrumentId::new(1), Side::Buy, 1, 101)).await {
+            Ok(OrderAccepted { order_id, slot, .. }) => {
+                let cancel = CancelOrder { order_id, slot, ..CancelOrder::default() };
+                hands.carol.cancel(cancel).await.expect("canceled");
+            }
+            Err(error) => return assert!(is_read_only(&Some(&error)), "{error}"),
+        }
+    }
+    panic!("{DISK_MIB} MiB were filled as often, and orders are taken");
 }
 
 /// On a full disk: alice leaves by herself, bob is thrown out, and nobody comes in.

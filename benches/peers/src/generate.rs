@@ -113,9 +113,10 @@ fn makers(market: &Market, seed: u64) -> Stream {
             }
             75..100 if open > 0 => {
                 let id = tape.pick(book);
-                let side = tape.plain.order(id).side;
+                let Open { side, price: old, .. } = *tape.plain.order(id);
                 let (price, lots) = (tape.passive_price(book, side, market.spread), tape.dice.lots());
-                tape.replace(id, price, lots);
+                // Engines differ in what keeps its place at the same price; a replace here always loses it.
+                tape.replace(id, if price == old { price - 1 } else { price }, lots);
             }
             u if open < market.orders * 99 / 100 || open <= market.orders * 101 / 100 && u % 2 == 0 => {
                 tape.add_passive(book, market.spread);
