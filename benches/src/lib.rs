@@ -7,6 +7,7 @@ mod book_run;
 pub mod flow;
 mod lifecycle;
 pub mod machine;
+pub mod misses;
 pub mod operations;
 mod percentiles;
 mod plain_mix;

@@ -1,57 +1,17 @@
-//! What makes other books fall off a cliff, against w2 in the same run: a row of parts of both in turns, on the whole engine
-//! and on the books alone.
-//!
-//! `cargo run --release -p joulebook-benches --bin cliffs`, or `--row "price run"` for one row.
-#![forbid(unsafe_code)]
+//! How long a message of each row takes.
 
 use std::time::{Duration, Instant};
 
-use joulebook_benches::flow::{Flow, NARROW, Spread, Style, Workload};
+use joulebook_benches::flow::{Flow, Style, Workload};
 use joulebook_benches::machine::{describe, thousands};
-use joulebook_benches::{
-    Arguments, BookRun, Recording, Rerun, Tables, VenuePlan, Window, mass_cancel, record,
-};
+use joulebook_benches::{BookRun, Recording, Rerun, Tables, VenuePlan, Window, record};
+
+use crate::rows::{CANCELED, MASS_CANCEL, Row, record_mass_cancel};
 
 /// Both streams go on by so many messages in turn.
 const PART: usize = 25_000;
 
-struct Row {
-    name: &'static str,
-    workload: Workload,
-    /// Books that are listed for each that is traded.
-    listed: u32,
-    orders_max: u32,
-    warm_up: usize,
-    commands: usize,
-}
-
-const fn row(name: &'static str, spread: Spread, resting: u32) -> Row {
-    let workload = Workload { name, style: Style::Makers(spread), books: 1, resting, seed: 606 };
-    Row { name, workload, listed: 1, orders_max: 4_000_000, warm_up: 200_000, commands: 500_000 }
-}
-
-/// A price that falls from 50,000 ticks to 20,000.
-const RUN: Spread = Spread { fair: 50_000, drift: -30, ..NARROW };
-/// A level is an order.
-const THIN: Spread = Spread { theta: 300, ..NARROW };
-const WIDE: Spread = Spread { theta: 700_000, fair: 5_000_000, drift: 0, range: (8, 9_000_000), ..NARROW };
-const DEEP: Spread = Spread { theta: 3_000, ..NARROW };
-
-fn rows() -> Vec<Row> {
-    vec![
-        Row { warm_up: 0, commands: 1_000_000, ..row("price run of 60 %", RUN, 10_000) },
-        row("400 orders, a level each", THIN, 400),
-        row("a million levels", WIDE, 1_500_000),
-        Row { orders_max: 12_000_000, ..row("ten million orders", DEEP, 10_000_000) },
-        Row { listed: 100, workload: Workload::W4, ..row("100,000 books, 1 % busy", NARROW, 100) },
-        Row { workload: Workload::W4, ..row("the same 1,000 books alone", NARROW, 100) },
-        Row { commands: 250_000, ..row("cancel storm", Spread { storm: 200_000, ..DEEP }, 300_000) },
-    ]
-}
-
-fn main() {
-    let arguments = Arguments::read(&["--row"]);
-    let wanted = arguments.value("--row", String::new());
+pub fn print(rows: &[Row], with_mass_cancel: bool) {
     println!(
         "{}; ns per message, the median of parts of {}; in turns with w2",
         describe(),
@@ -59,10 +19,8 @@ fn main() {
     );
     println!("| stream | engine | w2 | ratio | books alone | w2 | ratio |");
     println!("|---|---|---|---|---|---|---|");
-    for row in rows().iter().filter(|row| row.name.contains(&wanted)) {
-        row.measure();
-    }
-    if "mass cancel".contains(&wanted) {
+    rows.iter().for_each(Row::measure);
+    if with_mass_cancel {
         print_mass_cancel();
     }
 }
@@ -87,11 +45,6 @@ impl Row {
             engine / engine_w2,
             books / books_w2
         );
-    }
-
-    fn plan(&self, flow: &Flow) -> VenuePlan {
-        let plan = VenuePlan::windows(flow.books, Window::Quarter, Tables::Daemon);
-        VenuePlan { listed: self.listed, orders_max: self.orders_max, ..plan }
     }
 }
 
@@ -187,22 +140,21 @@ impl Parts for Books<'_> {
 
 /// One command that cancels a hundred thousand orders of one account; per order, against w2 per message.
 fn print_mass_cancel() {
-    const ORDERS: u32 = 100_000;
     const ROUNDS: usize = 5;
-    let recording = mass_cancel(&VenuePlan::windows(1, Window::Quarter, Tables::Daemon), ORDERS);
+    let recording = record_mass_cancel();
     let w2 = record(&Workload::W2.flow(200_000), &VenuePlan::windows(1, Window::Quarter, Tables::Daemon));
     let mut best = [f64::MAX; 2];
     for _ in 0..ROUNDS {
         let (mut cancels, mut plain) = (Rerun::new(&recording), Rerun::new(&w2));
         plain.advance(100_000);
         let per = |took: Duration, count: u64| took.as_nanos() as f64 / count as f64;
-        best[0] = best[0].min(per(cancels.advance(1).1, ORDERS.into()));
+        best[0] = best[0].min(per(cancels.advance(1).1, CANCELED.into()));
         let (count, took) = plain.advance(100_000);
         best[1] = best[1].min(per(took, count));
         cancels.check();
     }
     println!(
-        "| mass cancel of 100,000, per order | {:.0} | {:.0} | {:.2} | | | |",
+        "| {MASS_CANCEL}, per order | {:.0} | {:.0} | {:.2} | | | |",
         best[0],
         best[1],
         best[0] / best[1]
