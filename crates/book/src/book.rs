@@ -31,6 +31,15 @@ pub struct Filled {
     pub level: LevelTotal,
 }
 
+/// What an order that has not come yet will need, as far as it can be told.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Entering {
+    /// Where it will rest.
+    pub(crate) level: LevelIx,
+    /// What it trades with first.
+    pub(crate) against: LevelIx,
+}
+
 impl Book {
     /// An empty book whose prices are multiples of `tick`, which is positive.
     pub fn new(tick: Price) -> Self {
@@ -50,7 +59,7 @@ impl Book {
         let order = &mut all[slot.index()];
         assert!(!order.is_resting() && order.leaves > 0, "an order rests once, and not without lots");
         let rank = self.tick.rank(order.side, order.price).expect(OFF_TICK);
-        let level = prices.find_near(&self.ladder(order.side).trunk, rank);
+        let level = prices.find(&self.ladder(order.side).trunk, rank);
         let queue = prices.level_mut(level);
         match queues.push_back(queue, slot, order.leaves) {
             Some(place) => {
@@ -164,6 +173,21 @@ impl Book {
     pub fn crosses(&self, side: Side, price: Price) -> bool {
         let other = side.opposite();
         self.ladder(other).is_reached_by(other, price)
+    }
+
+    /// Asks for the memory that an order of this price will touch first: its level, and the level that it trades with if
+    /// it crosses. The book itself should be there already. What it says is for [`OrderSlab::prepare_entering`].
+    #[inline]
+    pub fn prepare_entering(&self, orders: &OrderSlab, side: Side, price: Price) -> Entering {
+        let rank = self.tick.some_rank(side, price);
+        let level = orders.prices.find(&self.ladder(side).trunk, rank);
+        orders.prices.prepare(level);
+        let mut against = NO_LEVEL;
+        if self.crosses(side, price) {
+            against = self.ladder(side.opposite()).best_level().unwrap_or(NO_LEVEL);
+            orders.prices.prepare(against);
+        }
+        Entering { level, against }
     }
 
     /// The levels of a side, best first.

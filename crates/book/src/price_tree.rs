@@ -16,22 +16,30 @@ const FANOUT: u64 = 1 << BITS;
 /// 64 bits in groups of six.
 const HEIGHT_MAX: u32 = u64::BITS.div_ceil(BITS);
 
-/// Where the tree of one side starts.
+/// Where the tree of one side starts: what there is to know of its root without a look at it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Trunk {
+    /// The lowest rank below the root.
+    first: u64,
+    /// The place of its first child; that of node zero, which has no children, when there is no root.
     root: u32,
-    /// The node above pages that was used last: most of what happens, happens there. The place of its first child...
-    near: u32,
-    /// ...and the number of the page that is its first child, counted through all prices.
-    near_page: u64,
+    /// A rank's bits below those that choose the root's child.
+    shift: u32,
 }
 
 impl Trunk {
-    pub(crate) const EMPTY: Self = Self { root: 0, near: 0, near_page: NO_PAGE };
-}
+    pub(crate) const EMPTY: Self = Self { first: 0, root: 0, shift: BITS };
 
-/// Further than a node's width from every page.
-const NO_PAGE: u64 = 1 << (u64::BITS - BITS);
+    fn root(&self) -> u32 {
+        self.root / FANOUT as u32
+    }
+
+    /// Which child of the root is on the way to a rank; one that it does not have when the rank is not below it.
+    #[inline]
+    fn child(&self, rank: u64) -> u64 {
+        (rank ^ self.first) >> self.shift
+    }
+}
 
 /// The pages and nodes of all books.
 #[derive(Debug)]
@@ -64,10 +72,6 @@ impl Branch {
     fn new(rank: u64, height: u32, parent: u32) -> Self {
         let first = if height >= HEIGHT_MAX { 0 } else { rank & (u64::MAX << (BITS * height)) };
         Self { present: 0, first, parent, height }
-    }
-
-    fn covers(&self, rank: u64) -> bool {
-        self.height >= HEIGHT_MAX || (rank ^ self.first) >> (BITS * self.height) == 0
     }
 
     /// The child on the way to a rank below it.
@@ -111,6 +115,11 @@ impl PriceTree {
         &self.levels[level as usize]
     }
 
+    #[inline]
+    pub(crate) fn get(&self, level: LevelIx) -> Option<&Queue> {
+        self.levels.get(level as usize)
+    }
+
     /// Asks for the memory of a level.
     #[inline]
     pub(crate) fn prepare(&self, level: LevelIx) {
@@ -124,22 +133,29 @@ impl PriceTree {
         &mut self.levels[level as usize]
     }
 
-    /// The level of a rank when it lies near; an empty one when it does not, or has no orders.
-    #[inline]
-    pub(crate) fn find_near(&self, trunk: &Trunk, rank: u64) -> LevelIx {
-        let nth = (rank >> BITS).wrapping_sub(trunk.near_page);
-        if nth >= FANOUT {
+    /// The level of a rank; an empty one when there is none. As many loads as the side's prices are apart: the one of the
+    /// root while they lie within 4,096 ticks.
+    #[inline(always)]
+    pub(crate) fn find(&self, trunk: &Trunk, rank: u64) -> LevelIx {
+        let child = trunk.child(rank);
+        if child >= FANOUT {
             return NO_LEVEL;
         }
-        self.children[trunk.near as usize + nth as usize] + (rank % FANOUT) as u32
+        let mut below = self.children[trunk.root as usize + child as usize];
+        let mut shift = trunk.shift;
+        while shift > BITS {
+            shift -= BITS;
+            // What lies below a child that is not there is looked for below node zero, which has none either.
+            below = self.children[(below as u64 * FANOUT + (rank >> shift) % FANOUT) as usize];
+        }
+        below + (rank % FANOUT) as u32
     }
 
-    /// The level of a rank, with all that has to be made for it. What is near is then near this rank.
+    /// The level of a rank, with all that has to be made for it.
     pub(crate) fn find_or_grow(&mut self, trunk: &mut Trunk, rank: u64) -> LevelIx {
-        let nth = (rank >> BITS).wrapping_sub(trunk.near_page);
-        let known = if nth < FANOUT { self.children[trunk.near as usize + nth as usize] } else { 0 };
-        let page = if known == 0 { self.walk(trunk, rank) } else { known };
-        page + (rank % FANOUT) as u32
+        let level = self.find(trunk, rank);
+        // Page zero is none.
+        if u64::from(level) >= FANOUT { level } else { self.grow(trunk, rank) + (rank % FANOUT) as u32 }
     }
 
     /// Marks a level as one with orders.
@@ -161,7 +177,7 @@ impl PriceTree {
 
     /// The first level.
     pub(crate) fn first(&self, trunk: &Trunk) -> LevelIx {
-        if trunk.root == 0 { NO_LEVEL } else { self.first_below(trunk.root) }
+        if trunk.root == 0 { NO_LEVEL } else { self.first_below(trunk.root()) }
     }
 
     /// The level that comes after one that has orders.
@@ -212,35 +228,54 @@ impl PriceTree {
         page + self.pages[(page as u64 / FANOUT) as usize].first_child()
     }
 
-    /// The first level of the page of a rank, from the root down.
-    fn walk(&mut self, trunk: &mut Trunk, rank: u64) -> u32 {
-        if !self.nodes[trunk.root as usize].covers(rank) {
-            self.raise_root(trunk, rank);
+    /// The first level of the page of a rank, from the root down with all that is not there yet.
+    fn grow(&mut self, trunk: &mut Trunk, rank: u64) -> u32 {
+        if trunk.root == 0 {
+            let root = self.new_node(rank, 2, 0);
+            self.set_root(trunk, root);
         }
-        let mut number = trunk.root;
+        while trunk.child(rank) >= FANOUT {
+            self.raise_root(trunk);
+        }
+        let mut number = trunk.root();
         for height in (2..self.nodes[number as usize].height).rev() {
             let place = number as u64 * FANOUT + child_at(height + 1, rank);
             let below = self.children[place as usize];
             number = if below == 0 { self.new_node(rank, height, number) } else { below };
         }
-        (trunk.near, trunk.near_page) = (number * FANOUT as u32, rank >> BITS & !(FANOUT - 1));
-        let page = self.children[trunk.near as usize + child_at(2, rank) as usize];
+        let page = self.children[(number as u64 * FANOUT + child_at(2, rank)) as usize];
         if page == 0 { self.new_page(rank, number) } else { page }
     }
 
-    /// Puts nodes above the root until it covers a rank.
+    /// Puts a node above the root.
     #[cold]
-    fn raise_root(&mut self, trunk: &mut Trunk, rank: u64) {
-        if trunk.root == 0 {
-            trunk.root = self.new_node(rank, 2, 0);
+    fn raise_root(&mut self, trunk: &mut Trunk) {
+        let below = trunk.root();
+        let Branch { first, height, .. } = self.nodes[below as usize];
+        let root = self.new_node(first, height + 1, 0);
+        self.link(root, first, below);
+        self.nodes[below as usize].parent = root;
+        self.set_root(trunk, root);
+    }
+
+    /// Takes nodes with one child away from above the others, so that prices that have gone make no way longer.
+    #[cold]
+    fn lower_root(&mut self, trunk: &mut Trunk) {
+        let mut number = trunk.root();
+        while let Branch { present, height: 3.., .. } = self.nodes[number as usize]
+            && present.is_power_of_two()
+        {
+            let place = (number as u64 * FANOUT) as usize + present.trailing_zeros() as usize;
+            self.vacant_nodes.push(number);
+            number = core::mem::take(&mut self.children[place]);
+            self.nodes[number as usize].parent = 0;
         }
-        while !self.nodes[trunk.root as usize].covers(rank) {
-            let Branch { first, height, .. } = self.nodes[trunk.root as usize];
-            let root = self.new_node(first, height + 1, 0);
-            self.link(root, first, trunk.root);
-            self.nodes[trunk.root as usize].parent = root;
-            trunk.root = root;
-        }
+        self.set_root(trunk, number);
+    }
+
+    fn set_root(&self, trunk: &mut Trunk, number: u32) {
+        let Branch { first, height, .. } = self.nodes[number as usize];
+        *trunk = Trunk { first, root: number * FANOUT as u32, shift: BITS * (height - 1) };
     }
 
     fn link(&mut self, number: u32, rank: u64, below: u32) {
@@ -288,14 +323,14 @@ impl PriceTree {
             let is_vacant = node.present == 0;
             self.children[(number as u64 * FANOUT) as usize + child as usize] = 0;
             if !is_vacant {
+                if parent == 0 {
+                    self.lower_root(trunk);
+                }
                 return;
             }
             self.vacant_nodes.push(number);
-            if trunk.near == number * FANOUT as u32 {
-                (trunk.near, trunk.near_page) = (0, NO_PAGE);
-            }
             number = parent;
         }
-        trunk.root = 0;
+        *trunk = Trunk::EMPTY;
     }
 }

@@ -24,7 +24,7 @@ pub(crate) struct Queue {
 
 /// A block's number times [`BLOCK`], plus the index of a word in it. The last [`NEAR`] places of block zero, which is
 /// never used, stand for the places in the level itself.
-type Place = u32;
+pub(crate) type Place = u32;
 
 const BLOCK: u32 = 16;
 const NEAR: u32 = 4;
@@ -68,6 +68,12 @@ impl Queue {
     #[inline]
     pub(crate) fn total(&self) -> LevelTotal {
         LevelTotal { qty: Qty::new(self.lots), orders: self.orders }
+    }
+
+    /// The place of the newest order, or one before it; the next order will stand near it.
+    #[inline]
+    pub(crate) fn back(&self) -> Place {
+        self.newest
     }
 
     /// Takes lots from an order that stays; pairs with the subtraction in [`Queues::remove`].

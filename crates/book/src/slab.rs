@@ -3,6 +3,7 @@
 use joulebook_sys::prefetch_write;
 use joulebook_types::{OrderId, Price, Side, SlotHint};
 
+use crate::book::Entering;
 use crate::price_tree::{LevelIx, NO_LEVEL, PriceTree};
 use crate::queue::Queues;
 
@@ -245,6 +246,16 @@ impl OrderSlab {
         if let Some(order) = self.orders.get(slot.index()) {
             prefetch_write(order);
         }
+    }
+
+    /// Asks for the place behind all others of the price of an order that will come. The order that it trades with first,
+    /// if any, is to be asked for as well. Their levels should be there already.
+    #[inline]
+    pub fn prepare_entering(&self, coming: Entering) -> Option<Slot> {
+        let level = self.prices.get(coming.level)?;
+        self.queues.prepare(level.back());
+        let against = self.prices.get(coming.against)?;
+        (!against.is_empty()).then(|| self.queues.front(against))
     }
 
     /// Asks for the memory that an order's leaving its book will touch besides the order, which should be there already.

@@ -32,8 +32,19 @@ impl Tick {
     /// ones included, to one that is larger than the largest quotient.
     #[inline]
     pub(crate) fn ticks(&self, price: Price) -> Option<u64> {
-        let ticks = (price.raw() as u64).wrapping_mul(self.inverse).rotate_right(self.twos);
+        let ticks = self.quotient(price);
         (ticks.wrapping_sub(1) < self.ticks_max).then_some(ticks)
+    }
+
+    #[inline]
+    fn quotient(&self, price: Price) -> u64 {
+        (price.raw() as u64).wrapping_mul(self.inverse).rotate_right(self.twos)
+    }
+
+    /// The rank of a price that may be off the tick: it is then that of another.
+    #[inline]
+    pub(crate) fn some_rank(&self, side: Side, price: Price) -> u64 {
+        self.quotient(price) ^ reversal(side) as u64
     }
 
     /// Where a price stands on its side: the lower, the better.

@@ -94,6 +94,22 @@ fn many_prices_are_walked_in_order_and_given_back() {
     assert_eq!(market.book.best(Side::Buy), None);
 }
 
+/// A price far away makes the tree higher, and lower again when it has gone: what is near stays near.
+#[test]
+fn far_prices_come_and_go() {
+    let mut market = Market::new();
+    market.enter(Side::Buy, 100);
+    let near = market.orders.shared_memory();
+    for shift in 10..63 {
+        let far = [1_i64 << shift, (1 << shift) + 4_096].map(|price| market.enter(Side::Buy, price));
+        assert!(market.orders.shared_memory().nodes > near.nodes || shift < 12);
+        assert_eq!(market.book.best(Side::Buy), Some(market.orders[far[1]].price));
+        market.cancel(far[1]);
+        market.cancel(far[0]);
+        assert_eq!(market.orders.shared_memory(), near, "one page under one node, as before 2^{shift}");
+    }
+}
+
 /// A client's slot that never was, and one that is vacant, are asked for without harm.
 #[test]
 fn asking_ahead_changes_nothing() {
@@ -103,7 +119,20 @@ fn asking_ahead_changes_nothing() {
         market.orders.prepare(named);
         market.orders.prepare_leaving(named);
     }
+    for price in [i64::MIN, -5, 0, 4, 5, 6, i64::MAX] {
+        for side in [Side::Buy, Side::Sell] {
+            let entering = market.book.prepare_entering(&market.orders, side, Price::new(price));
+            let crosses = market.book.crosses(side, Price::new(price));
+            assert_eq!(
+                market.orders.prepare_entering(entering),
+                crosses.then_some(slot),
+                "{side} at {price}"
+            );
+        }
+    }
+    let stale = market.book.prepare_entering(&market.orders, Side::Buy, Price::new(5));
     market.cancel(slot);
+    assert_eq!(market.orders.prepare_entering(stale), None, "the level has gone in between");
     market.orders.prepare_leaving(slot);
     assert_eq!((market.orders.len(), market.orders.slots()), (0, 1));
 }

@@ -296,6 +296,12 @@ impl Instruments {
         }
     }
 
+    /// The book of a place that was named by a command which is not checked yet.
+    #[inline]
+    pub(crate) fn book_ahead(&self, ix: InstrumentIx) -> Option<&Book> {
+        self.places.get(ix.index())?.book.as_ref()
+    }
+
     /// Instruments that are listed and not settled.
     pub(crate) fn len(&self) -> usize {
         self.directory.len()

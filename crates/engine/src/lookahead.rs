@@ -1,15 +1,17 @@
 //! Lookahead: asking for the memory of the commands that come next while the one in hand is carried out.
 //!
-//! With many open orders nearly every cancel names one whose lines are in no near cache, and each line is found only
-//! through the one before: the order, then its level, its block of the queue and its neighbours. Asking changes nothing
-//! that can be seen, so what is asked for may be wrong.
+//! With many open orders nearly every command needs lines that are in no near cache, and each line is found only through
+//! the one before: the order, then its level, its block of the queue and its neighbours; or the instrument, then the level
+//! of a price, then its last block and the order that trades first. So a command is looked at in three steps, each when
+//! what the one before asked for should have come. Asking changes nothing that can be seen, so what is asked for may be
+//! wrong.
 
 use core::mem::offset_of;
 
-use joulebook_book::Slot;
+use joulebook_book::{Entering, Slot};
 use joulebook_protocol::messages::{CancelOrder, NewOrder, ReduceOrder, ReplaceOrder};
 use joulebook_protocol::{FrameHeader, HEADER_BYTES, Message, Origin};
-use joulebook_types::InstrumentId;
+use joulebook_types::{InstrumentId, Price, Side};
 
 use crate::Engine;
 use crate::instruments::InstrumentIx;
@@ -19,10 +21,21 @@ use crate::instruments::InstrumentIx;
 /// 10,000, three times as fast with a million, twice with a thousand books.
 const ORDERS_MIN: usize = 4_096;
 
-/// What a command that is not carried out yet names.
-enum Named {
-    Order(Slot),
-    Instrument(InstrumentId),
+/// A command that is not carried out yet, as far as it has been looked at.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ahead(Step);
+
+#[derive(Clone, Copy, Debug, Default)]
+enum Step {
+    /// There is no more to ask for.
+    #[default]
+    Nothing,
+    /// This order was asked for, which leaves its place, and comes back at another price if that is not zero.
+    Order { slot: Slot, price: Price },
+    /// This instrument was asked for, in which an order of this price is entered.
+    Instrument { ix: InstrumentIx, side: Side, price: Price },
+    /// The level of a coming order was asked for, and the one that it trades with.
+    Level(Entering),
 }
 
 impl Engine {
@@ -32,54 +45,101 @@ impl Engine {
         self.orders.slab.len() >= ORDERS_MIN
     }
 
-    /// Asks for the order that a command some places ahead names. The record may be anything.
+    /// Asks for the order or the instrument that a command some places ahead names. The record may be anything.
     #[inline]
-    pub fn look_far_ahead(&self, record: &[u8]) {
-        if let Some(Named::Order(slot)) = named(record) {
-            self.orders.prepare(slot);
-        }
+    pub fn look_far_ahead(&self, record: &[u8]) -> Ahead {
+        let step = match named(record).unwrap_or_default() {
+            Named::Nothing => Step::Nothing,
+            Named::Order { slot, price } => {
+                self.orders.prepare(slot);
+                Step::Order { slot, price }
+            }
+            Named::Instrument { id, side, price } => self.instruments.find(id).map_or(Step::Nothing, |ix| {
+                self.instruments.prepare(ix);
+                Step::Instrument { ix, side, price }
+            }),
+        };
+        Ahead(step)
     }
 
-    /// Asks for what lies around that order, half of the way later: the order should be there by now.
+    /// Asks for what lies around what was asked for, which should be there by now.
     #[inline]
-    pub fn look_near_ahead(&self, record: &[u8]) {
-        match named(record) {
-            Some(Named::Order(slot)) => {
+    pub fn look_ahead(&self, ahead: Ahead) -> Ahead {
+        let step = match ahead.0 {
+            Step::Order { slot, price } => {
                 self.orders.prepare_leaving(slot);
-                if let Some(order) = self.orders.slab.get(slot) {
-                    self.instruments.prepare(InstrumentIx::new(order.instrument));
-                }
-            }
-            Some(Named::Instrument(id)) => {
-                if let Some(ix) = self.instruments.find(id) {
+                self.orders.slab.get(slot).map_or(Step::Nothing, |order| {
+                    let ix = InstrumentIx::new(order.instrument);
                     self.instruments.prepare(ix);
-                }
+                    self.prepare_entering(ix, order.side, price)
+                })
             }
-            None => {}
+            Step::Instrument { ix, side, price } => self.prepare_entering(ix, side, price),
+            Step::Nothing | Step::Level(_) => Step::Nothing,
+        };
+        Ahead(step)
+    }
+
+    fn prepare_entering(&self, ix: InstrumentIx, side: Side, price: Price) -> Step {
+        let book = if price > Price::ZERO { self.instruments.book_ahead(ix) } else { None };
+        book.map_or(Step::Nothing, |book| Step::Level(book.prepare_entering(&self.orders.slab, side, price)))
+    }
+
+    /// Asks for the rest: the last block of a level, and the order that a coming one trades with first.
+    #[inline]
+    pub fn look_near_ahead(&self, ahead: Ahead) {
+        if let Step::Level(entering) = ahead.0
+            && let Some(maker) = self.orders.slab.prepare_entering(entering)
+        {
+            self.orders.prepare(maker);
         }
     }
 }
 
-/// What a record names, if it is one of the requests that markets are made of.
+/// What a record names.
+#[derive(Clone, Copy, Default)]
+enum Named {
+    /// It is none of the requests that markets are made of.
+    #[default]
+    Nothing,
+    Order {
+        slot: Slot,
+        price: Price,
+    },
+    Instrument {
+        id: InstrumentId,
+        side: Side,
+        price: Price,
+    },
+}
+
 #[inline]
 fn named(record: &[u8]) -> Option<Named> {
     const TEMPLATE: usize = size_of::<Origin>() + offset_of!(FrameHeader, template_id);
-    const BLOCK: usize = size_of::<Origin>() + HEADER_BYTES;
-    let word = |offset: usize| {
-        let word = record.get(BLOCK + offset..)?.first_chunk()?;
-        Some(u32::from_le_bytes(*word))
-    };
-    let order = |offset| word(offset).map(|raw| Named::Order(Slot::new(raw)));
+    let slot = |offset| Some(Slot::new(u32::from_le_bytes(field(record, offset)?)));
+    let price = |offset| Some(Price::new(i64::from_le_bytes(field(record, offset)?)));
+    let order = |offset| Some(Named::Order { slot: slot(offset)?, price: Price::ZERO });
     match u16::from_le_bytes(*record.get(TEMPLATE..)?.first_chunk()?) {
-        NewOrder::TEMPLATE_ID => {
-            let instrument = word(offset_of!(NewOrder, instrument))?;
-            Some(Named::Instrument(InstrumentId::new(instrument)))
-        }
+        NewOrder::TEMPLATE_ID => Some(Named::Instrument {
+            id: InstrumentId::new(u32::from_le_bytes(field(record, offset_of!(NewOrder, instrument))?)),
+            side: Side::from_raw(u8::from_le_bytes(field(record, offset_of!(NewOrder, side))?))?,
+            price: price(offset_of!(NewOrder, price))?,
+        }),
         CancelOrder::TEMPLATE_ID => order(offset_of!(CancelOrder, slot)),
-        ReplaceOrder::TEMPLATE_ID => order(offset_of!(ReplaceOrder, slot)),
+        ReplaceOrder::TEMPLATE_ID => Some(Named::Order {
+            slot: slot(offset_of!(ReplaceOrder, slot))?,
+            price: price(offset_of!(ReplaceOrder, price))?,
+        }),
         ReduceOrder::TEMPLATE_ID => order(offset_of!(ReduceOrder, slot)),
         _ => None,
     }
+}
+
+/// A field of a record's block.
+#[inline]
+fn field<const BYTES: usize>(record: &[u8], offset: usize) -> Option<[u8; BYTES]> {
+    const BLOCK: usize = size_of::<Origin>() + HEADER_BYTES;
+    record.get(BLOCK + offset..)?.first_chunk().copied()
 }
 
 #[cfg(test)]
@@ -97,17 +157,20 @@ mod tests {
 
     #[test]
     fn records_name_their_order_or_their_instrument() {
-        let (slot, instrument) = (SlotHint::new(77), InstrumentId::new(5));
-        let orders = [
-            record(CancelOrder { slot, ..Default::default() }),
-            record(ReplaceOrder { slot, ..Default::default() }),
-            record(ReduceOrder { slot, ..Default::default() }),
-        ];
-        for record in &orders {
-            assert!(matches!(named(record), Some(Named::Order(found)) if found == Slot::new(77)));
-        }
-        let entered = record(NewOrder { instrument, ..Default::default() });
-        assert!(matches!(named(&entered), Some(Named::Instrument(found)) if found == instrument));
+        let (slot, instrument, price) = (SlotHint::new(77), InstrumentId::new(5), Price::new(1 << 40));
+        let order = |record: Vec<u8>| match named(&record) {
+            Some(Named::Order { slot, price }) => (slot.raw(), price),
+            Some(Named::Nothing | Named::Instrument { .. }) | None => panic!("it names an order"),
+        };
+        assert_eq!(order(record(CancelOrder { slot, ..Default::default() })), (77, Price::ZERO));
+        assert_eq!(order(record(ReplaceOrder { slot, price, ..Default::default() })), (77, price));
+        assert_eq!(order(record(ReduceOrder { slot, ..Default::default() })), (77, Price::ZERO));
+        let entered = record(NewOrder { instrument, price, side: 2, ..Default::default() });
+        let Some(Named::Instrument { id, side, price: limit }) = named(&entered) else {
+            panic!("an instrument")
+        };
+        assert_eq!((id, side, limit), (instrument, Side::Sell, price));
+        assert!(named(&record(NewOrder { instrument, price, side: 3, ..Default::default() })).is_none());
         assert!(named(&record(joulebook_protocol::messages::MassCancel::default())).is_none());
     }
 
@@ -116,8 +179,8 @@ mod tests {
         let engine = Engine::new();
         for bytes in [record(CancelOrder::default()), record(NewOrder::default()), vec![0xFF; 200]] {
             for len in 0..=bytes.len() {
-                engine.look_far_ahead(&bytes[..len]);
-                engine.look_near_ahead(&bytes[..len]);
+                let ahead = engine.look_ahead(engine.look_far_ahead(&bytes[..len]));
+                engine.look_near_ahead(ahead);
             }
         }
         assert!(!engine.looks_ahead());

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use joulebook_engine::{Engine, Events};
+use joulebook_engine::{Ahead, Engine, Events};
 use joulebook_journal::{BatchView, EventDigest, Records, SnapshotHeader};
 use joulebook_protocol::RecordError;
 use joulebook_types::{SeqNum, TimeNs};
@@ -86,38 +86,40 @@ pub fn apply_batch(
     Ok(())
 }
 
-/// How many commands ahead an order is asked for, and how many ahead what lies around it: the times that two loads from
-/// memory take, one after the other, in commands.
+/// How many commands ahead each step of looking ahead is taken: the times that loads from memory take, one after the
+/// other, in commands.
 const FAR: usize = 8;
-const NEAR: usize = 4;
+const MIDDLE: usize = 5;
+const NEAR: usize = 2;
 
 /// Asks for the memory of the commands that come next, when there are so many orders that it pays.
 struct Lookahead<'a> {
-    far: Records<'a>,
-    near: Records<'a>,
+    records: Records<'a>,
+    /// The commands that come next, each in its turn.
+    coming: [Ahead; FAR],
+    /// The place there of the command in hand, until it is that of the one that comes last.
+    at: usize,
 }
 
 impl<'a> Lookahead<'a> {
     #[inline]
     fn new(engine: &Engine, records: &Records<'a>) -> Self {
-        let (mut far, mut near) = (records.clone(), records.clone());
-        if !engine.looks_ahead() {
-            // Nothing lies ahead of the end.
-            (far, near) = (Records::default(), Records::default());
-        }
-        far.by_ref().take(FAR).for_each(|record| engine.look_far_ahead(record));
-        near.by_ref().take(NEAR).for_each(|record| engine.look_near_ahead(record));
-        Self { far, near }
+        // Nothing lies ahead of the end.
+        let records = if engine.looks_ahead() { records.clone() } else { Records::default() };
+        let mut lookahead = Self { records, coming: [Ahead::default(); FAR], at: 0 };
+        (0..FAR).for_each(|_| lookahead.step(engine));
+        lookahead
     }
 
     #[inline]
     fn step(&mut self, engine: &Engine) {
-        if let Some(record) = self.far.next() {
-            engine.look_far_ahead(record);
-        }
-        if let Some(record) = self.near.next() {
-            engine.look_near_ahead(record);
-        }
+        let place = |ahead: usize| (self.at + ahead) % FAR;
+        let (middle, near) = (place(MIDDLE), place(NEAR));
+        self.coming[self.at] =
+            self.records.next().map_or_else(Ahead::default, |record| engine.look_far_ahead(record));
+        self.coming[middle] = engine.look_ahead(self.coming[middle]);
+        engine.look_near_ahead(self.coming[near]);
+        self.at = place(1);
     }
 }
 

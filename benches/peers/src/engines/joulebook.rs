@@ -2,20 +2,36 @@
 
 use core::cell::Cell;
 
-use joulebook_book::{Book, Order, OrderSlab, Slot};
+use joulebook_book::{Book, Entering, Order, OrderSlab, Slot};
+use joulebook_sys::prefetch_read;
 use joulebook_types::{OrderId, Price, Side};
 
 use super::Engine;
 use crate::stream::{Fills, Kind, Message, Stream};
 
-/// Looks `AHEAD` messages ahead, a power of two, or not at all.
+/// Looks `AHEAD` messages ahead, a multiple of three and at most [`COMING`], or not at all.
 pub struct Joulebook<const AHEAD: usize> {
     books: Vec<Book>,
     orders: OrderSlab,
     slots: Vec<Slot>,
-    /// Slots whose order was asked for, until it is there and tells what else to ask for.
-    coming: [Cell<Slot>; 16],
+    /// Messages that come next, each in its turn, as far as they have been looked at.
+    coming: [Cell<Coming>; COMING],
     seen: Cell<usize>,
+}
+
+/// A power of two.
+const COMING: usize = 32;
+
+#[derive(Clone, Copy, Default)]
+enum Coming {
+    #[default]
+    Nothing,
+    /// The slot of its order was asked for, if it names one.
+    Message(Message),
+    /// This order was asked for.
+    Leaving(Slot),
+    /// The levels that it touches were asked for.
+    Entering(Entering),
 }
 
 impl<const AHEAD: usize> Engine for Joulebook<AHEAD> {
@@ -26,20 +42,21 @@ impl<const AHEAD: usize> Engine for Joulebook<AHEAD> {
             books: (0..stream.books).map(|_| Book::new(Price::new(1))).collect(),
             orders: OrderSlab::default(),
             slots: vec![Slot::new(u32::MAX); stream.last_id as usize + 1],
-            coming: [const { Cell::new(Slot::new(u32::MAX)) }; 16],
+            coming: [const { Cell::new(Coming::Nothing) }; COMING],
             seen: Cell::new(0),
         }
     }
 
-    /// First the order; half the way later what its leaving touches.
+    /// First the slot; a third of the way later the order, or the level where one will rest; then what these lead to.
     #[inline(always)]
     fn prepare(&self, message: &Message) {
-        let slot = self.slots[message.id as usize];
-        self.orders.prepare(slot);
         let seen = self.seen.get();
         self.seen.set(seen + 1);
-        let before = self.coming[seen % (AHEAD / 2).max(1) % 16].replace(slot);
-        self.orders.prepare_leaving(before);
+        let turn = |ahead: usize| &self.coming[(seen + ahead) % COMING];
+        prefetch_read(&self.slots[message.id as usize]);
+        turn(AHEAD).set(Coming::Message(*message));
+        self.look_closer(turn(AHEAD / 3 * 2));
+        self.look_closer(turn(AHEAD / 3));
     }
 
     #[inline(always)]
@@ -67,6 +84,42 @@ impl<const AHEAD: usize> Engine for Joulebook<AHEAD> {
 }
 
 impl<const AHEAD: usize> Joulebook<AHEAD> {
+    /// Asks for what is known to be needed now that more of it is there.
+    #[inline(always)]
+    fn look_closer(&self, coming: &Cell<Coming>) {
+        let seen = match coming.get() {
+            Coming::Message(message) => match message.kind {
+                Kind::Add | Kind::Ioc => Coming::Entering(self.entering(&message)),
+                Kind::Cancel | Kind::Replace | Kind::Reduce => {
+                    let slot = self.slots[message.id as usize];
+                    self.orders.prepare(slot);
+                    if message.kind == Kind::Replace {
+                        self.entering(&message);
+                    }
+                    Coming::Leaving(slot)
+                }
+            },
+            Coming::Leaving(slot) => {
+                self.orders.prepare_leaving(slot);
+                Coming::Nothing
+            }
+            Coming::Entering(entering) => {
+                if let Some(maker) = self.orders.prepare_entering(entering) {
+                    self.orders.prepare(maker);
+                }
+                Coming::Nothing
+            }
+            Coming::Nothing => Coming::Nothing,
+        };
+        coming.set(seen);
+    }
+
+    #[inline(always)]
+    fn entering(&self, message: &Message) -> Entering {
+        let book = &self.books[usize::from(message.book)];
+        book.prepare_entering(&self.orders, message.side, Price::new(message.price.into()))
+    }
+
     #[inline(never)]
     fn add(&mut self, message: &Message, fills: &mut Fills) {
         let Self { books, orders, slots, .. } = self;
