@@ -95,7 +95,7 @@ impl Engine {
             }
             // It counts credits, not lots: no lots are left open beyond the fill in hand.
             taker.leaves = lots;
-            let (notional, fee) = self.trade(taker, lots, out);
+            let (notional, fee) = self.trade(taker, front, lots, out);
             means -= notional + fee;
             bought.lots += lots;
             bought.notional += notional;

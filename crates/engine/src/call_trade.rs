@@ -55,7 +55,12 @@ impl Engine {
         let account = AccountIx::new(buyer.account);
         let instrument = &self.instruments[ix];
         let buyer_release = match place {
-            Place::Book | Place::Stop => instrument.released(buyer.price, buyer.total_leaves(), trade.lots),
+            Place::Book | Place::Stop => {
+                let lots = trade.lots;
+                let at_limit = instrument.lot.notional(buyer.price, Qty::from(lots));
+                let at_limit = at_limit.expect("an open order is worth what fits a balance");
+                instrument.released(at_limit, buyer.price, buyer.total_leaves(), lots)
+            }
             Place::Call => {
                 let cost = trade.notional + trade.fee;
                 self.ledger

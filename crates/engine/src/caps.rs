@@ -231,6 +231,7 @@ impl Engine {
     }
 
     /// What a promise that passed `check_notional` is worth: price times quantity.
+    #[inline]
     pub(crate) fn value(&self, promise: &Promise) -> MicroEc {
         let lot = self.instruments[promise.instrument].lot;
         lot.notional(promise.limit, Qty::from(promise.lots)).expect("it was checked on entry")

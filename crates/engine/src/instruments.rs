@@ -92,12 +92,16 @@ impl Instrument {
         with_fee(value, self.dearer_fee_ppm())
     }
 
-    /// What a fill of `lots` takes off the hold of a bid that had `leaves` lots. Ticks are exact, so without fees it is
-    /// what those lots are worth at its limit.
-    #[inline]
-    pub(crate) fn released(&self, limit: Price, leaves: u32, lots: u32) -> MicroEc {
+    /// What a fill of `lots`, which are worth `value` at the limit, takes off the hold of a bid that had `leaves` lots.
+    /// Ticks are exact, so without fees it is that value.
+    #[inline(always)]
+    pub(crate) fn released(&self, value: MicroEc, limit: Price, leaves: u32, lots: u32) -> MicroEc {
+        if self.dearer_fee_ppm() == 0 { value } else { self.released_with_fee(limit, leaves, lots) }
+    }
+
+    fn released_with_fee(&self, limit: Price, leaves: u32, lots: u32) -> MicroEc {
         let hold = |lots| self.bid_hold(limit, lots).expect("an open order has a hold");
-        if self.dearer_fee_ppm() == 0 { hold(lots) } else { hold(leaves) - hold(leaves - lots) }
+        hold(leaves) - hold(leaves - lots)
     }
 
     fn dearer_fee_ppm(&self) -> i32 {

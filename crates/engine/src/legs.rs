@@ -176,7 +176,7 @@ impl Engine {
                 continue;
             }
             let lots = taker.leaves.min(maker.leaves);
-            let (notional, fee) = self.trade(taker, lots, out);
+            let (notional, fee) = self.trade(taker, front, lots, out);
             tally.notional += notional;
             tally.fees += fee;
             tally.fills += 1;

@@ -148,7 +148,7 @@ impl Engine {
             if lots == 0 {
                 return Stop::Credits;
             }
-            self.trade(taker, lots, out);
+            self.trade(taker, front, lots, out);
         }
         Stop::Filled
     }

@@ -91,7 +91,7 @@ impl Engine {
                     taker.instrument = instrument;
                     // It counts tokens, not lots: no lots are left open beyond the fill in hand.
                     taker.leaves = lots;
-                    let (notional, fee) = self.trade(&mut taker, lots, out);
+                    let (notional, fee) = self.trade(&mut taker, maker, lots, out);
                     bought.notional += notional;
                     bought.fees += fee;
                     bought.fills += 1;

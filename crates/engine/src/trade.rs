@@ -3,7 +3,7 @@
 use joulebook_book::{Filled, LevelTotal, Order, Slot};
 use joulebook_ledger::{AccountIx, Settlement, fee};
 use joulebook_protocol::messages::{BookUpdate, OrderFilled, Trade};
-use joulebook_types::{InstrumentId, MicroEc, Price, Qty, Side, TimeNs, TradeId};
+use joulebook_types::{InstrumentId, MicroEc, OrderId, Price, Qty, Side, TimeNs, TradeId};
 
 use crate::holds::Promise;
 use crate::hooks::MakerFill;
@@ -23,76 +23,127 @@ struct Figures {
     taker_fee: MicroEc,
 }
 
+/// The resting order of a trade as it was before: what the trade needs of it, read once.
+#[derive(Clone, Copy, Debug)]
+struct Maker {
+    slot: Slot,
+    order_id: OrderId,
+    account: AccountIx,
+    side: Side,
+    price: Price,
+    /// Lots that showed.
+    shown: u32,
+    /// All open lots.
+    leaves: u32,
+}
+
 /// Liquidity flags of `OrderFilled`.
 const MAKER: u8 = 1;
 const TAKER: u8 = 2;
 
 impl Engine {
-    /// Takes `lots` from the best maker of the other side, who shows at least as many. Returns notional and taker's fee.
-    pub(crate) fn trade(&mut self, taker: &mut Taker, lots: u32, out: &mut Events) -> (MicroEc, MicroEc) {
+    /// Takes `lots` from `front`, the best maker of the other side, which shows at least as many. Returns notional and
+    /// taker's fee.
+    pub(crate) fn trade(
+        &mut self,
+        taker: &mut Taker,
+        front: Slot,
+        lots: u32,
+        out: &mut Events,
+    ) -> (MicroEc, MicroEc) {
+        let maker = self.maker_at(front);
+        let figures = self.figures(taker, &maker, lots);
+        self.settle_trade(taker, &maker, &figures);
+        let book = self.instruments[taker.instrument].book_mut();
+        let filled = book.fill_front(&mut self.orders.slab, front, lots);
+        taker.leaves -= lots;
+        self.report_trade(taker, &maker, filled, &figures, out);
+        self.note_print(taker.instrument, figures.price);
+        self.finish_fill(&maker, &figures, out);
+        self.after_taker_fill(taker, out);
+        (figures.notional, figures.taker_fee)
+    }
+
+    #[inline(always)]
+    fn maker_at(&self, slot: Slot) -> Maker {
+        let order = &self.orders.slab[slot];
+        Maker {
+            slot,
+            order_id: order.order_id,
+            account: AccountIx::new(order.account),
+            side: order.side,
+            price: order.price,
+            shown: order.leaves,
+            leaves: order.total_leaves(),
+        }
+    }
+
+    /// Numbers the trade and says what it costs.
+    #[inline(always)]
+    fn figures(&mut self, taker: &Taker, maker: &Maker, lots: u32) -> Figures {
         let instrument = &self.instruments[taker.instrument];
-        let slot =
-            instrument.book().front(&self.orders.slab, taker.side.opposite()).expect("a trade has a maker");
-        let maker = self.orders.slab[slot];
         let qty = Qty::from(lots);
         let notional = instrument.lot.notional(maker.price, qty).expect("the buyer's hold covers it");
         self.last_trade_id = self.last_trade_id.next();
-        let figures = Figures {
+        Figures {
             trade_id: self.last_trade_id,
             price: maker.price,
             lots,
             notional,
             maker_fee: fee(notional, instrument.maker_fee_ppm),
             taker_fee: fee(notional, instrument.taker_fee_ppm),
-        };
-        self.settle_trade(taker, &maker, &figures);
-        let book = self.instruments[taker.instrument].book_mut();
-        let filled = book.fill_front(&mut self.orders.slab, slot, lots);
-        taker.leaves -= lots;
-        self.report_trade(taker, &maker, filled, &figures, out);
-        self.note_print(taker.instrument, maker.price);
-        self.finish_fill(slot, &maker, &figures, out);
-        self.after_taker_fill(taker, out);
-        (notional, figures.taker_fee)
+        }
     }
 
     /// The maker's next slice, its end, and what its fill causes.
-    fn finish_fill(&mut self, slot: Slot, maker: &Order, figures: &Figures, out: &mut Events) {
-        let quote_fill = self.orders.terms(slot).is_quote.then(|| self.fill_of_quote(slot, maker, figures));
-        if figures.lots == maker.leaves {
-            if maker.hidden > 0 {
-                let display = self.orders.terms(slot).display();
-                self.orders.slab.renew(slot, display);
-                self.join_queue(slot, out);
-            } else {
-                self.close_order(slot, out);
-            }
+    #[inline(always)]
+    fn finish_fill(&mut self, maker: &Maker, figures: &Figures, out: &mut Events) {
+        let slot = maker.slot;
+        let quote_fill = match self.orders.terms(slot).is_quote {
+            true => Some(self.fill_of_quote(maker, figures)),
+            false => None,
+        };
+        let is_open = figures.lots < maker.leaves;
+        if !is_open {
+            self.close_order(slot, out);
+        } else if figures.lots == maker.shown {
+            let display = self.orders.terms(slot).display();
+            self.orders.slab.renew(slot, display);
+            self.join_queue(slot, out);
         }
-        let is_open = figures.lots < maker.total_leaves();
         self.after_maker_fill(slot, is_open, quote_fill.as_ref(), out);
     }
 
     /// Only quotes are told apart by more than their slot: others need no copy of what they were.
     #[cold]
-    fn fill_of_quote(&self, slot: Slot, maker: &Order, figures: &Figures) -> MakerFill {
-        let (owner, terms) = (*self.orders.owner(slot), *self.orders.terms(slot));
-        let Figures { lots, notional, .. } = *figures;
-        MakerFill { slot, order: *maker, owner, terms, lots, notional }
+    fn fill_of_quote(&self, maker: &Maker, figures: &Figures) -> MakerFill {
+        let (slot, Figures { lots, notional, .. }) = (maker.slot, *figures);
+        let mut order = self.orders.slab[slot];
+        // As before the fill, which took what showed.
+        order.leaves = maker.shown;
+        MakerFill { slot, order, owner: *self.orders.owner(slot), terms: *self.orders.terms(slot), lots, notional }
     }
 
-    fn settle_trade(&mut self, taker: &Taker, maker: &Order, figures: &Figures) {
-        let maker_account = AccountIx::new(maker.account);
+    #[inline(always)]
+    fn settle_trade(&mut self, taker: &Taker, maker: &Maker, figures: &Figures) {
         let ((buyer, buyer_fee), (seller, seller_fee)) = match taker.side {
-            Side::Buy => ((taker.account, figures.taker_fee), (maker_account, figures.maker_fee)),
-            Side::Sell => ((maker_account, figures.maker_fee), (taker.account, figures.taker_fee)),
+            Side::Buy => ((taker.account, figures.taker_fee), (maker.account, figures.maker_fee)),
+            Side::Sell => ((maker.account, figures.maker_fee), (taker.account, figures.taker_fee)),
         };
         let instrument = &self.instruments[taker.instrument];
-        let lots = figures.lots;
+        let Figures { price, lots, notional, .. } = *figures;
+        let taken = Promise { lots, ..taker.promise() };
+        // What a taker holds is counted at its own limit.
+        let at_limit = match (taker.holds(), taker.limit == price) {
+            (false, _) => MicroEc::ZERO,
+            (true, true) => notional,
+            (true, false) => self.value(&taken),
+        };
         let buyer_release = match (taker.side, taker.funding) {
-            (Side::Sell, _) => instrument.released(maker.price, maker.total_leaves(), lots),
-            (Side::Buy, Funding::Hold) => instrument.released(taker.limit, taker.leaves, lots),
+            (Side::Sell, _) => instrument.released(notional, price, maker.leaves, lots),
+            (Side::Buy, Funding::Hold) => instrument.released(at_limit, taker.limit, taker.leaves, lots),
             (Side::Buy, Funding::FreeCredits) => {
-                let cost = figures.notional + buyer_fee;
+                let cost = notional + buyer_fee;
                 self.ledger.hold_credits(buyer, cost).expect("the lots were cut to what the credits pay for");
                 cost
             }
@@ -102,25 +153,25 @@ impl Engine {
             seller,
             assets: &instrument.assets,
             accelerators: instrument.accelerators(lots),
-            notional: figures.notional,
+            notional,
             buyer_fee,
             seller_fee,
             buyer_release,
         });
-        let given =
-            Promise { account: maker_account, side: maker.side, limit: maker.price, ..taker.promise() };
+        let given = Promise { account: maker.account, side: maker.side, limit: maker.price, ..taken };
         // The maker trades at its own limit, so what it gave is worth what was paid.
-        self.uncount_open_value(&Promise { lots, ..given }, figures.notional);
+        self.uncount_open_value(&given, notional);
         if taker.holds() {
-            self.uncount_open(&Promise { lots, ..taker.promise() });
+            self.uncount_open_value(&taken, at_limit);
         }
     }
 
     /// The trade for everybody, the fill for the maker, the fill for the taker, and the book without what traded.
+    #[inline(always)]
     fn report_trade(
         &mut self,
         taker: &Taker,
-        maker: &Order,
+        maker: &Maker,
         filled: Filled,
         figures: &Figures,
         out: &mut Events,
@@ -144,7 +195,7 @@ impl Engine {
             client_order_id,
             order_id: maker.order_id,
             fee: figures.maker_fee,
-            leaves_qty: maker.total_leaves() - qty,
+            leaves_qty: maker.leaves - qty,
             side: maker.side.raw(),
             liquidity: MAKER,
             ..fill
@@ -160,8 +211,19 @@ impl Engine {
             ..fill
         };
         self.tell(taker.session, taker_fill, out);
-        let leaves = maker.leaves - qty;
-        self.publish_book_update(maker, leaves, filled.level, BookUpdate::FILLED, out);
+        let update = BookUpdate {
+            time: self.time,
+            order_id: maker.order_id,
+            price,
+            level_qty: filled.level.qty.raw(),
+            instrument,
+            leaves_qty: maker.shown - qty,
+            level_orders: filled.level.orders,
+            side: maker.side.raw(),
+            action: BookUpdate::FILLED,
+            ..Default::default()
+        };
+        self.publish(update, out);
     }
 
     /// Publishes a change of a resting order.

@@ -98,13 +98,6 @@ impl Asset {
     }
 }
 
-/// A balance of accelerators.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Balance {
-    Free(PositionIx),
-    Held(PositionIx),
-}
-
 /// Accelerators of all accounts together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CapacityTotals {
@@ -258,8 +251,10 @@ impl Capacity {
         self.assets[asset.index()].registered = registered;
         self.totals.registered += u64::from(accelerators);
         let ix = self.open_position(account, asset);
-        self.position_mut(ix).registered += u64::from(accelerators);
-        self.post_to(Balance::Free(ix), u64::from(accelerators));
+        let position = self.position_mut(ix);
+        position.registered += u64::from(accelerators);
+        position.free += u64::from(accelerators);
+        self.totals.free += u64::from(accelerators);
         Ok(())
     }
 
@@ -311,10 +306,27 @@ impl Capacity {
         }
     }
 
-    /// Sells: from the seller's hold to what the buyer could sell.
+    /// Sells: from the seller's hold to what the buyer could sell, of the same slot.
     #[inline]
     pub(crate) fn transfer(&mut self, seller: PositionIx, buyer: PositionIx, accelerators: u64) {
-        self.post(Balance::Held(seller), Balance::Free(buyer), accelerators);
+        let from = &mut self.positions[seller.index()];
+        assert!(from.held >= accelerators, "a balance is never negative");
+        from.held -= accelerators;
+        let slot = from.asset;
+        let to = &mut self.positions[buyer.index()];
+        assert!(to.asset == slot, "capacity stays in its slot");
+        to.free += accelerators;
+        self.totals.held -= accelerators;
+        self.totals.free += accelerators;
+    }
+
+    /// Puts proceeds, which are not negative, aside until the slot is delivered; the account's share of the posting is the
+    /// caller's. Returns them.
+    #[inline]
+    pub(crate) fn pay_into_escrow(&mut self, seller: PositionIx, proceeds: MicroEc) -> MicroEc {
+        assert!(proceeds >= MicroEc::ZERO, "a posting has a direction");
+        self.position_mut(seller).escrow += proceeds;
+        proceeds
     }
 
     /// Whether what all accounts have is what was registered, by running totals.
@@ -409,40 +421,6 @@ impl Capacity {
             next => self.position_mut(next).previous_of_account = previous,
         }
         self.accounts[position.account.index()] = (first, last);
-    }
-
-    /// Moves accelerators from one balance to another of the same slot.
-    #[inline]
-    fn post(&mut self, from: Balance, to: Balance, accelerators: u64) {
-        let (slot, balance, total) = self.balance_mut(from);
-        assert!(*balance >= accelerators, "a balance is never negative");
-        *balance -= accelerators;
-        *total -= accelerators;
-        assert!(self.post_to(to, accelerators) == slot, "capacity stays in its slot");
-    }
-
-    /// The half of a posting that gives, and the slot that it gives to. Only registration has no other half.
-    #[inline]
-    fn post_to(&mut self, to: Balance, accelerators: u64) -> AssetIx {
-        let (slot, balance, total) = self.balance_mut(to);
-        *balance += accelerators;
-        *total += accelerators;
-        slot
-    }
-
-    /// A balance, its slot, and the running total of its kind.
-    #[inline]
-    fn balance_mut(&mut self, balance: Balance) -> (AssetIx, &mut u64, &mut u64) {
-        match balance {
-            Balance::Free(ix) => {
-                let position = &mut self.positions[ix.index()];
-                (position.asset, &mut position.free, &mut self.totals.free)
-            }
-            Balance::Held(ix) => {
-                let position = &mut self.positions[ix.index()];
-                (position.asset, &mut position.held, &mut self.totals.held)
-            }
-        }
     }
 
     fn chain(

@@ -10,10 +10,20 @@ use crate::ledger::Ledger;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Balance {
     Free(AccountIx),
-    Held(AccountIx),
     Escrow(PositionIx),
-    /// What the exchange earned.
-    Fees,
+}
+
+/// What becomes of the credits that a trade takes off the buyer's hold. None is negative.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Payment {
+    /// Waits for the seller's delivery, all slots together: the positions have it already.
+    pub(crate) escrow: MicroEc,
+    /// Goes to the seller at once.
+    pub(crate) free: MicroEc,
+    /// What the exchange earns.
+    pub(crate) fees: MicroEc,
+    /// Becomes free again for the buyer.
+    pub(crate) change: MicroEc,
 }
 
 impl Ledger {
@@ -50,21 +60,38 @@ impl Ledger {
         self.totals.free += amount;
     }
 
+    /// Pays for a trade: one posting from the buyer's hold to all that `payment` names, so nothing is made or lost.
+    ///
+    /// # Panics
+    /// As [`Self::post`].
+    #[inline]
+    pub(crate) fn post_payment(&mut self, buyer: AccountIx, seller: AccountIx, payment: &Payment) {
+        let Payment { escrow, free, fees, change } = *payment;
+        let parts = [escrow, free, fees, change];
+        assert!(parts.iter().all(|part| *part >= MicroEc::ZERO), "a posting has a direction");
+        let given = escrow + free + fees + change;
+        let buyer = &mut self.accounts[buyer.index()];
+        assert!(buyer.held >= given, "a balance is never negative");
+        buyer.held -= given;
+        buyer.free += change;
+        let seller = &mut self.accounts[seller.index()];
+        seller.escrow += escrow;
+        seller.free += free;
+        self.totals.held -= given;
+        self.totals.escrow += escrow;
+        self.totals.free += free + change;
+        self.totals.fees += fees;
+    }
+
     /// Changes a balance, and the running total of its kind along with it.
     #[inline]
     fn change(&mut self, balance: Balance, by: MicroEc) {
         let (amount, total) = match balance {
             Balance::Free(account) => (&mut self.accounts[account.index()].free, &mut self.totals.free),
-            Balance::Held(account) => (&mut self.accounts[account.index()].held, &mut self.totals.held),
             Balance::Escrow(position) => {
                 let position = self.capacity.position_mut(position);
                 self.accounts[position.account.index()].escrow += by;
                 (&mut position.escrow, &mut self.totals.escrow)
-            }
-            Balance::Fees => {
-                self.totals.fees += by;
-                assert!(self.totals.fees >= MicroEc::ZERO, "a balance is never negative");
-                return;
             }
         };
         *amount += by;

@@ -5,7 +5,7 @@ use joulebook_types::MicroEc;
 use crate::account::AccountIx;
 use crate::capacity::{AssetIx, Position, WindowWalk};
 use crate::ledger::Ledger;
-use crate::posting::Balance;
+use crate::posting::Payment;
 
 /// One trade, as the ledger sees it.
 #[derive(Clone, Copy, Debug)]
@@ -39,38 +39,35 @@ impl Ledger {
     /// that the free part does not cover comes out of the slots' escrow in proportion.
     ///
     /// The fees of both sides together are never negative: the taker pays for the maker's rebate.
+    #[inline]
     pub fn settle(&mut self, trade: &Settlement<'_>) {
         assert!(trade.buyer != trade.seller, "nobody trades with itself");
-        assert!(
-            trade.buyer_fee + trade.seller_fee >= MicroEc::ZERO,
-            "a rebate is at most the other side's fee"
-        );
+        let fees = trade.buyer_fee + trade.seller_fee;
+        assert!(fees >= MicroEc::ZERO, "a rebate is at most the other side's fee");
         let share = slot_share(trade);
         // Only a fee asks what all slots together pay at once, before the first of them is posted.
         let (escrow_total, fee_from_escrow) = match trade.seller_fee > MicroEc::ZERO {
             true => self.fee_from_escrow(trade, share),
             false => (MicroEc::ZERO, MicroEc::ZERO),
         };
-        let mut escrow_so_far = MicroEc::ZERO;
-        let held = Balance::Held(trade.buyer);
+        let (mut escrow_so_far, mut escrow) = (MicroEc::ZERO, MicroEc::ZERO);
         let (mut sellers, mut buyers) = (WindowWalk::default(), WindowWalk::default());
         for asset in trade.assets {
             let capacity = &mut self.capacity;
             let seller = sellers.step(capacity, trade.seller, *asset).expect("a seller has a position");
             let buyer = buyers.step_or_open(capacity, trade.buyer, *asset);
-            let escrow = escrow_part(capacity.position_at(seller), trade.accelerators, share);
-            capacity.transfer(seller, buyer, trade.accelerators);
+            let part = escrow_part(capacity.position_at(seller), trade.accelerators, share);
             let before = proportion(fee_from_escrow, escrow_so_far, escrow_total);
-            escrow_so_far += escrow;
+            escrow_so_far += part;
             let fee = proportion(fee_from_escrow, escrow_so_far, escrow_total) - before;
-            self.post(held, Balance::Escrow(seller), escrow - fee);
+            capacity.transfer(seller, buyer, trade.accelerators);
+            escrow += self.capacity.pay_into_escrow(seller, part - fee);
         }
         let free_part = trade.notional - escrow_so_far;
         let fee_from_free = trade.seller_fee - fee_from_escrow;
-        self.post(held, Balance::Free(trade.seller), free_part - fee_from_free);
-        self.post(held, Balance::Fees, trade.buyer_fee + trade.seller_fee);
         let change = trade.buyer_release - trade.notional - trade.buyer_fee;
-        self.post(held, Balance::Free(trade.buyer), change);
+        let parts = Payment { escrow, free: free_part - fee_from_free, fees, change };
+        self.post_payment(trade.buyer, trade.seller, &parts);
     }
 
     /// The part of a trade's notional that waits for delivery, in all slots together, and what the seller's fee takes
