@@ -167,11 +167,12 @@ impl Events {
     #[inline]
     fn append(&mut self, len: usize) -> &mut [u8] {
         let start = self.end;
-        if self.bytes.len() < start + len {
+        // Asked in two parts, the compiler sees that what follows is within bounds.
+        while self.bytes.len() < start || self.bytes.len() - start < len {
             self.grow(len);
         }
         self.end = start + len;
-        &mut self.bytes[start..start + len]
+        &mut self.bytes[start..][..len]
     }
 
     #[cold]

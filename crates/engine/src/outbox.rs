@@ -22,11 +22,11 @@ pub(crate) struct Outbox {
     entries_max: u64,
     /// Position of the next entry. Positions count up for ever.
     end: u64,
-    /// Where the next entry lies: its chunk, its place there, and the place at which that chunk is left. Counted along,
-    /// because a division by the ring's size costs more than all else.
+    /// The chunk in which the next entry lies, and where positions enter and leave it. Kept, because a division by the
+    /// ring's size costs more than all else.
     chunk: usize,
-    next: usize,
-    next_end: usize,
+    enters: u64,
+    leaves: u64,
 }
 
 /// Where an event lies in the outbox; kept after the event has gone.
@@ -126,8 +126,8 @@ impl Outbox {
             entries_max: u64::from(events_max.max(1)),
             end: 1,
             chunk: 0,
-            next: 0,
-            next_end: 0,
+            enters: 0,
+            leaves: 1,
         }
     }
 
@@ -182,13 +182,13 @@ impl Outbox {
     /// The place of the next event, which still has what was there before.
     #[inline]
     fn place_next(&mut self) -> (Position, &mut Entry) {
-        if self.next == self.next_end {
+        if self.end == self.leaves {
             self.enter_next_chunk();
         }
-        let (position, index) = (Position(self.end), self.next);
-        self.end += 1;
-        self.next = index + 1;
-        (position, &mut self.chunks[self.chunk][index % CHUNK_ENTRIES])
+        let position = self.end;
+        self.end = position + 1;
+        let index = (position - self.enters) as usize;
+        (Position(position), &mut self.chunks[self.chunk][index % CHUNK_ENTRIES])
     }
 
     #[cold]
@@ -198,9 +198,10 @@ impl Outbox {
             let entries: Box<[Entry]> = vec![Entry::EMPTY; CHUNK_ENTRIES].into_boxed_slice();
             self.chunks.push(entries.try_into().expect("as many entries as a chunk has"));
         }
-        let left = self.entries_max - (chunk * CHUNK_ENTRIES) as u64;
-        (self.chunk, self.next) = (chunk, index);
-        self.next_end = CHUNK_ENTRIES.min(usize::try_from(left).unwrap_or(CHUNK_ENTRIES));
+        let entries = (self.entries_max - (chunk * CHUNK_ENTRIES) as u64).min(CHUNK_ENTRIES as u64);
+        self.chunk = chunk;
+        self.enters = self.end - index as u64;
+        self.leaves = self.enters + entries;
     }
 
     fn oldest(&self) -> Position {

@@ -121,7 +121,14 @@ impl Engine {
         let mut order = self.orders.slab[slot];
         // As before the fill, which took what showed.
         order.leaves = maker.shown;
-        MakerFill { slot, order, owner: *self.orders.owner(slot), terms: *self.orders.terms(slot), lots, notional }
+        MakerFill {
+            slot,
+            order,
+            owner: *self.orders.owner(slot),
+            terms: *self.orders.terms(slot),
+            lots,
+            notional,
+        }
     }
 
     #[inline(always)]

@@ -306,27 +306,27 @@ impl Capacity {
         }
     }
 
-    /// Sells: from the seller's hold to what the buyer could sell, of the same slot.
-    #[inline]
-    pub(crate) fn transfer(&mut self, seller: PositionIx, buyer: PositionIx, accelerators: u64) {
+    /// Sells within a slot: from the seller's hold to what the buyer could sell. `proceeds` are put aside until the slot is
+    /// delivered; the account's own figure of them is the caller's.
+    #[inline(always)]
+    pub(crate) fn transfer(
+        &mut self,
+        seller: PositionIx,
+        buyer: PositionIx,
+        accelerators: u64,
+        proceeds: MicroEc,
+    ) {
+        assert!(proceeds >= MicroEc::ZERO, "a posting has a direction");
         let from = &mut self.positions[seller.index()];
         assert!(from.held >= accelerators, "a balance is never negative");
         from.held -= accelerators;
+        from.escrow += proceeds;
         let slot = from.asset;
         let to = &mut self.positions[buyer.index()];
         assert!(to.asset == slot, "capacity stays in its slot");
         to.free += accelerators;
         self.totals.held -= accelerators;
         self.totals.free += accelerators;
-    }
-
-    /// Puts proceeds, which are not negative, aside until the slot is delivered; the account's share of the posting is the
-    /// caller's. Returns them.
-    #[inline]
-    pub(crate) fn pay_into_escrow(&mut self, seller: PositionIx, proceeds: MicroEc) -> MicroEc {
-        assert!(proceeds >= MicroEc::ZERO, "a posting has a direction");
-        self.position_mut(seller).escrow += proceeds;
-        proceeds
     }
 
     /// Whether what all accounts have is what was registered, by running totals.

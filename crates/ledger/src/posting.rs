@@ -64,7 +64,7 @@ impl Ledger {
     ///
     /// # Panics
     /// As [`Self::post`].
-    #[inline]
+    #[inline(always)]
     pub(crate) fn post_payment(&mut self, buyer: AccountIx, seller: AccountIx, payment: &Payment) {
         let Payment { escrow, free, fees, change } = *payment;
         let parts = [escrow, free, fees, change];

@@ -27,6 +27,15 @@ pub struct Settlement<'a> {
     pub buyer_release: MicroEc,
 }
 
+/// What the sold slots pay later than at once.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sold {
+    /// The part of the notional that waits for delivery.
+    escrow: MicroEc,
+    /// What the seller's fee takes from it.
+    fee: MicroEc,
+}
+
 impl Ledger {
     /// Moves capacity from the seller's hold to the buyer, and credits from the buyer's hold to seller and fees.
     ///
@@ -39,72 +48,99 @@ impl Ledger {
     /// that the free part does not cover comes out of the slots' escrow in proportion.
     ///
     /// The fees of both sides together are never negative: the taker pays for the maker's rebate.
-    #[inline]
+    #[inline(always)]
     pub fn settle(&mut self, trade: &Settlement<'_>) {
         assert!(trade.buyer != trade.seller, "nobody trades with itself");
         let fees = trade.buyer_fee + trade.seller_fee;
         assert!(fees >= MicroEc::ZERO, "a rebate is at most the other side's fee");
+        let sold = match trade.assets {
+            [asset] => self.sell_slot(trade, *asset),
+            _ => self.sell_slots(trade),
+        };
+        let free_part = trade.notional - sold.escrow;
+        let fee_from_free = trade.seller_fee - sold.fee;
+        let change = trade.buyer_release - trade.notional - trade.buyer_fee;
+        let escrow = sold.escrow - sold.fee;
+        let parts = Payment { escrow, free: free_part - fee_from_free, fees, change };
+        self.post_payment(trade.buyer, trade.seller, &parts);
+    }
+
+    /// Moves the capacity of a window of one slot, and what waits for its delivery.
+    #[inline(always)]
+    fn sell_slot(&mut self, trade: &Settlement<'_>, asset: AssetIx) -> Sold {
+        let capacity = &mut self.capacity;
+        let seller = capacity.position_ix(trade.seller, asset).expect("a seller has a position");
+        let buyer = capacity.position_ix(trade.buyer, asset);
+        let buyer = buyer.unwrap_or_else(|| capacity.open_position(trade.buyer, asset));
+        let escrow = escrow_part(capacity.position_at(seller), trade.accelerators, trade.notional);
+        let fee = match trade.seller_fee > MicroEc::ZERO {
+            true => trade.seller_fee - trade.seller_fee.min(trade.notional - escrow),
+            false => MicroEc::ZERO,
+        };
+        capacity.transfer(seller, buyer, trade.accelerators, escrow - fee);
+        Sold { escrow, fee }
+    }
+
+    /// The same of any window: each slot has its share of the credits.
+    fn sell_slots(&mut self, trade: &Settlement<'_>) -> Sold {
         let share = slot_share(trade);
         // Only a fee asks what all slots together pay at once, before the first of them is posted.
-        let (escrow_total, fee_from_escrow) = match trade.seller_fee > MicroEc::ZERO {
+        let all = match trade.seller_fee > MicroEc::ZERO {
             true => self.fee_from_escrow(trade, share),
-            false => (MicroEc::ZERO, MicroEc::ZERO),
+            false => Sold::default(),
         };
-        let (mut escrow_so_far, mut escrow) = (MicroEc::ZERO, MicroEc::ZERO);
+        let mut sold = Sold::default();
         let (mut sellers, mut buyers) = (WindowWalk::default(), WindowWalk::default());
         for asset in trade.assets {
             let capacity = &mut self.capacity;
             let seller = sellers.step(capacity, trade.seller, *asset).expect("a seller has a position");
             let buyer = buyers.step_or_open(capacity, trade.buyer, *asset);
-            let part = escrow_part(capacity.position_at(seller), trade.accelerators, share);
-            let before = proportion(fee_from_escrow, escrow_so_far, escrow_total);
-            escrow_so_far += part;
-            let fee = proportion(fee_from_escrow, escrow_so_far, escrow_total) - before;
-            capacity.transfer(seller, buyer, trade.accelerators);
-            escrow += self.capacity.pay_into_escrow(seller, part - fee);
+            let escrow = escrow_part(capacity.position_at(seller), trade.accelerators, share);
+            sold.escrow += escrow;
+            // Differences of growing parts add up exactly.
+            let fee = proportion(all.fee, sold.escrow, all.escrow) - sold.fee;
+            sold.fee += fee;
+            capacity.transfer(seller, buyer, trade.accelerators, escrow - fee);
         }
-        let free_part = trade.notional - escrow_so_far;
-        let fee_from_free = trade.seller_fee - fee_from_escrow;
-        let change = trade.buyer_release - trade.notional - trade.buyer_fee;
-        let parts = Payment { escrow, free: free_part - fee_from_free, fees, change };
-        self.post_payment(trade.buyer, trade.seller, &parts);
+        sold
     }
 
-    /// The part of a trade's notional that waits for delivery, in all slots together, and what the seller's fee takes
-    /// from it: what is paid at once does not cover.
-    fn fee_from_escrow(&mut self, trade: &Settlement<'_>, share: MicroEc) -> (MicroEc, MicroEc) {
+    /// What waits for delivery in all slots together, and what the seller's fee takes from it: what is paid at once does
+    /// not cover.
+    fn fee_from_escrow(&mut self, trade: &Settlement<'_>, share: MicroEc) -> Sold {
         let mut sellers = WindowWalk::default();
         let parts = trade.assets.iter().map(|asset| {
             let seller = sellers.step(&mut self.capacity, trade.seller, *asset);
             let seller = self.capacity.position_at(seller.expect("a seller has a position"));
             escrow_part(seller, trade.accelerators, share)
         });
-        let escrow_total: MicroEc = parts.sum();
-        let fee_from_free = trade.seller_fee.min(trade.notional - escrow_total);
-        (escrow_total, trade.seller_fee - fee_from_free)
+        let escrow: MicroEc = parts.sum();
+        let fee_from_free = trade.seller_fee.min(trade.notional - escrow);
+        Sold { escrow, fee: trade.seller_fee - fee_from_free }
     }
 }
 
 /// What one slot of the window is paid.
 fn slot_share(trade: &Settlement<'_>) -> MicroEc {
     let slots = trade.assets.len() as i64;
-    if slots == 1 {
-        return trade.notional;
-    }
     assert!(trade.notional.raw() % slots == 0, "an exact tick divides over the quarter hours");
     MicroEc::new(trade.notional.raw() / slots)
 }
 
 /// The part of a slot's share that waits for delivery: that of registered accelerators, rounded up.
+#[inline(always)]
 fn escrow_part(seller: &Position, sold: u64, share: MicroEc) -> MicroEc {
     let registered = sold - resale(seller, sold);
     // Nearly all sell what they registered, or what they bought: neither needs a division.
-    if registered == sold {
-        return share;
+    match registered {
+        0 => MicroEc::ZERO,
+        all if all == sold => share,
+        some => part_of_share(share, some, sold),
     }
-    if registered == 0 {
-        return MicroEc::ZERO;
-    }
+}
+
+#[cold]
+fn part_of_share(share: MicroEc, registered: u64, sold: u64) -> MicroEc {
     let part = (i128::from(share.raw()) * i128::from(registered) + i128::from(sold) - 1) / i128::from(sold);
     MicroEc::new(i64::try_from(part).expect("a part of the share"))
 }
@@ -115,7 +151,7 @@ fn resale(position: &Position, sold: u64) -> u64 {
     sold.min(balance.saturating_sub(position.registered))
 }
 
-/// `amount * part / whole`, rounded toward zero; nothing of nothing. Differences of growing parts add up exactly.
+/// `amount * part / whole`, rounded toward zero; nothing of nothing.
 fn proportion(amount: MicroEc, part: MicroEc, whole: MicroEc) -> MicroEc {
     if amount == MicroEc::ZERO {
         return MicroEc::ZERO;
