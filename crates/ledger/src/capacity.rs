@@ -136,6 +136,10 @@ impl Capacity {
         let next = AssetIx(u32::try_from(self.assets.len()).expect("fewer than 2^32 slots"));
         let asset = self.vacant_assets.pop().unwrap_or(next);
         if asset == next {
+            // A quarter more, not twice as many: exchanges list thousands of windows ahead.
+            if self.assets.len() == self.assets.capacity() {
+                self.assets.reserve_exact(self.assets.len() / 4 + 4);
+            }
             self.assets.push(Asset::new(key));
         } else {
             self.assets[asset.index()] = Asset::new(key);
