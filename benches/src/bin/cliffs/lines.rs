@@ -7,14 +7,14 @@ use joulebook_benches::machine::{Caches, describe};
 use joulebook_benches::misses::{self, Misses};
 use joulebook_benches::{BookRun, Recording, Rerun, record};
 
-use crate::rows::{self, CANCELED, MASS_CANCEL, Row, W2};
+use crate::rows::{self, Row, SINGLES, Single, W2};
 
 /// Messages that fill the simulated caches, and messages that are counted.
 const WARM_UP: usize = 200_000;
 const COUNTED: usize = 100_000;
 
 /// Prints w2, then the rows.
-pub fn print(rows: &[Row], with_mass_cancel: bool) {
+pub fn print(rows: &[Row], singles: &[&Single]) {
     let caches = Caches::of_this_machine().expect("the system says how large its caches are");
     println!(
         "{}; per message, simulated: first level of data {}, second {}, last {} (bytes, ways, bytes of a line)",
@@ -30,8 +30,8 @@ pub fn print(rows: &[Row], with_mass_cancel: bool) {
         let books = misses::count(&["--count", "books", "--row", row.name], &caches);
         print_line(row.name, "books", books);
     }
-    if with_mass_cancel {
-        print_line(MASS_CANCEL, "engine, per order", count_engine(MASS_CANCEL, &caches, CANCELED.into()));
+    for Single { name, things, .. } in singles {
+        print_line(name, "engine", count_engine(name, &caches, (*things).into()));
     }
 }
 
@@ -50,6 +50,10 @@ fn count_engine(name: &str, caches: &Caches, messages: f64) -> Misses {
     misses::count(&["--count", &path, "--row", name], caches).per(messages)
 }
 
+fn single(name: &str) -> Option<&'static Single> {
+    SINGLES.iter().find(|single| single.name == name)
+}
+
 fn find(name: &str) -> Row {
     let found = rows::all().into_iter().chain([W2]).find(|row| row.name == name);
     found.unwrap_or_else(|| panic!("{name}: no such row"))
@@ -64,12 +68,13 @@ impl Row {
 }
 
 pub fn record_row(name: &str, path: &Path) {
-    let recording = if name == MASS_CANCEL {
-        rows::record_mass_cancel()
-    } else {
-        let row = find(name);
-        let flow = row.workload.flow(row.counted().1);
-        record(&flow, &row.plan(&flow))
+    let recording = match single(name) {
+        Some(single) => (single.record)(),
+        None => {
+            let row = find(name);
+            let flow = row.workload.flow(row.counted().1);
+            record(&flow, &row.plan(&flow))
+        }
     };
     recording.write(path).expect("room for the stream");
 }
@@ -78,12 +83,9 @@ pub fn record_row(name: &str, path: &Path) {
 pub fn run_engine(name: &str, path: &Path) {
     let recording = Recording::read(path).expect("a stream that was just written");
     let mut rerun = Rerun::new(&recording);
-    if name == MASS_CANCEL {
-        misses::count_from_here();
-    } else {
-        let (warm_up, _) = find(name).counted();
-        misses::count_from_here();
-        rerun.advance(warm_up);
+    misses::count_from_here();
+    if single(name).is_none() {
+        rerun.advance(find(name).counted().0);
     }
     println!("{} messages", rerun.measured_part(recording.commands()));
     rerun.check();

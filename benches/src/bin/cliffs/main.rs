@@ -12,7 +12,7 @@ use std::path::Path;
 
 use joulebook_benches::Arguments;
 
-use rows::{MASS_CANCEL, Row};
+use rows::{Row, SINGLES, Single};
 
 fn main() {
     let arguments = Arguments::read_with_switches(&["--row", "--record", "--count"], &["--misses"]);
@@ -27,9 +27,9 @@ fn main() {
         };
     }
     let rows: Vec<Row> = rows::all().into_iter().filter(|row| row.name.contains(&wanted)).collect();
-    let with_mass_cancel = MASS_CANCEL.contains(&wanted);
+    let singles: Vec<&Single> = SINGLES.iter().filter(|single| single.name.contains(&wanted)).collect();
     match arguments.has("--misses") {
-        true => lines::print(&rows, with_mass_cancel),
-        false => times::print(&rows, with_mass_cancel),
+        true => lines::print(&rows, &singles),
+        false => times::print(&rows, &singles),
     }
 }

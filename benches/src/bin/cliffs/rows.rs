@@ -1,7 +1,7 @@
 //! The books that are held against w2.
 
 use joulebook_benches::flow::{Flow, NARROW, Spread, Style, Workload};
-use joulebook_benches::{Recording, Tables, VenuePlan, Window, mass_cancel};
+use joulebook_benches::{Recording, Tables, VenuePlan, Window, mass_cancel, operations};
 
 pub struct Row {
     pub name: &'static str,
@@ -47,11 +47,18 @@ impl Row {
     }
 }
 
-/// The row that is no flow: one command.
-pub const MASS_CANCEL: &str = "mass cancel of 100,000";
-/// What it cancels.
-pub const CANCELED: u32 = 100_000;
-
-pub fn record_mass_cancel() -> Recording {
-    mass_cancel(&VenuePlan::windows(1, Window::Quarter, Tables::Daemon), CANCELED)
+/// A row that is no flow: one command that does so many things.
+pub struct Single {
+    pub name: &'static str,
+    pub things: u32,
+    pub record: fn() -> Recording,
 }
+
+pub const SINGLES: [Single; 2] = [
+    Single {
+        name: "mass cancel of 100,000, per order",
+        things: 100_000,
+        record: || mass_cancel(&VenuePlan::windows(1, Window::Quarter, Tables::Daemon), 100_000),
+    },
+    Single { name: "uncross of 10,000, per order", things: 10_000, record: operations::uncross },
+];

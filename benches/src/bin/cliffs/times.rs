@@ -6,12 +6,12 @@ use joulebook_benches::flow::{Flow, Style, Workload};
 use joulebook_benches::machine::{describe, thousands};
 use joulebook_benches::{BookRun, Recording, Rerun, Tables, VenuePlan, Window, record};
 
-use crate::rows::{CANCELED, MASS_CANCEL, Row, record_mass_cancel};
+use crate::rows::{Row, Single};
 
 /// Both streams go on by so many messages in turn.
 const PART: usize = 25_000;
 
-pub fn print(rows: &[Row], with_mass_cancel: bool) {
+pub fn print(rows: &[Row], singles: &[&Single]) {
     println!(
         "{}; ns per message, the median of parts of {}; in turns with w2",
         describe(),
@@ -20,9 +20,7 @@ pub fn print(rows: &[Row], with_mass_cancel: bool) {
     println!("| stream | engine | w2 | ratio | books alone | w2 | ratio |");
     println!("|---|---|---|---|---|---|---|");
     rows.iter().for_each(Row::measure);
-    if with_mass_cancel {
-        print_mass_cancel();
-    }
+    singles.iter().for_each(|single| single.measure());
 }
 
 impl Row {
@@ -138,25 +136,23 @@ impl Parts for Books<'_> {
     }
 }
 
-/// One command that cancels a hundred thousand orders of one account; per order, against w2 per message.
-fn print_mass_cancel() {
-    const ROUNDS: usize = 5;
-    let recording = record_mass_cancel();
-    let w2 = record(&Workload::W2.flow(200_000), &VenuePlan::windows(1, Window::Quarter, Tables::Daemon));
-    let mut best = [f64::MAX; 2];
-    for _ in 0..ROUNDS {
-        let (mut cancels, mut plain) = (Rerun::new(&recording), Rerun::new(&w2));
-        plain.advance(100_000);
-        let per = |took: Duration, count: u64| took.as_nanos() as f64 / count as f64;
-        best[0] = best[0].min(per(cancels.advance(1).1, CANCELED.into()));
-        let (count, took) = plain.advance(100_000);
-        best[1] = best[1].min(per(took, count));
-        cancels.check();
+impl Single {
+    /// Per thing that it does, against w2 per message: the fastest of several.
+    fn measure(&self) {
+        const ROUNDS: usize = 5;
+        let recording = (self.record)();
+        let w2 = record(&Workload::W2.flow(200_000), &VenuePlan::windows(1, Window::Quarter, Tables::Daemon));
+        let mut best = [f64::MAX; 2];
+        for _ in 0..ROUNDS {
+            let (mut single, mut plain) = (Rerun::new(&recording), Rerun::new(&w2));
+            plain.advance(100_000);
+            let per = |took: Duration, count: u64| took.as_nanos() as f64 / count as f64;
+            best[0] = best[0].min(per(single.advance(1).1, self.things.into()));
+            let (count, took) = plain.advance(100_000);
+            best[1] = best[1].min(per(took, count));
+            single.check();
+        }
+        let [single, plain] = best;
+        println!("| {} | {single:.0} | {plain:.0} | {:.2} | | | |", self.name, single / plain);
     }
-    println!(
-        "| {MASS_CANCEL}, per order | {:.0} | {:.0} | {:.2} | | | |",
-        best[0],
-        best[1],
-        best[0] / best[1]
-    );
 }
