@@ -95,8 +95,7 @@ impl Engine {
     /// Lets a market order that was accepted wait, outside the book, for the uncross.
     pub(crate) fn enter_call(&mut self, slot: Slot) {
         let order = &self.orders.slab[slot];
-        let ix = InstrumentIx::new(order.instrument);
-        self.instruments[ix].call.market_orders.push(order.order_id, slot);
+        self.instruments.call_line_mut(InstrumentIx::new(order.instrument)).push(order.order_id, slot);
     }
 
     /// Takes a market order from where it waits. What it promised is given back already.

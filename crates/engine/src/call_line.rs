@@ -38,6 +38,18 @@ impl CallLine {
         self.find(id).is_some()
     }
 
+    /// Whether an order has ever waited in it, or in the one whose memory it has.
+    pub(crate) fn has_memory(&self) -> bool {
+        self.places.capacity() > 0
+    }
+
+    /// Its memory, for another call.
+    pub(crate) fn into_memory(mut self) -> Self {
+        assert!(self.is_empty(), "only an empty line is given away");
+        self.places.clear();
+        Self { first: 0, ..self }
+    }
+
     pub(crate) fn push(&mut self, id: OrderId, slot: Slot) {
         assert!(
             self.places.last().is_none_or(|(last, _)| *last < id),

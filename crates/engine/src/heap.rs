@@ -68,6 +68,11 @@ impl<K: Copy + Ord> Heap<K> {
         self.entries.is_empty()
     }
 
+    /// Whether it ever had an entry.
+    pub(crate) fn has_memory(&self) -> bool {
+        self.entries.capacity() > 0
+    }
+
     /// In no particular order, but the same for the same history.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (K, u32)> {
         self.entries.iter().copied()

@@ -13,6 +13,7 @@ use joulebook_types::{
 
 use crate::auction::Call;
 use crate::bands::MovingBands;
+use crate::call_line::CallLine;
 use crate::instrument_directory::{InstrumentDirectory, Named};
 use crate::price_references::PriceReferences;
 use crate::timers::TimerKey;
@@ -205,6 +206,8 @@ pub(crate) struct Instruments {
     by_product: BTreeMap<Product, InstrumentIx>,
     /// The instruments whose window covers a slot, by slot asset and then by id, which is in listing order.
     over: BTreeMap<(u32, InstrumentId), InstrumentIx>,
+    /// Memory of calls whose instruments have closed.
+    spare_lines: Vec<CallLine>,
     trading: usize,
     instruments_max: usize,
 }
@@ -279,8 +282,20 @@ impl Instruments {
         let instrument = &mut self[ix];
         assert!(instrument.call.market_orders.is_empty(), "the gate cancels what waits");
         instrument.book = None;
-        instrument.call = Call::default();
+        let call = core::mem::take(&mut instrument.call);
+        if call.market_orders.has_memory() {
+            self.spare_lines.push(call.market_orders.into_memory());
+        }
         self.trading -= 1;
+    }
+
+    /// Where an instrument's market orders wait; the first one gets the memory of a line that closed.
+    pub(crate) fn call_line_mut(&mut self, ix: InstrumentIx) -> &mut CallLine {
+        let line = &mut self.places[ix.index()].call.market_orders;
+        if !line.has_memory() {
+            *line = self.spare_lines.pop().unwrap_or_default();
+        }
+        line
     }
 
     /// The instrument is settled: nothing of it is kept. Returns the quarter hours that it was about.

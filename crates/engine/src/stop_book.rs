@@ -48,6 +48,8 @@ pub(crate) struct Stops {
     places: Places,
     /// By instrument, as far as any had a stop.
     queues: Vec<Queues>,
+    /// Memory of instruments that have closed.
+    spare: Vec<Queues>,
     /// Instruments in which stops are marked, in no particular order.
     marked: Vec<InstrumentIx>,
     /// Whether a marked stop may have its turn: a print marked one, or a market with some has opened. As long as not,
@@ -109,10 +111,7 @@ impl Stops {
         }
         assert!(self.by_slot[index] == NO_STOP, "an order waits once");
         self.by_slot[index] = number;
-        let instrument = stop.instrument.raw() as usize;
-        if self.queues.len() <= instrument {
-            self.queues.resize_with(instrument + 1, Queues::default);
-        }
+        self.make_room(stop.instrument);
         self.enqueue(number);
         self.waiting += 1;
     }
@@ -200,11 +199,24 @@ impl Stops {
         slots[first..].sort_unstable();
     }
 
-    /// An instrument that closed gives the memory of its queues back. None of its stops waits any more.
+    /// An instrument that closed leaves the memory of its queues to others. None of its stops waits any more.
     pub(crate) fn close(&mut self, instrument: InstrumentIx) {
         if let Some(queues) = self.queues.get_mut(instrument.raw() as usize) {
             assert!(queues.is_empty(), "the gate cancels all stops");
-            *queues = Queues::default();
+            if queues.have_memory() {
+                self.spare.push(core::mem::take(queues));
+            }
+        }
+    }
+
+    /// Before an instrument's stop is queued: the first one gets the memory of queues that closed.
+    fn make_room(&mut self, instrument: InstrumentIx) {
+        let index = instrument.raw() as usize;
+        if self.queues.len() <= index {
+            self.queues.resize_with(index + 1, Queues::default);
+        }
+        if !self.queues[index].have_memory() {
+            self.queues[index] = self.spare.pop().unwrap_or_default();
         }
     }
 
@@ -296,6 +308,11 @@ impl Stops {
 }
 
 impl Queues {
+    fn have_memory(&self) -> bool {
+        let plain = self.buys.has_memory() || self.sells.has_memory();
+        plain || self.marked.has_memory() || self.trailing.capacity() > 0
+    }
+
     fn is_empty(&self) -> bool {
         let plain = self.buys.is_empty() && self.sells.is_empty();
         plain && self.trailing.is_empty() && self.marked.is_empty()
