@@ -47,7 +47,7 @@ impl Book {
     }
 
     /// Whether the book has a level for this price.
-    #[inline]
+    #[inline(always)]
     pub fn is_on_tick(&self, price: Price) -> bool {
         self.tick.ticks(price).is_some()
     }
@@ -169,7 +169,7 @@ impl Book {
     }
 
     /// Whether an order of `side` limited to `price` would trade with what rests now.
-    #[inline]
+    #[inline(always)]
     pub fn crosses(&self, side: Side, price: Price) -> bool {
         let other = side.opposite();
         self.ladder(other).is_reached_by(other, price)

@@ -98,7 +98,7 @@ impl Default for Queues {
 
 impl Queues {
     /// Puts an order at the back when there is room behind the newest; else [`Queues::push_with_room`] does.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push_back(&mut self, queue: &mut Queue, slot: Slot, lots: u32) -> Option<Place> {
         let place = queue.newest + 1;
         if place.is_multiple_of(BLOCK) {
@@ -116,7 +116,7 @@ impl Queues {
         place
     }
 
-    #[inline]
+    #[inline(always)]
     fn put(&mut self, queue: &mut Queue, place: Place, slot: Slot, lots: u32) {
         if place < BLOCK {
             queue.near[(place % NEAR) as usize] = slot;
@@ -132,7 +132,7 @@ impl Queues {
 
     /// Takes an order with so many lots out, wherever it stands. Whether others stand near it; else
     /// [`Queues::give_back`] is what remains to do.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub(crate) fn remove(&mut self, queue: &mut Queue, place: Place, lots: u32) -> bool {
         queue.reduce(lots);

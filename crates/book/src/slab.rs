@@ -163,7 +163,7 @@ impl Default for OrderSlab {
 }
 
 impl OrderSlab {
-    #[inline]
+    #[inline(always)]
     pub fn insert(&mut self, order: Order) -> Slot {
         assert!(!order.is_vacant() && !order.is_resting(), "a new order has an id and no place in a book");
         if self.first_vacant == Slot::NONE {
@@ -187,7 +187,7 @@ impl OrderSlab {
     }
 
     /// Takes an order out that rests in no book.
-    #[inline]
+    #[inline(always)]
     pub fn remove(&mut self, slot: Slot) -> Order {
         let vacant = &mut self.orders[slot.index()];
         let order = *vacant;
@@ -200,7 +200,7 @@ impl OrderSlab {
     }
 
     /// The order at a slot that a client named, if there is one.
-    #[inline]
+    #[inline(always)]
     pub fn get(&self, slot: Slot) -> Option<&Order> {
         self.orders.get(slot.index()).filter(|order| !order.is_vacant())
     }

@@ -30,7 +30,7 @@ impl Tick {
     ///
     /// Multiplying by the inverse divides multiples of the step exactly, and takes every other number, the negative
     /// ones included, to one that is larger than the largest quotient.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn ticks(&self, price: Price) -> Option<u64> {
         let ticks = self.quotient(price);
         (ticks.wrapping_sub(1) < self.ticks_max).then_some(ticks)
@@ -48,7 +48,7 @@ impl Tick {
     }
 
     /// Where a price stands on its side: the lower, the better.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn rank(&self, side: Side, price: Price) -> Option<u64> {
         Some(self.ticks(price)? ^ reversal(side) as u64)
     }

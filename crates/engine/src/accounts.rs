@@ -5,6 +5,7 @@ use joulebook_types::{AccountId, Roles};
 
 use crate::caps::Limits;
 use crate::kill_switch::DisabledBy;
+use crate::request::Request;
 use crate::sessions::SessionIx;
 
 #[derive(Debug)]
@@ -19,8 +20,25 @@ pub(crate) struct Account {
     /// Who switched its entry off.
     pub(crate) disabled: Option<DisabledBy>,
     pub(crate) limits: Limits,
+    pub(crate) open_orders: u32,
     /// What its open orders are worth: price times open lots, in micro-EC.
     pub(crate) open_value: i128,
+}
+
+impl Account {
+    #[inline(always)]
+    pub(crate) fn may_send<M: Request>(&self) -> bool {
+        self.roles.bits() & M::SENDERS.bits() != 0
+    }
+
+    /// A named group, or the account alone: the two ranges of numbers do not meet.
+    #[inline(always)]
+    pub(crate) fn trade_group(&self, ix: AccountIx) -> TradeGroup {
+        match self.self_trade_group {
+            0 => TradeGroup(u64::from(ix.raw())),
+            group => TradeGroup(u64::from(group) | 1 << 32),
+        }
+    }
 }
 
 /// Orders of one group never trade with each other.
@@ -58,12 +76,9 @@ impl Accounts {
         ix
     }
 
-    /// A named group, or the account alone: the two ranges of numbers do not meet.
+    #[inline]
     pub(crate) fn trade_group(&self, ix: AccountIx) -> TradeGroup {
-        match self[ix].self_trade_group {
-            0 => TradeGroup(u64::from(ix.raw())),
-            group => TradeGroup(u64::from(group) | 1 << 32),
-        }
+        self[ix].trade_group(ix)
     }
 
     /// In the order of opening.

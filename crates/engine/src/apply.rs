@@ -3,6 +3,7 @@
 use joulebook_protocol::messages::{CancelOrder, NewOrder, ReduceOrder, ReplaceOrder};
 use joulebook_protocol::{Command, Message, Origin, RecordError, SequencedCommand};
 
+use crate::plain_order::PlainOrder;
 use crate::request::{Done, Rejection, Request};
 use crate::sessions::SessionIx;
 use crate::{Engine, Events};
@@ -23,15 +24,55 @@ impl Engine {
     pub fn apply_record(&mut self, record: &[u8], out: &mut Events) -> Result<(), RecordError> {
         let (origin, frame) = SequencedCommand::split(record)?;
         match frame.header.template_id {
-            NewOrder::TEMPLATE_ID => self.apply_request(origin, frame.block, Self::new_order, out),
-            CancelOrder::TEMPLATE_ID => self.apply_request(origin, frame.block, Self::cancel_order, out),
+            NewOrder::TEMPLATE_ID => self.apply_new_order(origin, frame.block, out),
+            CancelOrder::TEMPLATE_ID => self.apply_cancel_order(origin, frame.block, out),
             ReplaceOrder::TEMPLATE_ID => self.apply_request(origin, frame.block, Self::replace_order, out),
             ReduceOrder::TEMPLATE_ID => self.apply_request(origin, frame.block, Self::reduce_order, out),
             _ => self.apply_rarer(record, out),
         }
     }
 
-    #[inline]
+    #[inline(never)]
+    fn apply_new_order(&mut self, origin: Origin, block: &[u8], out: &mut Events) -> Result<(), RecordError> {
+        let Some(order) = PlainOrder::read(block) else {
+            return self.apply_request(origin, block, Self::new_order, out);
+        };
+        self.begin_step(origin);
+        if !self.rest_plain(origin, &order, out) {
+            self.request_new_order(origin, &order.whole(), out);
+        }
+        self.end_step(out);
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn apply_cancel_order(
+        &mut self,
+        origin: Origin,
+        block: &[u8],
+        out: &mut Events,
+    ) -> Result<(), RecordError> {
+        let cancel = CancelOrder::decode(block).map_err(RecordError::Command)?;
+        self.begin_step(origin);
+        if !self.cancel_resting(origin, &cancel, out) {
+            self.request_cancel(origin, &cancel, out);
+        }
+        self.end_step(out);
+        Ok(())
+    }
+
+    /// What is not the nearest way is not compiled into it.
+    #[inline(never)]
+    fn request_new_order(&mut self, origin: Origin, order: &NewOrder, out: &mut Events) {
+        self.request(origin, order, Self::new_order, out);
+    }
+
+    #[inline(never)]
+    fn request_cancel(&mut self, origin: Origin, cancel: &CancelOrder, out: &mut Events) {
+        self.request(origin, cancel, Self::cancel_order, out);
+    }
+
+    #[inline(never)]
     fn apply_request<M: Request>(
         &mut self,
         origin: Origin,
@@ -65,8 +106,17 @@ impl Engine {
     fn carry_out(&mut self, origin: Origin, command: &Command, out: &mut Events) {
         let is_system = origin.account.is_none();
         match command {
-            Command::NewOrder(order) => self.request(origin, order, Self::new_order, out),
-            Command::CancelOrder(cancel) => self.request(origin, cancel, Self::cancel_order, out),
+            Command::NewOrder(order) => {
+                let rests = PlainOrder::of(order).is_some_and(|plain| self.rest_plain(origin, &plain, out));
+                if !rests {
+                    self.request_new_order(origin, order, out);
+                }
+            }
+            Command::CancelOrder(cancel) => {
+                if !self.cancel_resting(origin, cancel, out) {
+                    self.request_cancel(origin, cancel, out);
+                }
+            }
             Command::ReplaceOrder(replace) => self.request(origin, replace, Self::replace_order, out),
             Command::MassCancel(cancel) => self.request(origin, cancel, Self::mass_cancel, out),
             Command::TokenOrder(order) => self.request(origin, order, Self::token_order, out),

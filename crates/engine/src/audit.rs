@@ -22,7 +22,7 @@ impl Default for Idle {
 impl Engine {
     /// An order of the account has gone. When it was the last one, nothing may be held for it after the batch.
     pub(crate) fn note_closed(&mut self, account: AccountIx, ix: InstrumentIx) {
-        if self.orders.count_of(account) == 0 && self.idle.0.len() < IDLE_MAX {
+        if self.accounts[account].open_orders == 0 && self.idle.0.len() < IDLE_MAX {
             self.idle.0.push((account, ix));
         }
     }
@@ -31,7 +31,7 @@ impl Engine {
     /// When an account without open orders holds credits, capacity or open value: a hold was lost on its way back.
     pub(crate) fn assert_idle_hold_nothing(&mut self) {
         while let Some((account, ix)) = self.idle.0.pop() {
-            if self.orders.count_of(account) > 0 {
+            if self.accounts[account].open_orders > 0 {
                 continue;
             }
             let held = self.ledger.credits(account).held;

@@ -172,11 +172,12 @@ impl Engine {
         out: &mut Events,
     ) -> u32 {
         let mut canceled = 0;
-        let mut next = self.sessions[session].first_order;
+        let mut next = self.orders.first_of_session(&self.sessions[session].orders);
         while let Some(slot) = next {
-            next = self.orders.next_of_session(slot);
+            let list = &self.sessions[session].orders;
+            next = self.orders.next_of_session(list, slot);
             if self.is_meant(slot, filter) {
-                next = self.orders.next_when_closed(slot);
+                next = self.orders.next_when_closed(list, slot);
                 self.cancel_open_order(slot, reason, requester, out);
                 canceled += 1;
             }

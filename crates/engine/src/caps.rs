@@ -139,7 +139,7 @@ impl Engine {
 
     pub(crate) fn check_open_order_cap(&self, account: AccountIx, new_orders: u32) -> Result<(), Rejection> {
         let cap = self.accounts[account].limits.open_orders_max;
-        let would_be = u64::from(self.orders.count_of(account)) + u64::from(new_orders);
+        let would_be = u64::from(self.accounts[account].open_orders) + u64::from(new_orders);
         if cap == 0 || new_orders == 0 || would_be <= u64::from(cap) {
             return Ok(());
         }
@@ -290,11 +290,11 @@ impl Engine {
         open: &OpenFigures,
         open_bids: &mut usize,
     ) -> bool {
-        let Account { limits, open_value, .. } = &self.accounts[account];
+        let Account { limits, open_value, open_orders, .. } = &self.accounts[account];
         let capped = limits.window_accelerators_max != 0;
         let bids = if capped { self.by_slot(&open.bought) } else { BTreeMap::new() };
         *open_bids += bids.len();
-        open.orders == self.orders.count_of(account)
+        open.orders == *open_orders
             && open.value == *open_value
             && bids.iter().all(|(asset, wanted)| u128::from(self.open_bids.get(account, *asset)) == *wanted)
     }
@@ -313,9 +313,10 @@ impl Engine {
 
     fn for_each_open_order(&mut self, account: AccountIx, mut visit: impl FnMut(&mut Self, &Promise)) {
         for index in 0..self.accounts[account].sessions.len() {
-            let mut next = self.sessions[self.accounts[account].sessions[index]].first_order;
+            let list = self.sessions[self.accounts[account].sessions[index]].orders;
+            let mut next = self.orders.first_of_session(&list);
             while let Some(slot) = next {
-                next = self.orders.next_of_session(slot);
+                next = self.orders.next_of_session(&list, slot);
                 let promise = self.promise_at(slot);
                 visit(self, &promise);
             }

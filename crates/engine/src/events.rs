@@ -115,13 +115,13 @@ impl Events {
     }
 
     /// Appends a message for everybody.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push_public<M: Message>(&mut self, message: &M) {
         self.push_message(EVERYBODY.raw(), Record::NO_SESSION, message);
     }
 
     /// Appends a message for the session behind `connection`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push_to<M: Message>(&mut self, connection: ConnectionId, session: u32, message: &M) {
         self.push_message(connection.raw(), session, message);
     }
@@ -141,14 +141,14 @@ impl Events {
         record[RECORD_HEADER_BYTES..].copy_from_slice(frame);
     }
 
-    #[inline]
+    #[inline(always)]
     fn push_message<M: Message>(&mut self, destination: u64, session: u32, message: &M) {
         write_frame(message, self.push_place::<M>(destination, session));
     }
 
     /// Appends all of a record but its frame, and gives the place of that. Lengths are the compiler's: a record is a row of
     /// stores.
-    #[inline]
+    #[inline(always)]
     fn push_place<M: Message>(&mut self, destination: u64, session: u32) -> &mut [u8] {
         let frame_len = const { (HEADER_BYTES + size_of::<M>()) as u16 };
         let header = RecordHeader { destination, frame_len, template_id: M::TEMPLATE_ID, session };
@@ -158,13 +158,13 @@ impl Events {
     }
 
     /// As [`Self::push_to`], to be written by the caller with [`write_frame`].
-    #[inline]
+    #[inline(always)]
     pub(crate) fn place_for<M: Message>(&mut self, connection: ConnectionId, session: u32) -> &mut [u8] {
         self.push_place::<M>(connection.raw(), session)
     }
 
     /// The next bytes of the arena.
-    #[inline]
+    #[inline(always)]
     fn append(&mut self, len: usize) -> &mut [u8] {
         let start = self.end;
         // Asked in two parts, the compiler sees that what follows is within bounds.
@@ -183,7 +183,7 @@ impl Events {
 }
 
 /// Writes header and block of an event to a place that is as long as both.
-#[inline]
+#[inline(always)]
 pub(crate) fn write_frame<M: Message>(message: &M, frame: &mut [u8]) {
     // An event has no rest of a list that its encoding would leave out, as a command may have.
     const { assert!(M::BLOCK_MIN == size_of::<M>()) };

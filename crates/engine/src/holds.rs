@@ -1,6 +1,6 @@
 //! What open orders promise: bids hold credits, asks hold capacity.
 
-use joulebook_ledger::AccountIx;
+use joulebook_ledger::{AccountIx, AssetIx, Ledger};
 use joulebook_protocol::RejectReason;
 use joulebook_types::{MicroEc, Price, Qty, Side};
 
@@ -39,6 +39,25 @@ impl Worth {
 }
 
 impl Hold {
+    /// Moves it from what the account has free to what it holds; `false` when it has not as much.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn take(self, ledger: &mut Ledger, account: AccountIx, assets: &[AssetIx]) -> bool {
+        match self {
+            Self::Credits(amount) => ledger.hold_credits(account, amount).is_ok(),
+            Self::Capacity(accelerators) => ledger.hold_capacity(account, assets, accelerators).is_ok(),
+        }
+    }
+
+    /// And back.
+    #[inline(always)]
+    pub(crate) fn give_back(self, ledger: &mut Ledger, account: AccountIx, assets: &[AssetIx]) {
+        match self {
+            Self::Credits(amount) => ledger.release_credits(account, amount),
+            Self::Capacity(accelerators) => ledger.release_capacity(account, assets, accelerators),
+        }
+    }
+
     /// What it holds beyond `other`, which is of the same side.
     pub(crate) fn beyond(self, other: Self) -> Self {
         match (self, other) {
@@ -149,26 +168,13 @@ impl Engine {
     /// `count_open` and `uncount_open`.
     #[inline(always)]
     pub(crate) fn take(&mut self, account: AccountIx, ix: InstrumentIx, hold: Hold) {
-        match hold {
-            Hold::Credits(amount) => {
-                self.ledger.hold_credits(account, amount).expect("the hold was checked");
-            }
-            Hold::Capacity(accelerators) => {
-                let assets = &self.instruments[ix].assets;
-                self.ledger.hold_capacity(account, assets, accelerators).expect("the hold was checked");
-            }
-        }
+        let held = hold.take(&mut self.ledger, account, &self.instruments[ix].assets);
+        assert!(held, "the hold was checked");
     }
 
     #[inline(always)]
     pub(crate) fn give_back(&mut self, account: AccountIx, ix: InstrumentIx, hold: Hold) {
-        match hold {
-            Hold::Credits(amount) => self.ledger.release_credits(account, amount),
-            Hold::Capacity(accelerators) => {
-                let assets = &self.instruments[ix].assets;
-                self.ledger.release_capacity(account, assets, accelerators);
-            }
-        }
+        hold.give_back(&mut self.ledger, account, &self.instruments[ix].assets);
     }
 
     /// What a promise that passed `check_notional` holds.

@@ -27,7 +27,7 @@ impl Engine {
         let Limits { open_orders_max, order_value_max, open_value_max, window_accelerators_max } =
             account.limits;
         Some(Exposure {
-            open_orders: self.orders.count_of(ix),
+            open_orders: account.open_orders,
             open_value: account.open_value,
             open_orders_max,
             order_value_max,

@@ -42,8 +42,7 @@ impl Engine {
 
     /// Open orders outside of books, by session in the order of first logon, oldest first.
     pub fn orders_outside(&self) -> impl Iterator<Item = OrderDetails> {
-        let slots =
-            self.sessions.indices().flat_map(|ix| self.orders.of_session(self.sessions[ix].first_order));
+        let slots = self.sessions.indices().flat_map(|ix| self.orders.of_session(&self.sessions[ix].orders));
         slots.filter(|slot| self.orders.terms(*slot).place != Place::Book).map(|slot| self.details_at(slot))
     }
 

@@ -23,7 +23,7 @@ impl Engine {
             connection: session.connection,
             last_client_order_id: session.high_water_mark,
             last_event_seq: session.last_event_seq,
-            open_orders: session.open_orders,
+            open_orders: session.orders.len(),
         })
     }
 

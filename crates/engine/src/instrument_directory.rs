@@ -28,7 +28,7 @@ pub(crate) struct InstrumentDirectory {
 }
 
 impl InstrumentDirectory {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find(&self, id: InstrumentId) -> Option<InstrumentIx> {
         self.places.get(id)
     }
@@ -103,7 +103,7 @@ struct PlaceEntry {
 impl PlaceTable {
     const LEN_MIN: usize = 16;
 
-    #[inline]
+    #[inline(always)]
     fn get(&self, id: InstrumentId) -> Option<InstrumentIx> {
         if id.is_none() {
             return None;

@@ -88,7 +88,7 @@ impl Instrument {
     }
 
     /// What a bid of this value holds: the larger of both fees with it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn with_dearer_fee(&self, value: MicroEc) -> Option<MicroEc> {
         with_fee(value, self.dearer_fee_ppm())
     }
@@ -217,7 +217,7 @@ impl Instruments {
         Self { instruments_max: instruments_max as usize, ..Self::default() }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find(&self, id: InstrumentId) -> Option<InstrumentIx> {
         self.directory.find(id)
     }

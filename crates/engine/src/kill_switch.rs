@@ -31,6 +31,14 @@ pub(crate) struct Disabled {
     pub(crate) classes: BTreeSet<ClassCode>,
 }
 
+impl Disabled {
+    /// Whether orders are kept out of the exchange, or of any class.
+    #[inline]
+    pub(crate) fn is_anybody(&self) -> bool {
+        self.exchange || !self.classes.is_empty()
+    }
+}
+
 /// What a kill switch switches.
 #[derive(Clone, Copy, Debug)]
 enum Scope {

@@ -107,7 +107,7 @@ impl Engine {
         let session = &mut self.sessions[session_ix];
         session.connection = ConnectionId::NONE;
         let grace_ms = session.cancel_on_disconnect_ms;
-        if grace_ms == KEEP_ON_DISCONNECT || session.open_orders == 0 {
+        if grace_ms == KEEP_ON_DISCONNECT || session.orders.len() == 0 {
             return;
         }
         if grace_ms == 0 {

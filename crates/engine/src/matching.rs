@@ -13,7 +13,7 @@ use crate::bands::Reach;
 use crate::holds::Promise;
 use crate::hooks::Closed;
 use crate::instruments::InstrumentIx;
-use crate::orders::Terms;
+use crate::orders::{Owner, Terms};
 use crate::sessions::SessionIx;
 use crate::{Engine, Events};
 
@@ -269,6 +269,20 @@ impl Engine {
         }
     }
 
+    /// Makes an order open, whose date is set by whoever knows when that was; it stands nowhere yet.
+    #[inline(always)]
+    pub(crate) fn open_order_of(
+        &mut self,
+        order: &Order,
+        session: SessionIx,
+        client_order_id: ClientOrderId,
+        terms: Terms,
+    ) -> Slot {
+        self.accounts[AccountIx::new(order.account)].open_orders += 1;
+        let owner = Owner { session, client_order_id };
+        self.orders.open(&mut self.sessions[session].orders, order, owner, terms)
+    }
+
     /// Makes an order open; it stands nowhere yet.
     #[inline(always)]
     pub(crate) fn add_order(
@@ -278,7 +292,7 @@ impl Engine {
         client_order_id: ClientOrderId,
         terms: Terms,
     ) -> Slot {
-        let slot = self.orders.open(&mut self.sessions, order, session, client_order_id, terms);
+        let slot = self.open_order_of(order, session, client_order_id, terms);
         if terms.expires != TimeNs::ZERO {
             self.timers.set_expiry(terms.expires, slot);
         }
@@ -296,7 +310,8 @@ impl Engine {
         if expires != TimeNs::ZERO {
             self.timers.cancel_expiry(slot);
         }
-        self.orders.close(&mut self.sessions, slot);
+        self.accounts[account].open_orders -= 1;
+        self.orders.close(&mut self.sessions[session].orders, slot);
         self.note_closed(account, instrument);
         self.order_closed(&closed, out);
     }

@@ -44,12 +44,12 @@ impl Engine {
         let roles = valid_roles(open.roles)
             .ok_or(Rejection::field(RejectReason::InvalidRoles, offset_of!(OpenAccount, roles)))?;
         self.ledger.open_account();
-        self.orders.open_account();
         self.protections.open_account();
         let account = self.accounts.add(Account {
             id: open.account,
             roles,
             self_trade_group: open.self_trade_group,
+            open_orders: 0,
             public_key: open.public_key,
             name: open.name,
             sessions: Vec::new(),

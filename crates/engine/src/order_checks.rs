@@ -109,7 +109,7 @@ impl Instrument {
     }
 
     /// The book knows how to tell without a division.
-    #[inline]
+    #[inline(always)]
     fn is_on_tick(&self, price: Price) -> bool {
         match &self.book {
             Some(book) => book.is_on_tick(price),

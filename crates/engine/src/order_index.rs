@@ -1,144 +1,140 @@
 //! From order id to slot, for those who lost the slot hint. Ids are dense, so pages of an array do instead of a hash.
 
 use joulebook_book::{Slot, TickIndex};
-use joulebook_sys::prefetch_write;
 use joulebook_types::OrderId;
 
 const PAGE_ORDERS: usize = 256;
 
-/// A run of consecutive order ids. The low byte of an id is its place here.
+/// Where each order of a page's ids is, or was.
 #[derive(Debug)]
-struct Page {
-    slots: Box<[Slot; PAGE_ORDERS]>,
-    live: u32,
-}
+struct Page(Box<[Slot; PAGE_ORDERS]>);
 
-/// The number of a page. Whoever has an order keeps that of its id.
+/// The number of a page: a run of consecutive order ids, of which the low byte is the place in it. Whoever has an order
+/// keeps that of its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PageIx(u32);
+
+impl PageIx {
+    const NONE: Self = Self(u32::MAX);
+
+    const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
 
 /// No order has the last number.
 const NO_SLOT: Slot = Slot::new(u32::MAX);
 
 /// Open orders by id. Memory follows the open orders, however far apart their ids lie: only pages with open orders are
 /// there, and a page without any is used again.
-#[derive(Debug, Default)]
+///
+/// What is said of an order that has gone stays until its page goes, so that an order's end touches no slot here: the
+/// one who asks looks at the slot.
+#[derive(Debug)]
 pub(crate) struct OrderIndex {
-    /// From the number of a page to its place in `pages`.
+    /// From the number of a page's ids to the page.
     by_number: TickIndex,
     pages: Vec<Page>,
+    /// By page: its open orders.
+    live: Vec<u32>,
     vacant: Vec<PageIx>,
-    /// The page of the newest order, and its number: most of what happens, happens there.
-    newest: Option<(u64, PageIx)>,
-    live: usize,
+    /// The page of the newest order, and the number of its ids: most of what happens, happens there. It stays when it
+    /// has no open orders, because it is where the next one comes.
+    newest: PageIx,
+    newest_number: u64,
+}
+
+impl Default for OrderIndex {
+    fn default() -> Self {
+        Self {
+            by_number: TickIndex::default(),
+            pages: Vec::new(),
+            live: Vec::new(),
+            vacant: Vec::new(),
+            newest: PageIx::NONE,
+            newest_number: u64::MAX,
+        }
+    }
 }
 
 impl OrderIndex {
+    /// Where an order is if it is open; else anything.
     pub(crate) fn get(&self, order_id: OrderId) -> Option<Slot> {
-        let (number, place) = split(order_id);
-        let slot = self.page_at(self.page(number)?).slots[usize::from(place)];
-        (slot != NO_SLOT).then_some(slot)
+        let number = number_of(order_id);
+        let page = match number == self.newest_number {
+            true => self.newest,
+            false => PageIx(self.by_number.get(number)?),
+        };
+        Some(self.pages[page.index()].0[place_of(order_id)])
     }
 
     /// Returns the page, which `remove` wants to know.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn insert(&mut self, order_id: OrderId, slot: Slot) -> PageIx {
-        let (number, place) = split(order_id);
-        let ix = match self.newest {
-            Some((newest, ix)) if newest == number => ix,
-            Some(_) | None => self.find_or_open(number),
-        };
-        let page = self.page_mut(ix);
-        let free = &mut page.slots[usize::from(place)];
+        let number = number_of(order_id);
+        if number != self.newest_number {
+            self.go_to(number);
+        }
+        let page = self.newest;
+        let free = &mut self.pages[page.index()].0[place_of(order_id)];
         assert!(*free == NO_SLOT, "an order id is used once");
         *free = slot;
-        page.live += 1;
-        self.live += 1;
-        ix
+        self.live[page.index()] += 1;
+        page
     }
 
-    /// `ix` is the page that `insert` returned.
-    #[inline]
-    pub(crate) fn remove(&mut self, order_id: OrderId, ix: PageIx) {
-        let (number, place) = split(order_id);
-        let page = self.page_mut(ix);
-        let slot = &mut page.slots[usize::from(place)];
-        assert!(*slot != NO_SLOT, "an open order is in the index");
-        *slot = NO_SLOT;
-        page.live -= 1;
-        let is_empty = page.live == 0;
-        self.live -= 1;
-        if is_empty {
-            self.close_page(number, ix);
+    /// Of an order on the page that `insert` returned.
+    #[inline(always)]
+    pub(crate) fn remove(&mut self, order_id: OrderId, page: PageIx) {
+        let live = &mut self.live[page.index()];
+        assert!(*live > 0, "an open order is in the index");
+        *live -= 1;
+        if *live == 0 && page != self.newest {
+            self.close_page(number_of(order_id), page);
         }
     }
 
-    /// Asks for the entry of an order whose page `insert` returned.
-    #[inline]
-    pub(crate) fn prepare(&self, order_id: OrderId, ix: PageIx) {
-        let (_, place) = split(order_id);
-        if let Some(page) = self.pages.get(ix.0 as usize) {
-            prefetch_write(&page.slots[usize::from(place)]);
-        }
-    }
-
-    /// Open orders in the index.
+    /// Open orders in the index; takes as long as there are pages.
     pub(crate) fn len(&self) -> usize {
-        self.live
+        self.live.iter().map(|live| *live as usize).sum()
     }
 
-    fn page(&self, number: u64) -> Option<PageIx> {
-        match self.newest {
-            Some((newest, ix)) if newest == number => Some(ix),
-            Some(_) | None => self.by_number.get(number).map(PageIx),
-        }
-    }
-
-    fn page_at(&self, ix: PageIx) -> &Page {
-        &self.pages[ix.0 as usize]
-    }
-
-    #[inline]
-    fn page_mut(&mut self, ix: PageIx) -> &mut Page {
-        &mut self.pages[ix.0 as usize]
-    }
-
-    /// The page of an id that is not on the newest one, which it is from now on.
+    /// The page of other ids becomes the one in use.
     #[cold]
-    fn find_or_open(&mut self, number: u64) -> PageIx {
-        let ix = self.by_number.get(number).map_or_else(|| self.open_page(number), PageIx);
-        self.newest = Some((number, ix));
-        ix
+    fn go_to(&mut self, number: u64) {
+        if self.newest != PageIx::NONE && self.live[self.newest.index()] == 0 {
+            self.close_page(self.newest_number, self.newest);
+        }
+        let known = self.by_number.get(number).map(PageIx);
+        (self.newest, self.newest_number) = (known.unwrap_or_else(|| self.open_page(number)), number);
     }
 
     fn open_page(&mut self, number: u64) -> PageIx {
-        let ix = self.vacant.pop().unwrap_or_else(|| {
-            self.pages.push(Page::new());
-            PageIx((self.pages.len() - 1) as u32)
+        let page = self.vacant.pop().unwrap_or_else(|| {
+            self.pages.push(Page(Box::new([NO_SLOT; PAGE_ORDERS])));
+            self.live.push(0);
+            PageIx((self.live.len() - 1) as u32)
         });
-        self.by_number.insert(number, ix.0);
-        ix
+        self.pages[page.index()].0.fill(NO_SLOT);
+        self.by_number.insert(number, page.0);
+        page
     }
 
     #[cold]
-    fn close_page(&mut self, number: u64, ix: PageIx) {
+    fn close_page(&mut self, number: u64, page: PageIx) {
         self.by_number.remove(number);
-        self.vacant.push(ix);
-        if self.newest == Some((number, ix)) {
-            self.newest = None;
-        }
+        self.vacant.push(page);
     }
 }
 
-impl Page {
-    fn new() -> Self {
-        Self { slots: Box::new([NO_SLOT; PAGE_ORDERS]), live: 0 }
-    }
+/// The number of the ids that share a page with this one.
+const fn number_of(order_id: OrderId) -> u64 {
+    order_id.raw() / PAGE_ORDERS as u64
 }
 
-/// The number of an id's page, and the id's place there.
-fn split(order_id: OrderId) -> (u64, u8) {
-    (order_id.raw() / PAGE_ORDERS as u64, order_id.raw() as u8)
+/// Its place on that page.
+const fn place_of(order_id: OrderId) -> usize {
+    order_id.raw() as usize % PAGE_ORDERS
 }
 
 #[cfg(test)]
@@ -154,14 +150,16 @@ mod tests {
         for raw in (5_000..500_000).step_by(700) {
             let page = index.insert(id(raw), Slot::new(raw as u32));
             assert_eq!(index.get(id(raw)), Some(Slot::new(raw as u32)));
-            assert_eq!(index.get(id(raw + 1)), None);
+            assert_eq!(index.get(id(raw ^ 1)), Some(NO_SLOT));
             index.remove(id(raw), page);
-            assert_eq!(index.get(id(raw)), None);
         }
-        assert_eq!((index.pages.len(), index.vacant.len(), index.len()), (1, 1, 0));
+        // The page of the newest order stays for the next one.
+        assert_eq!((index.pages.len(), index.vacant.len(), index.len()), (1, 0, 0));
         index.insert(id(1_000_000), Slot::new(1));
+        assert_eq!((index.pages.len(), index.vacant.len(), index.len()), (1, 0, 1));
         assert_eq!(index.get(id(3)), None, "before the first page");
         assert_eq!(index.get(id(u64::MAX)), None, "after the last");
+        assert_eq!(index.get(id(1_000_001)), Some(NO_SLOT), "a page used again names no order that it had");
     }
 
     #[test]
@@ -175,10 +173,12 @@ mod tests {
         assert_eq!((index.pages.len(), index.len()), (3, 4));
         let slots = [7, 8, 1 << 40, u64::MAX].map(|raw| index.get(id(raw)).map(Slot::raw));
         assert_eq!(slots, [Some(0), Some(3), Some(1), Some(2)]);
-        for raw in [8, u64::MAX, 7, 1 << 40] {
+        for raw in [8, u64::MAX, 1 << 40] {
             index.remove(id(raw), pages[&raw]);
-            assert_eq!(index.get(id(raw)), None);
         }
-        assert_eq!((index.vacant.len(), index.len()), (3, 0));
+        assert_eq!((index.vacant.len(), index.len()), (2, 1));
+        assert_eq!([1 << 40, u64::MAX].map(|raw| index.get(id(raw))), [None, None]);
+        index.remove(id(7), pages[&7]);
+        assert_eq!((index.vacant.len(), index.len()), (2, 0));
     }
 }

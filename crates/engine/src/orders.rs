@@ -1,12 +1,12 @@
 //! All open orders: the slab that books share, whose they are, on what terms, and how they are found.
 
 use joulebook_book::{Order, OrderSlab, Slot};
-use joulebook_ledger::AccountIx;
 use joulebook_sys::prefetch_write;
 use joulebook_types::{ClientOrderId, OrderId, OrderType, SelfTradeMode, SlotHint, TimeInForce, TimeNs};
 
 use crate::order_index::{OrderIndex, PageIx};
-use crate::sessions::{SessionIx, Sessions};
+use crate::session_orders::{ListPlace, SessionList, SessionOrders};
+use crate::sessions::SessionIx;
 
 /// Whose an order is: what matching does not need.
 #[derive(Clone, Copy, Debug)]
@@ -80,25 +80,13 @@ impl Terms {
 struct Cold {
     owner: Owner,
     terms: Terms,
-    /// Neighbours in the list of the session, [`NO_SLOT`] at its ends.
-    previous_of_session: Slot,
-    next_of_session: Slot,
+    /// Where the session's list has it.
+    place: ListPlace,
     /// Where the index has the order's id.
     page: PageIx,
 }
 
 const _: () = assert!(size_of::<Cold>() == 64, "the cold half of an order is one cache line");
-
-/// No order has the last number.
-const NO_SLOT: Slot = Slot::new(u32::MAX);
-
-fn link(slot: Option<Slot>) -> Slot {
-    slot.unwrap_or(NO_SLOT)
-}
-
-fn linked(slot: Slot) -> Option<Slot> {
-    (slot != NO_SLOT).then_some(slot)
-}
 
 /// Open orders. Every order in the slab is in the index and in the list of its session, and the other way round.
 #[derive(Debug, Default)]
@@ -107,23 +95,13 @@ pub(crate) struct Orders {
     /// Beside the slab, by slot.
     cold: Vec<Cold>,
     index: OrderIndex,
-    /// By account.
-    counts: Vec<u32>,
+    of_sessions: SessionOrders,
     orders_max: usize,
 }
 
 impl Orders {
     pub(crate) fn new(orders_max: u32) -> Self {
         Self { orders_max: orders_max as usize, ..Self::default() }
-    }
-
-    pub(crate) fn open_account(&mut self) {
-        self.counts.push(0);
-    }
-
-    /// How many orders of the account are open.
-    pub(crate) fn count_of(&self, account: AccountIx) -> u32 {
-        self.counts[account.index()]
     }
 
     pub(crate) fn orders_max(&self) -> usize {
@@ -148,32 +126,13 @@ impl Orders {
         &mut self.cold[slot.index()].terms
     }
 
+    /// Takes an order in behind all others of its session, whose list this is. Its account counts it.
     #[inline(always)]
-    pub(crate) fn open(
-        &mut self,
-        sessions: &mut Sessions,
-        order: &Order,
-        session: SessionIx,
-        client_order_id: ClientOrderId,
-        terms: Terms,
-    ) -> Slot {
+    pub(crate) fn open(&mut self, list: &mut SessionList, order: &Order, owner: Owner, terms: Terms) -> Slot {
         let slot = self.slab.insert(*order);
         let page = self.index.insert(order.order_id, slot);
-        self.counts[order.account as usize] += 1;
-        let list = &mut sessions[session];
-        let previous = list.last_order.replace(slot);
-        match previous {
-            Some(previous) => self.cold[previous.index()].next_of_session = slot,
-            None => list.first_order = Some(slot),
-        }
-        list.open_orders += 1;
-        let cold = Cold {
-            owner: Owner { session, client_order_id },
-            terms,
-            previous_of_session: link(previous),
-            next_of_session: NO_SLOT,
-            page,
-        };
+        let place = self.of_sessions.push(list, slot);
+        let cold = Cold { owner, terms, place, page };
         match self.cold.get_mut(slot.index()) {
             Some(place) => *place = cold,
             None => self.cold.push(cold),
@@ -181,24 +140,13 @@ impl Orders {
         slot
     }
 
-    /// Forgets an order that has left its book. The engine's own `close_order` is the only caller.
+    /// Forgets an order that has left its book, of the session whose list this is.
     #[inline(always)]
-    pub(crate) fn close(&mut self, sessions: &mut Sessions, slot: Slot) {
+    pub(crate) fn close(&mut self, list: &mut SessionList, slot: Slot) {
         let order = self.slab.remove(slot);
-        let Cold { owner, previous_of_session: previous, next_of_session: next, page, .. } =
-            self.cold[slot.index()];
+        let Cold { place, page, .. } = self.cold[slot.index()];
         self.index.remove(order.order_id, page);
-        self.counts[order.account as usize] -= 1;
-        let list = &mut sessions[owner.session];
-        list.open_orders -= 1;
-        match previous {
-            NO_SLOT => list.first_order = linked(next),
-            previous => self.cold[previous.index()].next_of_session = next,
-        }
-        match next {
-            NO_SLOT => list.last_order = linked(previous),
-            next => self.cold[next.index()].previous_of_session = previous,
-        }
+        self.of_sessions.remove(list, place);
     }
 
     /// Asks for the memory of the order at a slot, which is going to be named.
@@ -214,10 +162,8 @@ impl Orders {
     #[inline]
     pub(crate) fn prepare_leaving(&self, slot: Slot) {
         self.slab.prepare_leaving(slot);
-        if let (Some(cold), Some(order)) = (self.cold.get(slot.index()), self.slab.get(slot)) {
-            let neighbours = [cold.previous_of_session, cold.next_of_session];
-            neighbours.iter().filter_map(|slot| self.cold.get(slot.index())).for_each(prefetch_write);
-            self.index.prepare(order.order_id, cold.page);
+        if let Some(cold) = self.cold.get(slot.index()) {
+            self.of_sessions.prepare(cold.place);
         }
     }
 
@@ -230,24 +176,48 @@ impl Orders {
         let hinted = Slot::new(hint.raw());
         match self.slab.get(hinted) {
             Some(order) if order.order_id == order_id => Some(hinted),
-            Some(_) | None => self.index.get(order_id),
+            Some(_) | None => self.find_by_id(order_id),
         }
     }
 
+    /// The index may still name the slot of an order that has gone.
+    fn find_by_id(&self, order_id: OrderId) -> Option<Slot> {
+        let is_there = |slot: &Slot| self.slab.get(*slot).is_some_and(|order| order.order_id == order_id);
+        self.index.get(order_id).filter(is_there)
+    }
+
     /// The order of the same session that follows when this one ends: its partner ends with it.
-    pub(crate) fn next_when_closed(&self, slot: Slot) -> Option<Slot> {
-        let next = self.next_of_session(slot)?;
-        if self.terms(slot).partner == Some(next) { self.next_of_session(next) } else { Some(next) }
+    pub(crate) fn next_when_closed(&self, list: &SessionList, slot: Slot) -> Option<Slot> {
+        let next = self.next_of_session(list, slot)?;
+        if self.terms(slot).partner == Some(next) { self.next_of_session(list, next) } else { Some(next) }
+    }
+
+    /// The session's oldest open order.
+    pub(crate) fn first_of_session(&self, list: &SessionList) -> Option<Slot> {
+        self.of_sessions.first(list)
     }
 
     /// The order after this one in the list of its session.
-    pub(crate) fn next_of_session(&self, slot: Slot) -> Option<Slot> {
-        linked(self.cold[slot.index()].next_of_session)
+    pub(crate) fn next_of_session(&self, list: &SessionList, slot: Slot) -> Option<Slot> {
+        self.of_sessions.after(list, self.cold[slot.index()].place)
     }
 
     /// The session's open orders, oldest first.
-    pub(crate) fn of_session(&self, first: Option<Slot>) -> impl Iterator<Item = Slot> {
-        core::iter::successors(first, |slot| self.next_of_session(*slot))
+    pub(crate) fn of_session(&self, list: &SessionList) -> impl Iterator<Item = Slot> {
+        let list = *list;
+        core::iter::successors(self.first_of_session(&list), move |slot| self.next_of_session(&list, *slot))
+    }
+
+    /// Whose an order is, if its end concerns nothing else: it stands in its book and is neither linked, nor dated, nor a
+    /// quote.
+    #[inline(always)]
+    pub(crate) fn owner_alone(&self, slot: Slot) -> Option<Owner> {
+        let Cold { owner, terms, .. } = &self.cold[slot.index()];
+        let alone = terms.place == Place::Book
+            && terms.partner.is_none()
+            && terms.expires == TimeNs::ZERO
+            && !terms.is_quote;
+        alone.then_some(*owner)
     }
 
     /// Open orders in the index, which is those in the slab.

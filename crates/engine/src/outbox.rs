@@ -133,7 +133,7 @@ impl Outbox {
 
     /// The place of the next event of a session and where that is; the caller writes the frame. The oldest event goes when
     /// the ring is full.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push<M: Stamped>(
         &mut self,
         session: SessionIx,
@@ -180,7 +180,7 @@ impl Outbox {
     }
 
     /// The place of the next event, which still has what was there before.
-    #[inline]
+    #[inline(always)]
     fn place_next(&mut self) -> (Position, &mut Entry) {
         if self.end == self.leaves {
             self.enter_next_chunk();

@@ -82,15 +82,38 @@ impl Outcomes {
     /// made up for by those that keep much: they drop two for one.
     #[inline(always)]
     pub(crate) fn record(&mut self, outcome: Outcome, budget: &mut OutcomeBudget) {
-        if self.len() >= budget.of_one_session() {
-            self.make_room(budget);
+        if self.len() == budget.of_one_session() {
+            self.replace_oldest(outcome);
+        } else {
+            self.record_beside_limit(outcome, budget);
+        }
+    }
+
+    /// Remembers an outcome for the oldest one, which is there.
+    #[inline(always)]
+    fn replace_oldest(&mut self, outcome: Outcome) {
+        // The length of the ring is a power of two, so this takes a number modulo it.
+        let last = self.ring.len() - 1;
+        self.dropped_through = self.ring[self.oldest & last].client_order_id;
+        self.ring[self.next & last] = outcome;
+        self.oldest += 1;
+        self.next += 1;
+    }
+
+    /// The same for a session that keeps fewer than it may, or more.
+    #[inline(never)]
+    fn record_beside_limit(&mut self, outcome: Outcome, budget: &mut OutcomeBudget) {
+        if self.len() > budget.of_one_session() {
+            self.forget_oldest(budget);
+            if self.len() >= budget.of_one_session() {
+                self.forget_oldest(budget);
+            }
         }
         budget.total += 1;
         self.append(outcome);
     }
 
     /// Remembers an outcome that is retained elsewhere, whatever the budget.
-    #[inline(always)]
     pub(crate) fn append(&mut self, outcome: Outcome) {
         if self.len() == self.ring.len() {
             self.grow(outcome);
@@ -100,15 +123,6 @@ impl Outcomes {
         self.next += 1;
     }
 
-    #[inline]
-    fn make_room(&mut self, budget: &mut OutcomeBudget) {
-        self.forget_oldest(budget);
-        if self.len() >= budget.of_one_session() {
-            self.forget_oldest(budget);
-        }
-    }
-
-    #[inline]
     fn forget_oldest(&mut self, budget: &mut OutcomeBudget) {
         if self.len() > 0 {
             self.dropped_through = self.ring[self.place(self.oldest)].client_order_id;

@@ -45,7 +45,7 @@ impl Engine {
     /// The session's open orders, the account's balances, and the end marker.
     pub(crate) fn send_snapshot(&self, session_ix: SessionIx, request: ClientOrderId, out: &mut Events) {
         let session = &self.sessions[session_ix];
-        for slot in self.orders.of_session(session.first_order) {
+        for slot in self.orders.of_session(&session.orders) {
             self.answer(session_ix, self.order_status(slot), out);
         }
         let credits = self.ledger.credits(session.account);

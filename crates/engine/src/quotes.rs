@@ -326,7 +326,7 @@ impl Engine {
         order.post_only = quoting.post_only;
         let terms = Terms { time_in_force: TimeInForce::Gtc, is_quote: true, ..Terms::PLAIN };
         let Quoting { session, client_order_id, .. } = *quoting;
-        let slot = self.orders.open(&mut self.sessions, &order, session, client_order_id, terms);
+        let slot = self.open_order_of(&order, session, client_order_id, terms);
         self.sessions[session].quotes.open_side(self.instruments[instrument].id, of, slot);
         slot
     }

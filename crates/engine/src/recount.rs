@@ -77,7 +77,7 @@ impl Engine {
         for ix in self.sessions.indices() {
             let session = &self.sessions[ix];
             let (mut listed, mut quotes) = (0, 0);
-            for slot in self.orders.of_session(session.first_order) {
+            for slot in self.orders.of_session(&session.orders) {
                 let order = &self.orders.slab[slot];
                 let found = self.orders.find(order.order_id, SlotHint::UNKNOWN);
                 let own = self.orders.owner(slot).session == ix && order.account == session.account.raw();
@@ -90,7 +90,7 @@ impl Engine {
                 };
                 listed += usize::from(own && placed && found == Some(slot));
             }
-            if listed != session.open_orders as usize || !self.recount_quotes(ix, quotes) {
+            if listed != session.orders.len() as usize || !self.recount_quotes(ix, quotes) {
                 let account = self.accounts[session.account].id;
                 return Err(Imbalance::Session { account, session: session.id });
             }
@@ -139,7 +139,7 @@ impl Engine {
     fn count_open_of(&self, account: AccountIx) -> OpenFigures {
         let mut open = OpenFigures::default();
         let sessions = self.accounts[account].sessions.iter();
-        for slot in sessions.flat_map(|ix| self.orders.of_session(self.sessions[*ix].first_order)) {
+        for slot in sessions.flat_map(|ix| self.orders.of_session(&self.sessions[*ix].orders)) {
             let promise = self.promise_at(slot);
             open.orders += 1;
             open.value += i128::from(self.value(&promise).raw());

@@ -121,7 +121,7 @@ impl Engine {
         let Some(session_ix) = self.connected_session(origin) else { return self.ignore() };
         let id = message.client_order_id();
         let session = &mut self.sessions[session_ix];
-        let allowed = self.accounts[session.account].roles.bits() & M::SENDERS.bits() != 0;
+        let allowed = self.accounts[session.account].may_send::<M>();
         if id <= session.high_water_mark {
             return self.not_new::<M>(session_ix, id, allowed, out);
         }

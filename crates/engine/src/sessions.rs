@@ -2,7 +2,6 @@
 
 use core::mem::offset_of;
 
-use joulebook_book::Slot;
 use joulebook_ledger::{AccountIx, pair_key};
 use joulebook_types::{AccountId, ClientOrderId, ConnectionId, SessionId};
 
@@ -10,6 +9,7 @@ use crate::kill_switch::DisabledBy;
 use crate::outbox::Position;
 use crate::outcomes::Outcomes;
 use crate::quote_table::QuoteTable;
+use crate::session_orders::SessionList;
 use crate::timers::TimerKey;
 
 /// The engine's dense number of a logical session, in the order of first logon.
@@ -50,10 +50,8 @@ pub(crate) struct Session {
     /// The highest client order id ever used: ids at or below never have an effect again.
     pub(crate) high_water_mark: ClientOrderId,
     pub(crate) account: AccountIx,
-    pub(crate) open_orders: u32,
-    /// Open orders, oldest first, chained through the order slab.
-    pub(crate) first_order: Option<Slot>,
-    pub(crate) last_order: Option<Slot>,
+    /// Open orders, oldest first.
+    pub(crate) orders: SessionList,
     pub(crate) outcomes: Outcomes,
     /// Who switched its entry off.
     pub(crate) disabled: Option<DisabledBy>,
@@ -67,6 +65,12 @@ pub(crate) struct Session {
 const _: () = assert!(offset_of!(Session, disabled) <= 128, "two cache lines");
 
 impl Session {
+    /// Whether a request with this number is a new one, of a client that is logged on.
+    #[inline(always)]
+    pub(crate) fn is_new(&self, id: ClientOrderId) -> bool {
+        self.is_connected() && id > self.high_water_mark
+    }
+
     pub(crate) fn is_connected(&self) -> bool {
         !self.connection.is_none()
     }
@@ -84,7 +88,7 @@ impl Sessions {
         Self { sessions_max: sessions_max as usize, ..Self::default() }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find(&self, account: AccountId, session: SessionId) -> Option<SessionIx> {
         self.by_id.find(pair_key(account.raw(), session.raw()))
     }
@@ -119,9 +123,7 @@ impl Sessions {
             outcomes: Outcomes::default(),
             last_event_seq: 0,
             newest_event: Position::NONE,
-            first_order: None,
-            last_order: None,
-            open_orders: 0,
+            orders: SessionList::EMPTY,
             quotes: QuoteTable::default(),
             disabled: None,
         });

@@ -167,7 +167,7 @@ impl Engine {
     fn walk_session(&self, walk: &mut Walk, session_ix: SessionIx) {
         let Session { account, id, high_water_mark, last_event_seq, .. } = &self.sessions[session_ix];
         let session = &self.sessions[session_ix];
-        walk.put([account.raw(), id.raw(), session.cancel_on_disconnect_ms, session.open_orders]);
+        walk.put([account.raw(), id.raw(), session.cancel_on_disconnect_ms, session.orders.len()]);
         walk.put([high_water_mark.raw(), *last_event_seq, session.outcomes.dropped_through().raw()]);
         walk.put([disabled_number(session.disabled)]);
         walk.number(session.outcomes.iter().count());
@@ -175,7 +175,7 @@ impl Engine {
             let reason = outcome.reason.map_or(0, |reason| u64::from(reason.raw()));
             walk.put([outcome.client_order_id.raw(), outcome.order_id.raw(), reason]);
         }
-        for slot in self.orders.of_session(session.first_order) {
+        for slot in self.orders.of_session(&session.orders) {
             walk.put(self.orders.slab[slot].order_id);
             let stop = self.stops.get(slot);
             walk.put([u8::from(stop.is_some())]);

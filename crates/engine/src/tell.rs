@@ -1,21 +1,35 @@
 //! How events leave: numbered ones to a session, unnumbered answers, and facts for everybody.
 
 use joulebook_protocol::{Message, messages::Stamp};
+use joulebook_types::TimeNs;
 
 use crate::events::write_frame;
-use crate::outbox::Stamped;
-use crate::sessions::SessionIx;
+use crate::hash::EventHash;
+use crate::outbox::{Outbox, Stamped};
+use crate::sessions::{Session, SessionIx};
 use crate::{Engine, Events};
 
 const STAMP_WORDS: usize = size_of::<Stamp>() / size_of::<u64>();
 
-impl Engine {
-    /// Numbers an event of the session, keeps it for a resend, and sends it if somebody is logged on.
-    ///
-    /// Inlined wherever something is told, so that an event goes from registers to where it stays and is never read again.
+/// What telling needs besides a session: for those who have borrowed that session already.
+pub(crate) struct Teller<'a> {
+    pub(crate) time: TimeNs,
+    pub(crate) received: TimeNs,
+    pub(crate) tells_all: bool,
+    pub(crate) hash: &'a mut EventHash,
+    pub(crate) outbox: &'a mut Outbox,
+}
+
+impl Teller<'_> {
+    /// As [`Engine::tell`].
     #[inline(always)]
-    pub(crate) fn tell<M: Stamped>(&mut self, session_ix: SessionIx, mut event: M, out: &mut Events) {
-        let session = &mut self.sessions[session_ix];
+    pub(crate) fn tell<M: Stamped>(
+        &mut self,
+        session: &mut Session,
+        session_ix: SessionIx,
+        mut event: M,
+        out: &mut Events,
+    ) {
         session.last_event_seq += 1;
         let event_seq = session.last_event_seq;
         *event.stamp_mut() =
@@ -28,6 +42,25 @@ impl Engine {
             write_frame(&event, out.place_for::<M>(session.connection, session_ix.raw()));
         }
         write_frame(&event, kept);
+    }
+
+    /// As [`Engine::publish`].
+    #[inline(always)]
+    pub(crate) fn publish<M: Message>(&mut self, fact: M, out: &mut Events) {
+        out.push_public(&fact);
+        self.hash.absorb_fact(&fact);
+    }
+}
+
+impl Engine {
+    /// Numbers an event of the session, keeps it for a resend, and sends it if somebody is logged on.
+    ///
+    /// Inlined wherever something is told, so that an event goes from registers to where it stays and is never read again.
+    #[inline(always)]
+    pub(crate) fn tell<M: Stamped>(&mut self, session_ix: SessionIx, event: M, out: &mut Events) {
+        let Self { time, received, tells_all, ref mut hash, ref mut outbox, .. } = *self;
+        let mut teller = Teller { time, received, tells_all, hash, outbox };
+        teller.tell(&mut self.sessions[session_ix], session_ix, event, out);
     }
 
     /// Sends an answer that is not numbered: it says what is, not what happened, so nobody needs it twice.
@@ -101,7 +134,6 @@ mod tests {
     use zerocopy::IntoBytes;
 
     use super::*;
-    use crate::hash::EventHash;
     use crate::sessions::whose;
 
     #[test]

@@ -181,7 +181,7 @@ impl Capacity {
         self.assets[asset.index()].delivered
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn position_ix(&self, account: AccountIx, asset: AssetIx) -> Option<PositionIx> {
         self.by_owner.get(&self.positions, account, asset)
     }
@@ -262,6 +262,20 @@ impl Capacity {
         Ok(())
     }
 
+    /// Holds in the slot of a window that has one.
+    #[inline(always)]
+    pub(crate) fn hold_in_slot(
+        &mut self,
+        account: AccountIx,
+        asset: AssetIx,
+        accelerators: u64,
+    ) -> Result<(), CapacityError> {
+        match self.position_ix(account, asset) {
+            Some(ix) if self.hold_at(ix, accelerators) => Ok(()),
+            Some(_) | None => Err(CapacityError::Insufficient { free: self.free(account, &[asset]) }),
+        }
+    }
+
     /// Holds in every slot, or in none.
     pub(crate) fn hold(
         &mut self,
@@ -284,7 +298,7 @@ impl Capacity {
     }
 
     /// Both halves of the posting of a hold, which lie in one position. Not posted when that has fewer free.
-    #[inline]
+    #[inline(always)]
     fn hold_at(&mut self, ix: PositionIx, accelerators: u64) -> bool {
         let position = &mut self.positions[ix.index()];
         if position.free < accelerators {
@@ -300,14 +314,27 @@ impl Capacity {
     pub(crate) fn release(&mut self, account: AccountIx, assets: &[AssetIx], accelerators: u64) {
         let mut walk = WindowWalk::default();
         for asset in assets {
-            let ix = walk.step(self, account, *asset).expect("an account with a hold has a position");
-            let position = &mut self.positions[ix.index()];
-            assert!(position.held >= accelerators, "a balance is never negative");
-            position.held -= accelerators;
-            position.free += accelerators;
-            self.totals.held -= accelerators;
-            self.totals.free += accelerators;
+            let ix = walk.step(self, account, *asset);
+            self.release_at(ix, accelerators);
         }
+    }
+
+    /// Gives back in the slot of a window that has one.
+    #[inline(always)]
+    pub(crate) fn release_in_slot(&mut self, account: AccountIx, asset: AssetIx, accelerators: u64) {
+        let ix = self.position_ix(account, asset);
+        self.release_at(ix, accelerators);
+    }
+
+    #[inline(always)]
+    fn release_at(&mut self, ix: Option<PositionIx>, accelerators: u64) {
+        let ix = ix.expect("an account with a hold has a position");
+        let position = &mut self.positions[ix.index()];
+        assert!(position.held >= accelerators, "a balance is never negative");
+        position.held -= accelerators;
+        position.free += accelerators;
+        self.totals.held -= accelerators;
+        self.totals.free += accelerators;
     }
 
     /// Sells within a slot: from the seller's hold to what the buyer could sell. `proceeds` are put aside until the slot is

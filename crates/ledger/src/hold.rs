@@ -3,7 +3,7 @@
 use joulebook_types::{LotSize, MicroEc, Price, Qty};
 
 /// The fee on a notional: parts per million, rounded toward zero per trade.
-#[inline]
+#[inline(always)]
 pub const fn fee(notional: MicroEc, ppm: i32) -> MicroEc {
     notional.ppm(ppm)
 }
@@ -18,7 +18,7 @@ pub fn bid_hold(lot: LotSize, limit: Price, leaves: Qty, fee_ppm_max: i32) -> Op
 }
 
 /// The same of a notional that is known.
-#[inline]
+#[inline(always)]
 pub fn with_fee(notional: MicroEc, fee_ppm_max: i32) -> Option<MicroEc> {
     notional.checked_add(fee(notional, fee_ppm_max))
 }

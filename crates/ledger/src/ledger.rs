@@ -61,14 +61,14 @@ impl Ledger {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn hold_credits(&mut self, account: AccountIx, amount: MicroEc) -> Result<(), CreditError> {
         self.check_free(account, amount)?;
         self.post_hold(account, amount);
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn release_credits(&mut self, account: AccountIx, amount: MicroEc) {
         self.post_release(account, amount);
     }
@@ -118,17 +118,25 @@ impl Ledger {
     }
 
     /// Holds accelerators in every slot, or in none.
+    #[inline(always)]
     pub fn hold_capacity(
         &mut self,
         account: AccountIx,
         assets: &[AssetIx],
         accelerators: u64,
     ) -> Result<(), CapacityError> {
-        self.capacity.hold(account, assets, accelerators)
+        match assets {
+            [asset] => self.capacity.hold_in_slot(account, *asset, accelerators),
+            _ => self.capacity.hold(account, assets, accelerators),
+        }
     }
 
+    #[inline(always)]
     pub fn release_capacity(&mut self, account: AccountIx, assets: &[AssetIx], accelerators: u64) {
-        self.capacity.release(account, assets, accelerators);
+        match assets {
+            [asset] => self.capacity.release_in_slot(account, *asset, accelerators),
+            _ => self.capacity.release(account, assets, accelerators),
+        }
     }
 
     /// Accelerators that the account could sell in all of the slots together.
@@ -182,7 +190,7 @@ impl Ledger {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn check_free(&self, account: AccountIx, amount: MicroEc) -> Result<(), CreditError> {
         let free = self.accounts[account.index()].free;
         if amount <= free { Ok(()) } else { Err(CreditError::Insufficient { free }) }

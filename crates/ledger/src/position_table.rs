@@ -15,7 +15,7 @@ pub(crate) struct PositionTable {
 const PLACES_MIN: usize = 64;
 
 impl PositionTable {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(
         &self,
         positions: &[Position],

@@ -39,7 +39,7 @@ impl Ledger {
     }
 
     /// From what an account has free to what it holds: `post` for the two balances that lie side by side.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn post_hold(&mut self, account: AccountIx, amount: MicroEc) {
         let credits = &mut self.accounts[account.index()];
         assert!(amount >= MicroEc::ZERO && credits.free >= amount, "a balance is never negative");
@@ -50,7 +50,7 @@ impl Ledger {
     }
 
     /// And back.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn post_release(&mut self, account: AccountIx, amount: MicroEc) {
         let credits = &mut self.accounts[account.index()];
         assert!(amount >= MicroEc::ZERO && credits.held >= amount, "a balance is never negative");

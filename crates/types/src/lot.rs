@@ -37,7 +37,7 @@ impl LotSize {
     /// What `qty` lots cost at `price`: the only place where price meets quantity.
     ///
     /// `None` when it does not fit a balance; the caller rejects with `NotionalOverflow`.
-    #[inline]
+    #[inline(always)]
     pub const fn notional(self, price: Price, qty: Qty) -> Option<MicroEc> {
         match self.narrow_notional(price, qty) {
             Some(notional) => Some(notional),
@@ -46,7 +46,7 @@ impl LotSize {
     }
 
     /// In 64 bits, where nearly all orders fit: a division in 128 bits costs as much as the rest of a check.
-    #[inline]
+    #[inline(always)]
     const fn narrow_notional(self, price: Price, qty: Qty) -> Option<MicroEc> {
         let Some(minutes) = qty.raw().checked_mul(self.accelerator_minutes()) else { return None };
         if minutes > i64::MAX as u64 {
@@ -58,6 +58,8 @@ impl LotSize {
         }
     }
 
+    #[cold]
+    #[inline(never)]
     const fn wide_notional(self, price: Price, qty: Qty) -> Option<MicroEc> {
         // 2^63 micro-EC times 2^16 * 2^32 minutes times 2^64 lots does not fit i128, hence the checks.
         let Some(lot_minutes) = (qty.raw() as i128).checked_mul(self.accelerator_minutes() as i128) else {

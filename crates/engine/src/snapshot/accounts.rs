@@ -41,7 +41,8 @@ impl Engine {
             sessions: _,
             disabled,
             limits,
-            // Every open order says what it is worth.
+            // Every open order says whose it is, and what it is worth.
+            open_orders: _,
             open_value: _,
         } = account;
         let Limits { open_orders_max, order_value_max, open_value_max, window_accelerators_max } = limits;
@@ -90,9 +91,9 @@ impl Engine {
         reader.check(order_value_max.raw() >= 0 && open_value_max.raw() >= 0, "a cap is not negative")?;
         let (free, held) = (reader.credits()?, reader.credits()?);
         self.ledger.restore_account(free, held).map_err(|what| reader.error(what))?;
-        self.orders.open_account();
         self.protections.open_account();
         self.accounts.add(Account {
+            open_orders: 0,
             id,
             roles,
             self_trade_group,

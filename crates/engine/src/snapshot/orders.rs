@@ -193,7 +193,7 @@ impl Engine {
         self.check_date(reader, entry)?;
         let quote = self.sessions[session].quotes.get(instrument.id).side(order.side);
         reader.check(!terms.is_quote || quote.is_none(), "a session has one quote a side")?;
-        let slot = self.orders.open(&mut self.sessions, &order, session, client_order_id, terms);
+        let slot = self.open_order_of(&order, session, client_order_id, terms);
         if terms.is_quote {
             self.sessions[session].quotes.open_side(self.instruments[ix].id, order.side, slot);
         }
@@ -298,7 +298,7 @@ impl Engine {
             return Ok(());
         }
         let sessions = self.accounts[account].sessions.iter();
-        let slots = sessions.flat_map(|ix| self.orders.of_session(self.sessions[*ix].first_order));
+        let slots = sessions.flat_map(|ix| self.orders.of_session(&self.sessions[*ix].orders));
         let wanted = slots.map(|slot| {
             let promise = self.promise_at(slot);
             self.instruments[promise.instrument].accelerators(promise.lots)

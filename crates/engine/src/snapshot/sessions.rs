@@ -134,9 +134,7 @@ fn save_session(writer: &mut Writer<'_>, session: &Session) {
         // Retained events say whose they are, and they are in order.
         newest_event: _,
         // Open orders say whose they are; ids rise with age.
-        first_order: _,
-        last_order: _,
-        open_orders: _,
+        orders: _,
         // Quotes say that they are some.
         quotes: _,
         disabled,

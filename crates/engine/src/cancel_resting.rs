@@ -1,0 +1,73 @@
+//! The cancel that markets are made of: of an order that rests, by the session that entered it, which remembers its slot.
+//!
+//! As with a plain order nothing has happened until all questions are answered; whatever is not as usual goes the way of
+//! all other cancels.
+
+use joulebook_book::Slot;
+use joulebook_protocol::messages::{BookUpdate, CancelOrder, OrderCanceled};
+use joulebook_protocol::{CancelReason, Origin};
+use joulebook_types::SlotHint;
+
+use crate::holds::Worth;
+use crate::instruments::InstrumentIx;
+use crate::outcomes::Outcome;
+use crate::tell::Teller;
+use crate::trade::book_update;
+use crate::{Engine, Events};
+
+impl Engine {
+    /// Cancels an order that just leaves, with the answer and all that belongs to a request. Else nothing has happened.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn cancel_resting(&mut self, origin: Origin, cancel: &CancelOrder, out: &mut Events) -> bool {
+        let Some(session_ix) = self.sessions.find(origin.account, origin.session) else { return false };
+        let session = &mut self.sessions[session_ix];
+        let account_ix = session.account;
+        let account = &mut self.accounts[account_ix];
+        let counts_bids = account.limits.window_accelerators_max != 0;
+        if !session.is_new(cancel.client_order_id) || !account.may_send::<CancelOrder>() || counts_bids {
+            return false;
+        }
+        let slot = Slot::new(cancel.slot.raw());
+        let order = match self.orders.slab.get(slot) {
+            Some(order) if order.order_id == cancel.order_id && order.is_resting() => *order,
+            Some(_) | None => return false,
+        };
+        let owner = match self.orders.owner_alone(slot) {
+            Some(owner) if owner.session == session_ix => owner,
+            Some(_) | None => return false,
+        };
+        session.high_water_mark = cancel.client_order_id;
+        let ix = InstrumentIx::new(order.instrument);
+        let instrument = &mut self.instruments[ix];
+        let worth = Worth::of(instrument, order.side, order.price, order.total_leaves());
+        let worth = worth.expect("an open order is worth what fits a balance");
+        account.open_value -= i128::from(worth.value.raw());
+        account.open_orders -= 1;
+        worth.hold.give_back(&mut self.ledger, account_ix, &instrument.assets);
+        let level = instrument.book_mut().remove(&mut self.orders.slab, slot);
+        let canceled = OrderCanceled {
+            client_order_id: owner.client_order_id,
+            order_id: order.order_id,
+            request: cancel.client_order_id,
+            instrument: instrument.id,
+            canceled_qty: order.total_leaves(),
+            filled_qty: order.filled(),
+            reason: CancelReason::Requested.raw(),
+            side: order.side.raw(),
+            ..Default::default()
+        };
+        let Self { time, received, tells_all, ref mut hash, ref mut outbox, .. } = *self;
+        let mut teller = Teller { time, received, tells_all, hash, outbox };
+        teller.tell(session, session_ix, canceled, out);
+        teller.publish(book_update((time, instrument.id), &order, 0, level, BookUpdate::REMOVED), out);
+        self.orders.close(&mut session.orders, slot);
+        let (client_order_id, order_id) = (cancel.client_order_id, order.order_id);
+        let outcome = Outcome { client_order_id, order_id, slot: SlotHint::UNKNOWN, reason: None };
+        session.outcomes.record(outcome, &mut self.outcome_budget);
+        if account.open_orders == 0 {
+            self.note_closed(account_ix, ix);
+        }
+        true
+    }
+}

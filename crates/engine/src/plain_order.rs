@@ -1,0 +1,181 @@
+//! The order that markets are made of: a limit order with nothing special about it, which is taken in and rests.
+//!
+//! Nearly all orders are such ones, so they have a way of their own. It asks the rules the same questions as the other
+//! way does, in any order, and has no effect until all of them are answered: whatever is refused, trades, or is not as
+//! usual goes the other way from the beginning.
+
+use core::mem::offset_of;
+
+use joulebook_book::Order;
+use joulebook_protocol::messages::{BookUpdate, NewOrder, OrderAccepted};
+use joulebook_protocol::{Message, Origin};
+use joulebook_types::{ClientOrderId, InstrumentId, OrderId, Phase, Price, Side, SlotHint, TimeInForce};
+use zerocopy::IntoBytes;
+
+use crate::holds::Worth;
+use crate::instruments::Instrument;
+use crate::orders::{Owner, Terms};
+use crate::outcomes::Outcome;
+use crate::tell::Teller;
+use crate::trade::book_update;
+use crate::{Engine, Events};
+
+/// A good-till-canceled limit order of which there is no more to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PlainOrder {
+    client_order_id: ClientOrderId,
+    price: Price,
+    instrument: InstrumentId,
+    qty: u32,
+    side: Side,
+    post_only: bool,
+}
+
+const WORD_BYTES: usize = size_of::<u64>();
+/// The words of an order's block that may say something if it is plain. Those behind them are zero.
+const WORDS: usize = NewOrder::BLOCK_MIN / WORD_BYTES;
+/// The word with side, time in force and flags, in which a plain order says no more than these.
+const CHOICES: usize = offset_of!(NewOrder, side) / WORD_BYTES;
+const TIME_IN_FORCE_SHIFT: usize = shift_of(offset_of!(NewOrder, time_in_force));
+const FLAGS_SHIFT: usize = shift_of(offset_of!(NewOrder, flags));
+const GTC: u64 = (TimeInForce::Gtc.raw() as u64) << TIME_IN_FORCE_SHIFT;
+const POST_ONLY: u64 = (NewOrder::POST_ONLY as u64) << FLAGS_SHIFT;
+/// The bits of that word in which plain orders differ.
+const SIDE_AND_POST_ONLY: u64 = u8::MAX as u64 | POST_ONLY;
+
+const fn shift_of(offset: usize) -> usize {
+    offset % WORD_BYTES * u8::BITS as usize
+}
+
+const _: () = assert!(
+    offset_of!(NewOrder, client_order_id) == 0
+        && offset_of!(NewOrder, price) == WORD_BYTES
+        && offset_of!(NewOrder, instrument) == 2 * WORD_BYTES
+        && offset_of!(NewOrder, qty) == 2 * WORD_BYTES + 4
+        && offset_of!(NewOrder, side) == 3 * WORD_BYTES
+);
+
+impl PlainOrder {
+    /// Reads the block of a record without a rest, as plain orders are sent.
+    #[inline(always)]
+    pub(crate) fn read(block: &[u8]) -> Option<Self> {
+        let block: &[u8; NewOrder::BLOCK_MIN] = block.try_into().ok()?;
+        let words = block.as_chunks().0;
+        let word = |place: usize| u64::from_le_bytes(words[place]);
+        let is_plain =
+            word(CHOICES) & !SIDE_AND_POST_ONLY == GTC && (CHOICES + 1..WORDS).all(|place| word(place) == 0);
+        if !is_plain {
+            return None;
+        }
+        let names = word(2);
+        Some(Self {
+            client_order_id: ClientOrderId::new(word(0)),
+            price: Price::new(word(1) as i64),
+            instrument: InstrumentId::new(names as u32),
+            qty: (names >> u32::BITS) as u32,
+            side: Side::from_raw(word(CHOICES) as u8)?,
+            post_only: word(CHOICES) & POST_ONLY != 0,
+        })
+    }
+
+    /// The same of a message.
+    #[inline]
+    pub(crate) fn of(order: &NewOrder) -> Option<Self> {
+        let (sent, rest) = order.as_bytes().split_at(NewOrder::BLOCK_MIN);
+        if rest.iter().all(|byte| *byte == 0) { Self::read(sent) } else { None }
+    }
+
+    /// The message that says the same.
+    pub(crate) fn whole(&self) -> NewOrder {
+        NewOrder {
+            client_order_id: self.client_order_id,
+            price: self.price,
+            instrument: self.instrument,
+            qty: self.qty,
+            side: self.side.raw(),
+            time_in_force: TimeInForce::Gtc.raw(),
+            flags: if self.post_only { NewOrder::POST_ONLY } else { 0 },
+            ..Default::default()
+        }
+    }
+
+    #[inline(always)]
+    fn accepted(&self, order_id: OrderId, slot: SlotHint) -> OrderAccepted {
+        OrderAccepted {
+            client_order_id: self.client_order_id,
+            order_id,
+            price: self.price,
+            instrument: self.instrument,
+            qty: self.qty,
+            slot,
+            side: self.side.raw(),
+            time_in_force: TimeInForce::Gtc.raw(),
+            flags: if self.post_only { NewOrder::POST_ONLY } else { 0 },
+            ..Default::default()
+        }
+    }
+}
+
+impl Engine {
+    /// Takes in an order that just rests, with its answer and all that belongs to a request. Else nothing has happened.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn rest_plain(&mut self, origin: Origin, order: &PlainOrder, out: &mut Events) -> bool {
+        let takes_any = !self.disabled.is_anybody() && self.check_order_limit(1).is_ok();
+        let Some(session_ix) = self.sessions.find(origin.account, origin.session) else { return false };
+        let Some(ix) = self.instruments.find(order.instrument) else { return false };
+        let session = &mut self.sessions[session_ix];
+        let account_ix = session.account;
+        let account = &mut self.accounts[account_ix];
+        let instrument = &mut self.instruments[ix];
+        let enters = takes_any
+            && session.is_new(order.client_order_id)
+            && session.disabled.is_none()
+            && account.may_send::<NewOrder>()
+            && account.disabled.is_none()
+            && account.limits.is_none()
+            && instrument.lets_rest(order);
+        if !enters {
+            return false;
+        }
+        let Some(worth) = Worth::of(instrument, order.side, order.price, order.qty) else { return false };
+        // The last question: what is free is held right away.
+        if !worth.hold.take(&mut self.ledger, account_ix, &instrument.assets) {
+            return false;
+        }
+        session.high_water_mark = order.client_order_id;
+        account.open_value += i128::from(worth.value.raw());
+        account.open_orders += 1;
+        self.last_order_id = self.last_order_id.next();
+        let mut entered = Order::new(self.last_order_id, order.side, order.price, order.qty);
+        entered.trade_group = account.trade_group(account_ix).0;
+        entered.instrument = ix.raw();
+        entered.account = account_ix.raw();
+        entered.post_only = order.post_only;
+        let owner = Owner { session: session_ix, client_order_id: order.client_order_id };
+        let slot = self.orders.open(&mut session.orders, &entered, owner, Terms::PLAIN);
+        let Self { time, received, tells_all, ref mut hash, ref mut outbox, .. } = *self;
+        let mut teller = Teller { time, received, tells_all, hash, outbox };
+        teller.tell(session, session_ix, order.accepted(entered.order_id, slot.hint()), out);
+        let level = instrument.book_mut().add(&mut self.orders.slab, slot);
+        let joined = book_update((time, order.instrument), &entered, order.qty, level, BookUpdate::ADDED);
+        teller.publish(joined, out);
+        let (client_order_id, order_id) = (order.client_order_id, entered.order_id);
+        let outcome = Outcome { client_order_id, order_id, slot: slot.hint(), reason: None };
+        session.outcomes.record(outcome, &mut self.outcome_budget);
+        true
+    }
+}
+
+impl Instrument {
+    /// Whether an order keeps the rules and stays in the book as it is. Bands that move are not looked at here.
+    #[inline(always)]
+    fn lets_rest(&self, order: &PlainOrder) -> bool {
+        self.phase == Phase::Open
+            && order.qty > 0
+            && self.check_qty_max(order.qty, 0).is_ok()
+            && self.check_price(order.price, 0).is_ok()
+            && !self.has_dynamic_band()
+            && !self.book().crosses(order.side, order.price)
+    }
+}
