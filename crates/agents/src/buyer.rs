@@ -31,6 +31,9 @@ pub struct Buyer {
     config: BuyerConfig,
     random: Random,
     next_arrival: TimeNs,
+    /// The instruments of each window in which every class is listed, as of the newest instrument then.
+    windows: Vec<Vec<InstrumentId>>,
+    last_instrument: Option<InstrumentId>,
 }
 
 impl Buyer {
@@ -40,7 +43,7 @@ impl Buyer {
             "a token order names 1 to 16 instruments"
         );
         let next_arrival = config.start;
-        let mut buyer = Self { config, random, next_arrival };
+        let mut buyer = Self { config, random, next_arrival, windows: Vec::new(), last_instrument: None };
         buyer.draw_next_arrival();
         buyer
     }
@@ -50,17 +53,20 @@ impl Buyer {
         self.next_arrival = TimeNs::new(self.next_arrival.raw().saturating_add(gap_ns));
     }
 
-    /// The instruments of each window in which every class is open.
-    fn windows(&self, market: &dyn MarketView) -> Vec<Vec<InstrumentId>> {
+    fn listed_windows(&self, market: &dyn MarketView) -> Vec<Vec<InstrumentId>> {
         let mut windows: BTreeMap<(u32, u16), Vec<InstrumentId>> = BTreeMap::new();
         for definition in market.definitions() {
-            let wanted =
-                definition.area == self.config.area && self.config.classes.contains(&definition.class);
-            if wanted && is_open(definition) {
+            if definition.area == self.config.area && self.config.classes.contains(&definition.class) {
                 windows.entry(window_key(definition)).or_default().push(definition.instrument);
             }
         }
         windows.into_values().filter(|instruments| instruments.len() == self.config.classes.len()).collect()
+    }
+
+    /// The windows in which every class is open.
+    fn open_windows(&self, market: &dyn MarketView) -> impl Iterator<Item = &[InstrumentId]> {
+        let is_open = move |instrument: &InstrumentId| market.definition(*instrument).is_some_and(is_open);
+        self.windows.iter().map(Vec::as_slice).filter(move |window| window.iter().all(is_open))
     }
 
     fn token_order(&self, quantity: KiloTokens, window: &[InstrumentId]) -> TokenOrder {
@@ -90,13 +96,17 @@ impl Agent for Buyer {
         if now < self.next_arrival {
             return;
         }
-        let windows = self.windows(market);
+        if self.last_instrument != market.last_instrument() {
+            self.last_instrument = market.last_instrument();
+            self.windows = self.listed_windows(market);
+        }
+        let open = self.open_windows(market).count();
         while self.next_arrival <= now {
             let due = self.next_arrival;
             let mtok = self.random.log_uniform(self.config.mtok_min, self.config.mtok_max);
             // Drawn even when nothing can be bought, so that one slow start does not shift the whole stream.
-            let chosen = self.random.below(windows.len().max(1));
-            if let Some(window) = windows.get(chosen) {
+            let chosen = self.random.below(open.max(1));
+            if let Some(window) = self.open_windows(market).nth(chosen) {
                 let order = self.token_order(KiloTokens::new(mtok * 1_000), window);
                 actions.send(due, |client_order_id| TokenOrder { client_order_id, ..order });
             }

@@ -1,7 +1,7 @@
 //! Trading strategies without I/O: market data and fills in, orders out.
 //!
 //! An [`Agent`] owns no socket and reads no clock. Its shell hands it events, market data and the time, and sends what
-//! it put into [`Actions`]; so the same seller runs over QUIC against the real exchange and, a thousand times faster,
+//! it put into [`Actions`]; so the same seller runs over QUIC against the real exchange and, thousands of times faster,
 //! inside a simulation. Two runs with one seed draw the same demand.
 #![forbid(unsafe_code)]
 
@@ -15,6 +15,7 @@ mod pricing;
 mod quote;
 mod random;
 mod seller;
+mod table;
 
 use joulebook_protocol::Event;
 use joulebook_protocol::messages::RequestRefused;
@@ -25,7 +26,7 @@ pub use buyer::{Buyer, BuyerConfig};
 pub use maker::{Maker, MakerConfig};
 pub use market::MarketView;
 pub use pricing::{Ask, Reprice, ceil_to_tick, floor_to_tick};
-pub use quote::{Change, QuoteBoard, Resting, Target};
+pub use quote::{Change, QuoteBoard, QuoteIx, Resting, Target};
 pub use random::Random;
 pub use seller::{Seller, SellerConfig};
 

@@ -1,13 +1,12 @@
 //! A market maker: buys a little below the market of its class and sells that inventory a little above.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use joulebook_protocol::Event;
 use joulebook_protocol::messages::{InstrumentDefinition, NewOrder, RequestRefused};
 use joulebook_types::{AreaCode, ClassCode, InstrumentId, Price, Side, TimeNs};
 
 use crate::market::is_open;
 use crate::quote::{Change, QuoteBoard, Target};
+use crate::table::Table;
 use crate::{Actions, Agent, MarketView};
 
 #[derive(Clone, Copy, Debug)]
@@ -35,9 +34,15 @@ pub struct Maker {
     config: MakerConfig,
     next_round: TimeNs,
     board: QuoteBoard,
-    inventory_lots: BTreeMap<InstrumentId, u32>,
-    /// Windows whose quotes may be out of place.
-    stale: BTreeSet<InstrumentId>,
+    books: Table<InstrumentId, Book>,
+}
+
+/// What the maker remembers of one window.
+#[derive(Clone, Copy, Debug, Default)]
+struct Book {
+    inventory_lots: u32,
+    /// Its quotes may be out of place.
+    is_stale: bool,
 }
 
 impl Maker {
@@ -45,13 +50,7 @@ impl Maker {
         assert!(config.bid_ticks > 0 && config.ask_ticks > 0, "a maker never bids at its ask");
         assert!(config.interval_ns > 0, "a maker without an interval would quote for ever");
         let next_round = config.first_round;
-        Self {
-            config,
-            next_round,
-            board: QuoteBoard::default(),
-            inventory_lots: BTreeMap::new(),
-            stale: BTreeSet::new(),
-        }
+        Self { config, next_round, board: QuoteBoard::default(), books: Table::default() }
     }
 
     fn is_mine(&self, definition: &InstrumentDefinition) -> bool {
@@ -60,13 +59,12 @@ impl Maker {
 
     fn quote(
         &mut self,
-        definition: &InstrumentDefinition,
+        (definition, owned): (&InstrumentDefinition, u32),
         reference: Option<Price>,
         due: TimeNs,
         actions: &mut Actions,
     ) {
         let instrument = definition.instrument;
-        let owned = self.inventory_lots.get(&instrument).copied().unwrap_or(0);
         let tick = definition.tick.raw();
         let at = |ticks: i64, qty: u32| {
             let price = Price::new(reference?.raw() + ticks * tick);
@@ -76,16 +74,21 @@ impl Maker {
         let room = self.config.inventory_lots_max.saturating_sub(owned);
         let bid = at(-i64::from(self.config.bid_ticks), room.min(self.config.quote_lots));
         let ask = at(i64::from(self.config.ask_ticks), owned.min(self.config.quote_lots));
-        self.board.aim((instrument, Side::Buy), bid, NewOrder::POST_ONLY, due, actions);
-        self.board.aim((instrument, Side::Sell), ask, NewOrder::POST_ONLY, due, actions);
+        let [buy, sell] = [Side::Buy, Side::Sell].map(|side| self.board.quote(instrument, side));
+        self.board.aim(buy, bid, NewOrder::POST_ONLY, due, actions);
+        self.board.aim(sell, ask, NewOrder::POST_ONLY, due, actions);
     }
 
     fn reference(&self, instrument: InstrumentId, market: &dyn MarketView) -> Option<Price> {
         if !market.is_synced(instrument) {
             return None;
         }
-        let mut asks = market.levels(instrument, Side::Sell);
+        let mut asks = (0..).map_while(|depth| market.level(instrument, Side::Sell, depth));
         asks.find(|level| level.qty >= self.config.reference_lots_min).map(|level| level.price)
+    }
+
+    fn book(&mut self, instrument: InstrumentId) -> &mut Book {
+        self.books.entry(instrument, Book::default)
     }
 }
 
@@ -94,7 +97,7 @@ impl Agent for Maker {
         let Some(change) = self.board.on_event(event) else { return };
         let instrument = match change {
             Change::Filled { instrument, side, qty, .. } => {
-                let owned = self.inventory_lots.entry(instrument).or_default();
+                let owned = &mut self.book(instrument).inventory_lots;
                 *owned = match side {
                     Side::Buy => owned.saturating_add(qty),
                     Side::Sell => owned.saturating_sub(qty),
@@ -105,18 +108,18 @@ impl Agent for Maker {
             | Change::Gone { instrument, .. }
             | Change::Rests { instrument, .. } => instrument,
         };
-        self.stale.insert(instrument);
+        self.book(instrument).is_stale = true;
     }
 
     fn on_refused(&mut self, refused: &RequestRefused, _now: TimeNs, _actions: &mut Actions) {
         if let Some(Change::Refused { instrument, .. }) = self.board.on_refused(refused) {
-            self.stale.insert(instrument);
+            self.book(instrument).is_stale = true;
         }
     }
 
     fn on_market(&mut self, changed: InstrumentId, market: &dyn MarketView, _now: TimeNs) {
         if market.definition(changed).is_some_and(|definition| self.is_mine(definition)) {
-            self.stale.insert(changed);
+            self.book(changed).is_stale = true;
         }
     }
 
@@ -127,12 +130,15 @@ impl Agent for Maker {
         let due = self.next_round;
         let missed = (now.raw() - due.raw()) / self.config.interval_ns;
         self.next_round = TimeNs::new(due.raw() + (missed + 1) * self.config.interval_ns);
-        for instrument in core::mem::take(&mut self.stale) {
-            let Some(definition) = market.definition(instrument) else { continue };
-            if is_open(definition) {
-                self.quote(definition, self.reference(instrument, market), due, actions);
+        let mut books = core::mem::take(&mut self.books);
+        for (instrument, book) in books.iter_mut().filter(|(_, book)| book.is_stale) {
+            book.is_stale = false;
+            if let Some(definition) = market.definition(instrument).filter(|known| is_open(known)) {
+                let reference = self.reference(instrument, market);
+                self.quote((definition, book.inventory_lots), reference, due, actions);
             }
         }
+        self.books = books;
     }
 
     fn deadline(&self) -> Option<TimeNs> {

@@ -1,4 +1,4 @@
-use joulebook_feed::{FeedReceiver, Level};
+use joulebook_feed::{FeedPublisher, FeedReceiver, Level};
 use joulebook_protocol::messages::InstrumentDefinition;
 use joulebook_types::{ClassCode, InstrumentId, ModelId, Phase, Side, Yield};
 
@@ -15,12 +15,15 @@ pub trait MarketView {
     /// False while the book is incomplete: nobody should quote on it.
     fn is_synced(&self, instrument: InstrumentId) -> bool;
 
-    /// The levels of one side, best first; none for a book that is not known.
-    fn levels(&self, instrument: InstrumentId, side: Side) -> Box<dyn Iterator<Item = Level> + '_>;
+    /// The level of one side that `depth` others are better than; none for a book that is not known.
+    fn level(&self, instrument: InstrumentId, side: Side, depth: usize) -> Option<Level>;
 
     fn best(&self, instrument: InstrumentId, side: Side) -> Option<Level> {
-        self.levels(instrument, side).next()
+        self.level(instrument, side, 0)
     }
+
+    /// The newest instrument, whose id is the highest: what was learned of definitions is learned anew when it changes.
+    fn last_instrument(&self) -> Option<InstrumentId>;
 }
 
 impl MarketView for FeedReceiver {
@@ -40,8 +43,39 @@ impl MarketView for FeedReceiver {
         self.market(instrument).is_some_and(|market| market.is_synced())
     }
 
-    fn levels(&self, instrument: InstrumentId, side: Side) -> Box<dyn Iterator<Item = Level> + '_> {
-        Box::new(self.market(instrument).into_iter().flat_map(move |market| market.book.levels(side)))
+    fn level(&self, instrument: InstrumentId, side: Side, depth: usize) -> Option<Level> {
+        self.market(instrument)?.book.levels(side).nth(depth)
+    }
+
+    fn last_instrument(&self) -> Option<InstrumentId> {
+        Self::last_instrument(self)
+    }
+}
+
+/// The market as the exchange publishes it, for a shell that has no wire: its books are those that subscribers are sent.
+impl MarketView for FeedPublisher {
+    fn definitions(&self) -> Box<dyn Iterator<Item = &InstrumentDefinition> + '_> {
+        Box::new(self.listings().map(|listing| &listing.definition))
+    }
+
+    fn definition(&self, instrument: InstrumentId) -> Option<&InstrumentDefinition> {
+        Some(&self.listing(instrument)?.definition)
+    }
+
+    fn yield_of(&self, class: ClassCode, model: ModelId) -> Option<Yield> {
+        self.yields().get(class, model)
+    }
+
+    fn is_synced(&self, instrument: InstrumentId) -> bool {
+        self.listing(instrument).is_some()
+    }
+
+    fn level(&self, instrument: InstrumentId, side: Side, depth: usize) -> Option<Level> {
+        self.listing(instrument)?.book.levels(side).nth(depth)
+    }
+
+    fn last_instrument(&self) -> Option<InstrumentId> {
+        Self::last_instrument(self)
     }
 }
 
@@ -140,8 +174,12 @@ pub(crate) mod tests {
             !self.unsynced.contains(&instrument)
         }
 
-        fn levels(&self, instrument: InstrumentId, side: Side) -> Box<dyn Iterator<Item = Level> + '_> {
-            Box::new(self.levels.get(&(instrument, side)).into_iter().flatten().copied())
+        fn level(&self, instrument: InstrumentId, side: Side, depth: usize) -> Option<Level> {
+            self.levels.get(&(instrument, side))?.get(depth).copied()
+        }
+
+        fn last_instrument(&self) -> Option<InstrumentId> {
+            self.definitions.keys().next_back().copied()
         }
     }
 }

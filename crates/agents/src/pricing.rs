@@ -11,7 +11,7 @@ pub struct Ask {
 }
 
 /// Everything that decides a new price.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reprice {
     /// What a lot costs the seller, per accelerator-hour.
     pub floor: Price,

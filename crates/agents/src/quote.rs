@@ -1,6 +1,6 @@
 //! Resting orders that an agent keeps where it wants them: one per instrument and side, one request in flight each.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
 use joulebook_protocol::messages::{
     CancelOrder, NewOrder, OrderAccepted, OrderCanceled, OrderFilled, OrderReplaced, OrderStatus,
@@ -10,6 +10,7 @@ use joulebook_protocol::{Event, RejectReason, RequestStatus};
 use joulebook_types::{ClientOrderId, InstrumentId, OrderId, Price, Side, SlotHint, TimeInForce, TimeNs};
 
 use crate::Actions;
+use crate::table::Table;
 
 /// Where an order should rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,55 +46,71 @@ pub enum Change {
 
 type Key = (InstrumentId, Side);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Quote {
+    key: Key,
     resting: Option<Resting>,
     in_flight: Option<ClientOrderId>,
 }
 
+/// Which quote of a board; the same as long as the board lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuoteIx(usize);
+
 /// The quotes of one agent.
 #[derive(Debug, Default)]
 pub struct QuoteBoard {
-    quotes: BTreeMap<Key, Quote>,
-    requests: BTreeMap<ClientOrderId, Key>,
-    orders: BTreeMap<OrderId, Key>,
+    quotes: Vec<Quote>,
+    by_key: Table<Key, QuoteIx>,
+    /// Unanswered requests by their numbers, which grow; answers come mostly in the order of requests.
+    requests: VecDeque<(ClientOrderId, QuoteIx)>,
+    orders: Table<OrderId, QuoteIx>,
     /// Orders named since a snapshot began; what it does not name at its end is gone.
     in_snapshot: Vec<OrderId>,
 }
 
 impl QuoteBoard {
-    pub fn resting(&self, instrument: InstrumentId, side: Side) -> Option<&Resting> {
-        self.quotes.get(&(instrument, side))?.resting.as_ref()
+    /// The quote for one side of an instrument.
+    pub fn quote(&mut self, instrument: InstrumentId, side: Side) -> QuoteIx {
+        let (quotes, key) = (&mut self.quotes, (instrument, side));
+        *self.by_key.entry(key, || {
+            quotes.push(Quote { key, resting: None, in_flight: None });
+            QuoteIx(quotes.len() - 1)
+        })
+    }
+
+    pub fn resting(&self, quote: QuoteIx) -> Option<&Resting> {
+        self.quotes[quote.0].resting.as_ref()
     }
 
     /// True while a request for this quote waits for its answer; `aim` does nothing then.
-    pub fn is_in_flight(&self, instrument: InstrumentId, side: Side) -> bool {
-        self.quotes.get(&(instrument, side)).is_some_and(|quote| quote.in_flight.is_some())
+    pub fn is_in_flight(&self, quote: QuoteIx) -> bool {
+        self.quotes[quote.0].in_flight.is_some()
     }
 
     /// Sends what brings the quote to `target` (`None` takes it away). A quote at the right price is left alone, and
     /// with it its place in the queue, until less than half of its size is left or it is too large.
     pub fn aim(
         &mut self,
-        (instrument, side): Key,
+        quote: QuoteIx,
         target: Option<Target>,
         flags: u8,
         due: TimeNs,
         actions: &mut Actions,
     ) {
-        let quote = self.quotes.entry((instrument, side)).or_default();
-        if quote.in_flight.is_some() {
+        let Quote { key, resting, in_flight } = &mut self.quotes[quote.0];
+        if in_flight.is_some() {
             return;
         }
-        let request = match (quote.resting, target) {
+        let request = match (*resting, target) {
             (None, None) => return,
-            (None, Some(target)) => actions.send(due, |id| new_order(id, instrument, side, target, flags)),
+            (None, Some(target)) => actions.send(due, |id| new_order(id, *key, target, flags)),
             (Some(resting), None) => actions.send(due, |id| cancel(id, &resting)),
             (Some(resting), Some(target)) if resting.is_good_for(target) => return,
             (Some(resting), Some(target)) => actions.send(due, |id| replace(id, &resting, target)),
         };
-        quote.in_flight = Some(request);
-        self.requests.insert(request, (instrument, side));
+        *in_flight = Some(request);
+        self.requests.push_back((request, quote));
     }
 
     /// Follows the session's events; `None` for those that concern no quote of this board.
@@ -126,14 +143,15 @@ impl QuoteBoard {
 
     /// The gateway refused a request: the quote is as it was.
     pub fn on_refused(&mut self, refused: &RequestRefused) -> Option<Change> {
-        let (instrument, side) = self.answered(refused.client_order_id)?;
+        let quote = self.answered(refused.client_order_id)?;
+        let (instrument, side) = self.key(quote);
         Some(Change::Refused { instrument, side, reason: RejectReason::from_raw(refused.reason) })
     }
 
     fn on_accepted(&mut self, accepted: &OrderAccepted) -> Option<Change> {
-        let key @ (instrument, side) = self.answered(accepted.client_order_id)?;
-        self.set(
-            key,
+        let quote = self.answered(accepted.client_order_id)?;
+        Some(self.set(
+            quote,
             Resting {
                 order_id: accepted.order_id,
                 price: accepted.price,
@@ -141,17 +159,17 @@ impl QuoteBoard {
                 leaves_qty: accepted.qty,
                 slot: accepted.slot,
             },
-        );
-        Some(Change::Rests { instrument, side })
+        ))
     }
 
     fn on_filled(&mut self, filled: &OrderFilled) -> Option<Change> {
-        let key @ (instrument, side) = *self.orders.get(&filled.order_id)?;
+        let quote = *self.orders.get(filled.order_id)?;
         if filled.leaves_qty == 0 {
             self.remove(filled.order_id);
-        } else if let Some(resting) = self.quotes.get_mut(&key).and_then(|quote| quote.resting.as_mut()) {
+        } else if let Some(resting) = &mut self.quotes[quote.0].resting {
             resting.leaves_qty = filled.leaves_qty;
         }
+        let (instrument, side) = self.key(quote);
         Some(Change::Filled {
             instrument,
             side,
@@ -169,9 +187,9 @@ impl QuoteBoard {
 
     fn on_replaced(&mut self, replaced: &OrderReplaced) -> Option<Change> {
         self.answered(replaced.request);
-        let key @ (instrument, side) = *self.orders.get(&replaced.order_id)?;
-        self.set(
-            key,
+        let quote = *self.orders.get(replaced.order_id)?;
+        Some(self.set(
+            quote,
             Resting {
                 order_id: replaced.order_id,
                 price: replaced.price,
@@ -179,39 +197,40 @@ impl QuoteBoard {
                 leaves_qty: replaced.leaves_qty,
                 slot: replaced.slot,
             },
-        );
-        Some(Change::Rests { instrument, side })
+        ))
     }
 
     fn on_rejected(&mut self, rejected: &RequestRejected) -> Option<Change> {
-        let key = self.answered(rejected.client_order_id)?;
-        Some(self.refused(key, RejectReason::from_raw(rejected.reason)))
+        let quote = self.answered(rejected.client_order_id)?;
+        Some(self.refused(quote, RejectReason::from_raw(rejected.reason)))
     }
 
     /// After a reconnect an unanswered request is sent again. The original answer, if there was one, came before in the
     /// replayed events; so a repeat tells news only to a request that still waits.
     fn on_repeated(&mut self, repeated: &RequestRepeated) -> Option<Change> {
-        let key @ (instrument, side) = self.answered(repeated.client_order_id)?;
+        let quote = self.answered(repeated.client_order_id)?;
+        let (instrument, side) = self.key(quote);
         match RequestStatus::from_raw(repeated.status) {
             Some(RequestStatus::Accepted) => Some(Change::Rests { instrument, side }),
-            Some(RequestStatus::Rejected) => Some(self.refused(key, RejectReason::from_raw(repeated.reason))),
-            Some(RequestStatus::NeverSeen | RequestStatus::TooOld) | None => Some(self.refused(key, None)),
+            Some(RequestStatus::Rejected) => {
+                Some(self.refused(quote, RejectReason::from_raw(repeated.reason)))
+            }
+            Some(RequestStatus::NeverSeen | RequestStatus::TooOld) | None => Some(self.refused(quote, None)),
         }
     }
 
     fn on_status(&mut self, status: &OrderStatus) -> Option<Change> {
         let side = Side::from_raw(status.side)?;
-        let key = (status.instrument, side);
-        let known =
-            self.orders.contains_key(&status.order_id) || self.requests.contains_key(&status.client_order_id);
-        if !known {
+        let asked = self.requests.binary_search_by_key(&status.client_order_id, |(request, _)| *request);
+        if self.orders.get(status.order_id).is_none() && asked.is_err() {
             return None;
         }
         // The status answers the request that entered the order, should that still wait.
         self.answered(status.client_order_id);
         self.in_snapshot.push(status.order_id);
-        self.set(
-            key,
+        let quote = self.quote(status.instrument, side);
+        Some(self.set(
+            quote,
             Resting {
                 order_id: status.order_id,
                 price: status.price,
@@ -219,46 +238,55 @@ impl QuoteBoard {
                 leaves_qty: status.leaves_qty,
                 slot: status.slot,
             },
-        );
-        Some(Change::Rests { instrument: status.instrument, side })
+        ))
     }
 
     fn on_snapshot_end(&mut self) {
         let named = core::mem::take(&mut self.in_snapshot);
-        let gone: Vec<OrderId> = self.orders.keys().filter(|order| !named.contains(order)).copied().collect();
+        let gone: Vec<OrderId> = self.orders.keys().filter(|order| !named.contains(order)).collect();
         for order in gone {
             self.remove(order);
         }
     }
 
-    fn refused(&mut self, key: Key, reason: Option<RejectReason>) -> Change {
+    fn refused(&mut self, quote: QuoteIx, reason: Option<RejectReason>) -> Change {
         if reason == Some(RejectReason::UnknownOrder)
-            && let Some(order) = self.quotes.get(&key).and_then(|quote| quote.resting)
+            && let Some(order) = self.quotes[quote.0].resting
         {
             self.remove(order.order_id);
         }
-        Change::Refused { instrument: key.0, side: key.1, reason }
+        let (instrument, side) = self.key(quote);
+        Change::Refused { instrument, side, reason }
     }
 
-    fn answered(&mut self, request: ClientOrderId) -> Option<Key> {
-        let key = self.requests.remove(&request)?;
-        if let Some(quote) = self.quotes.get_mut(&key) {
-            quote.in_flight = None;
+    fn key(&self, quote: QuoteIx) -> Key {
+        self.quotes[quote.0].key
+    }
+
+    fn answered(&mut self, request: ClientOrderId) -> Option<QuoteIx> {
+        let (_, quote) = match self.requests.front() {
+            Some((first, _)) if *first == request => self.requests.pop_front()?,
+            _other => {
+                let place = self.requests.binary_search_by_key(&request, |(known, _)| *known).ok()?;
+                self.requests.remove(place)?
+            }
+        };
+        self.quotes[quote.0].in_flight = None;
+        Some(quote)
+    }
+
+    fn set(&mut self, quote: QuoteIx, resting: Resting) -> Change {
+        let Quote { key: (instrument, side), resting: known, .. } = &mut self.quotes[quote.0];
+        if known.replace(resting).is_none_or(|known| known.order_id != resting.order_id) {
+            self.orders.set(resting.order_id, quote);
         }
-        Some(key)
-    }
-
-    fn set(&mut self, key: Key, resting: Resting) {
-        self.orders.insert(resting.order_id, key);
-        self.quotes.entry(key).or_default().resting = Some(resting);
+        Change::Rests { instrument: *instrument, side: *side }
     }
 
     fn remove(&mut self, order: OrderId) -> Option<Key> {
-        let key = self.orders.remove(&order)?;
-        if let Some(quote) = self.quotes.get_mut(&key) {
-            quote.resting = None;
-        }
-        Some(key)
+        let quote = self.orders.remove(order)?;
+        self.quotes[quote.0].resting = None;
+        Some(self.key(quote))
     }
 }
 
@@ -270,7 +298,7 @@ impl Resting {
     }
 }
 
-fn new_order(id: ClientOrderId, instrument: InstrumentId, side: Side, target: Target, flags: u8) -> NewOrder {
+fn new_order(id: ClientOrderId, (instrument, side): Key, target: Target, flags: u8) -> NewOrder {
     NewOrder {
         client_order_id: id,
         price: target.price,
@@ -314,7 +342,6 @@ mod tests {
     use crate::Request;
 
     const BOOK: InstrumentId = InstrumentId::new(3);
-    const ASK: Key = (BOOK, Side::Sell);
 
     struct Desk {
         board: QuoteBoard,
@@ -343,7 +370,8 @@ mod tests {
 
         fn aim(&mut self, at: &str, qty: u32) -> Option<Request> {
             let target = Some(Target { price: price(at), qty });
-            self.board.aim(ASK, target, 0, TimeNs::ZERO, &mut self.actions);
+            let ask = self.ask();
+            self.board.aim(ask, target, 0, TimeNs::ZERO, &mut self.actions);
             self.actions.drain().next()
         }
 
@@ -352,7 +380,11 @@ mod tests {
         }
 
         fn leaves(&self) -> Option<u32> {
-            self.board.resting(BOOK, Side::Sell).map(|resting| resting.leaves_qty)
+            self.board.resting(QuoteIx(0)).map(|resting| resting.leaves_qty)
+        }
+
+        fn ask(&mut self) -> QuoteIx {
+            self.board.quote(BOOK, Side::Sell)
         }
     }
 
@@ -381,7 +413,7 @@ mod tests {
         let shrunk = desk.aim("27.00", 9).unwrap();
         assert!(matches!(shrunk.command, Command::ReplaceOrder(replace) if replace.qty == 9), "too large");
         assert_eq!(desk.aim("26.00", 1), None, "one request at a time");
-        assert!(desk.board.is_in_flight(BOOK, Side::Sell));
+        assert!(desk.board.is_in_flight(QuoteIx(0)));
     }
 
     #[test]
@@ -480,7 +512,7 @@ mod tests {
             ..OrderStatus::default()
         });
         desk.on(SnapshotEnd::default());
-        assert_eq!((desk.leaves(), desk.board.is_in_flight(BOOK, Side::Sell)), (Some(10), false));
+        assert_eq!((desk.leaves(), desk.board.is_in_flight(QuoteIx(0))), (Some(10), false));
     }
 
     #[test]

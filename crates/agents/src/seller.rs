@@ -9,7 +9,7 @@ use joulebook_types::{AreaCode, ClassCode, InstrumentId, ModelId, Price, Side, T
 
 use crate::market::{is_open, window_key};
 use crate::pricing::{Ask, Reprice, ceil_to_tick};
-use crate::quote::{Change, QuoteBoard, Target};
+use crate::quote::{Change, QuoteBoard, QuoteIx, Target};
 use crate::{Actions, Agent, MarketView};
 
 #[derive(Clone, Copy, Debug)]
@@ -39,18 +39,26 @@ pub struct Seller {
     config: SellerConfig,
     next_look: TimeNs,
     board: QuoteBoard,
-    books: BTreeMap<InstrumentId, Book>,
+    /// In the order of instruments, as of the newest instrument then.
+    books: Vec<Book>,
+    last_instrument: Option<InstrumentId>,
 }
 
 /// What the seller remembers of one window.
 #[derive(Clone, Copy, Debug)]
 struct Book {
+    instrument: InstrumentId,
+    /// The rival's instrument of the same window.
+    rival_instrument: Option<InstrumentId>,
+    ask: QuoteIx,
     sold_lots: u32,
     /// The price it last wanted.
     price: Price,
     rival: Option<Price>,
     /// Looks in a row at which the rival's price was the same.
     looks_unmoved: u8,
+    /// What the price was worked out from: as long as it is the same, so is the price.
+    worked_out: Option<Reprice>,
 }
 
 /// A rival that kept its price at this many looks in a row has stopped. One is too few: a rival that is merely late
@@ -62,7 +70,7 @@ impl Seller {
         assert!(config.interval_ns > 0, "a seller without an interval would look for ever");
         assert!(config.display_lots > 0, "a seller shows at least one lot");
         let next_look = config.first_look;
-        Self { config, next_look, board: QuoteBoard::default(), books: BTreeMap::new() }
+        Self { config, next_look, board: QuoteBoard::default(), books: Vec::new(), last_instrument: None }
     }
 
     fn look(&mut self, market: &dyn MarketView, due: TimeNs, actions: &mut Actions) {
@@ -75,59 +83,78 @@ impl Seller {
         if own_yield.raw() == 0 || rival_yield.raw() == 0 {
             return;
         }
-        let rivals: BTreeMap<(u32, u16), InstrumentId> = market
-            .definitions()
-            .filter(|definition| definition.class == self.config.rival && definition.area == self.config.area)
-            .map(|definition| (window_key(definition), definition.instrument))
-            .collect();
-        let SellerConfig { class, area, .. } = self.config;
-        let own = market
-            .definitions()
-            .filter(|definition| definition.class == class && definition.area == area && is_open(definition));
-        for definition in own {
-            let rival = rivals.get(&window_key(definition)).copied();
-            self.reprice(definition, own_yield, rival_ask(market, rival, rival_yield), due, actions);
+        if self.last_instrument != market.last_instrument() {
+            self.last_instrument = market.last_instrument();
+            self.learn_windows(market);
         }
-    }
-
-    fn reprice(
-        &mut self,
-        definition: &InstrumentDefinition,
-        own_yield: Yield,
-        rival: Option<Ask>,
-        due: TimeNs,
-        actions: &mut Actions,
-    ) {
-        let config = &self.config;
-        let lowest = ceil_to_tick(config.floor, definition.tick);
-        let book = self.books.entry(definition.instrument).or_insert(Book {
-            sold_lots: 0,
-            price: ceil_to_tick(config.start, definition.tick).max(lowest),
-            rival: None,
-            looks_unmoved: 0,
-        });
-        if let Some(rival) = rival {
-            let unmoved = book.rival == Some(rival.price);
-            book.looks_unmoved = if unmoved { book.looks_unmoved.saturating_add(1) } else { 0 };
-            book.rival = Some(rival.price);
-            book.price = Reprice {
-                floor: config.floor,
-                tick: definition.tick,
-                yield_ktok: own_yield,
-                rival,
-                undercut: config.undercut,
-                rival_rests: book.looks_unmoved >= LOOKS_UNMOVED_AT_REST,
+        for index in 0..self.books.len() {
+            let book = &self.books[index];
+            if let Some(definition) = market.definition(book.instrument).filter(|known| is_open(known)) {
+                let rival = rival_ask(market, book.rival_instrument, rival_yield);
+                self.reprice(index, (definition.tick, own_yield), rival);
+                self.show(index, due, actions);
             }
-            .price();
         }
-        self.show(definition.instrument, due, actions);
     }
 
-    fn show(&mut self, instrument: InstrumentId, due: TimeNs, actions: &mut Actions) {
-        let Some(book) = self.books.get(&instrument) else { return };
+    /// Keeps what it remembers of windows that it knows already.
+    fn learn_windows(&mut self, market: &dyn MarketView) {
+        let of_class = |class: ClassCode| {
+            let area = self.config.area;
+            market.definitions().filter(move |known| known.class == class && known.area == area)
+        };
+        let rivals: BTreeMap<(u32, u16), InstrumentId> =
+            of_class(self.config.rival).map(|known| (window_key(known), known.instrument)).collect();
+        let (config, board, books) = (&self.config, &mut self.board, &self.books);
+        let learn = |own: &InstrumentDefinition| {
+            let rival_instrument = rivals.get(&window_key(own)).copied();
+            let known = books.iter().find(|book| book.instrument == own.instrument).copied();
+            let book = known.unwrap_or_else(|| {
+                let lowest = ceil_to_tick(config.floor, own.tick);
+                Book {
+                    instrument: own.instrument,
+                    rival_instrument,
+                    ask: board.quote(own.instrument, Side::Sell),
+                    sold_lots: 0,
+                    price: ceil_to_tick(config.start, own.tick).max(lowest),
+                    rival: None,
+                    looks_unmoved: 0,
+                    worked_out: None,
+                }
+            });
+            Book { rival_instrument, ..book }
+        };
+        self.books = of_class(config.class).map(learn).collect();
+    }
+
+    fn reprice(&mut self, index: usize, (tick, yield_ktok): (Price, Yield), rival: Option<Ask>) {
+        let (config, book) = (&self.config, &mut self.books[index]);
+        let Some(rival) = rival else { return };
+        let unmoved = book.rival == Some(rival.price);
+        book.looks_unmoved = if unmoved { book.looks_unmoved.saturating_add(1) } else { 0 };
+        book.rival = Some(rival.price);
+        let reprice = Reprice {
+            floor: config.floor,
+            tick,
+            yield_ktok,
+            rival,
+            undercut: config.undercut,
+            rival_rests: book.looks_unmoved >= LOOKS_UNMOVED_AT_REST,
+        };
+        if book.worked_out.replace(reprice) != Some(reprice) {
+            book.price = reprice.price();
+        }
+    }
+
+    fn show(&mut self, index: usize, due: TimeNs, actions: &mut Actions) {
+        let book = &self.books[index];
         let qty = self.config.display_lots.min(self.config.capacity_lots.saturating_sub(book.sold_lots));
         let target = (qty > 0).then_some(Target { price: book.price, qty });
-        self.board.aim((instrument, Side::Sell), target, 0, due, actions);
+        self.board.aim(book.ask, target, 0, due, actions);
+    }
+
+    fn index_of(&self, instrument: InstrumentId) -> Option<usize> {
+        self.books.binary_search_by_key(&instrument, |book| book.instrument).ok()
     }
 }
 
@@ -141,19 +168,19 @@ impl Agent for Seller {
     fn on_event(&mut self, event: &Event, now: TimeNs, actions: &mut Actions) {
         match self.board.on_event(event) {
             Some(Change::Filled { instrument, qty, leaves_qty, .. }) => {
-                if let Some(book) = self.books.get_mut(&instrument) {
-                    book.sold_lots = book.sold_lots.saturating_add(qty);
-                }
+                let Some(index) = self.index_of(instrument) else { return };
+                let book = &mut self.books[index];
+                book.sold_lots = book.sold_lots.saturating_add(qty);
                 if leaves_qty == 0 {
-                    self.show(instrument, now, actions);
+                    self.show(index, now, actions);
                 }
             }
             Some(Change::Refused {
                 instrument, reason: Some(RejectReason::InsufficientCapacity), ..
             }) => {
                 // The exchange knows better what is left: asking again would be refused again.
-                if let Some(book) = self.books.get_mut(&instrument) {
-                    book.sold_lots = self.config.capacity_lots;
+                if let Some(index) = self.index_of(instrument) {
+                    self.books[index].sold_lots = self.config.capacity_lots;
                 }
             }
             Some(Change::Rests { .. } | Change::Gone { .. } | Change::Refused { .. }) | None => {}

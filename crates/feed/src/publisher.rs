@@ -181,6 +181,11 @@ impl FeedPublisher {
         self.listings.iter().flatten()
     }
 
+    /// The listed instrument with the highest id.
+    pub fn last_instrument(&self) -> Option<InstrumentId> {
+        self.listings.iter().rev().flatten().next().map(|listing| listing.definition.instrument)
+    }
+
     pub fn yields(&self) -> &YieldTable {
         &self.yields
     }
@@ -194,6 +199,9 @@ impl FeedPublisher {
         let level = Level { price: update.price, qty: update.level_qty, orders: update.level_orders };
         listing.book.set(side, level);
         listing.seq += 1;
+        if listing.readers.is_empty() {
+            return;
+        }
         let message = L2Update {
             seq: listing.seq,
             time: update.time,

@@ -186,6 +186,11 @@ impl FeedReceiver {
         self.markets.iter().map(|(instrument, market)| (*instrument, market))
     }
 
+    /// The instrument with the highest id.
+    pub fn last_instrument(&self) -> Option<InstrumentId> {
+        self.markets.last_key_value().map(|(instrument, _)| *instrument)
+    }
+
     pub fn yields(&self) -> &YieldTable {
         &self.yields
     }

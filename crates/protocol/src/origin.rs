@@ -72,6 +72,12 @@ impl SequencedCommand {
         self.command.encode(out);
     }
 
+    /// Appends the record of a command that is a frame already: its header and block.
+    pub fn encode_frame(origin: Origin, frame: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(origin.as_bytes());
+        out.extend_from_slice(frame);
+    }
+
     pub fn decode(record: &[u8]) -> Result<Self, RecordError> {
         let mut sequenced = Self::default();
         sequenced.read(record)?;

@@ -24,5 +24,5 @@ pub use exchange::SnapshotPlan;
 pub use minimise::{Minimal, minimise, minimise_by};
 pub use plan::{Fault, FaultSet, Plan};
 pub use scene::Counts;
-pub use war::{WarOutcome, fight};
+pub use war::{WarOutcome, WarPlan, WarShell, fight};
 pub use world::{Outcome, run};

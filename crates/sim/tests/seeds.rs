@@ -1,6 +1,6 @@
 //! A few seeds on every test run; `cargo xtask sim` runs them by the thousand.
 
-use joulebook_sim::{Fault, FaultSet, Plan, SnapshotPlan, minimise_by, run};
+use joulebook_sim::{Fault, FaultSet, Plan, SnapshotPlan, WarPlan, WarShell, minimise_by, run};
 
 fn passes(plan: &Plan) -> joulebook_sim::Outcome {
     let outcome = run(plan, false);
@@ -172,7 +172,7 @@ fn minimising_leaves_what_is_needed() {
 
 #[test]
 fn the_price_war_ends_as_its_floors_say_and_the_same_each_time() {
-    let fight = || joulebook_sim::fight(42, 6);
+    let fight = || joulebook_sim::fight(&WarPlan { shell: WarShell::Wired, ..WarPlan::new(42, 6) });
     let (first, again) = (fight().unwrap(), fight().unwrap());
     assert!(first.outcome.trades > 50 && first.outcome.passed());
     assert_eq!((first.event_hash, first.state_hash), (again.event_hash, again.state_hash));

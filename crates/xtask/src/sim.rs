@@ -25,7 +25,7 @@ pub fn run(root: &Path, options: &[&str]) -> Result<(), String> {
     succeed(Command::new(program).args(words).current_dir(root))
 }
 
-/// Every seed that ever failed, a minute of fresh ones, a virtual price war, and a few seeds in a debug build, which
+/// Every seed that ever failed, a minute of fresh ones, a price war in each shell, and a few seeds in a debug build, which
 /// must do the same. `commit` chooses the fresh ones.
 pub fn check(root: &Path, commit: u64) -> Result<(), String> {
     let release = build(root, &["--release"])?;
@@ -33,7 +33,9 @@ pub fn check(root: &Path, commit: u64) -> Result<(), String> {
     sim(&["run", "--list", FAILED_SEEDS])?;
     let from = commit.to_string();
     sim(&["run", "--seconds", SECONDS, "--from", &from])?;
-    sim(&["war", "--seed", "42", "--seconds", "60"])?;
+    for (shell, seconds) in [("direct", "120"), ("journaled", "120"), ("wired", "60")] {
+        sim(&["war", "--seed", "42", "--seconds", seconds, "--shell", shell])?;
+    }
     let debug = build(root, &[])?;
     let hashes = [release, debug].map(|program| hashes(root, &program, &from));
     let [release, debug] = hashes;

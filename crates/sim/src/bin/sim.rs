@@ -7,14 +7,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use joulebook_sim::{Counts, Minimal, Outcome, Plan, WarOutcome, fight, minimise, run};
+use joulebook_sim::{Counts, Minimal, Outcome, Plan, WarOutcome, WarPlan, WarShell, fight, minimise, run};
 
 const HELP: &str = "\
 sim run [--from SEED] [--seeds N | --seconds T] [--jobs N] [--hashes]   runs seeds from SEED on (default: 100 from 1)
 sim run --list FILE                                                     runs the seeds of a file, one a line
 sim trace SEED                                                          prints all that happens in one run
 sim shrink SEED                                                         makes a failing run smaller
-sim war [--seed SEED] [--seconds T]                                     plays a price war of T virtual seconds (120)
+sim war [--seed SEED] [--seconds T] [--shell direct|journaled|wired]    plays a price war of T virtual seconds (120)
 
 A failing seed ends it with exit code 1, after the seed, the broken check and the end of a minimised trace.";
 
@@ -161,9 +161,12 @@ impl Sums {
 
 /// All that two builds of one version must agree about.
 fn hashes_of(outcome: &Outcome) -> String {
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let [trace, events] = [outcome.trace_hash, outcome.event_hash].map(|[a, b]| format!("{a:016x}{b:016x}"));
     format!("seed {} trace {trace} events {events} state {}", outcome.seed, hex(&outcome.state_hash))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn report(outcome: &Outcome) {
@@ -201,26 +204,31 @@ fn shrink(seed: u64) -> bool {
 }
 
 fn war(options: &[&str]) -> Result<bool, String> {
-    let (mut seed, mut seconds) = (42, 120);
+    let (mut seed, mut seconds, mut shell) = (42, 120, WarShell::Direct);
     for pair in options.chunks(2) {
         match *pair {
             ["--seed", value] => seed = number(value)?,
             ["--seconds", value] => seconds = number(value)?.clamp(1, 1 << 20) as u32,
+            ["--shell", "direct"] => shell = WarShell::Direct,
+            ["--shell", "journaled"] => shell = WarShell::Journaled,
+            ["--shell", "wired"] => shell = WarShell::Wired,
             _ => return Err(format!("cannot read `{}`\n{HELP}", pair.join(" "))),
         }
     }
     let started = Instant::now();
-    let fought = fight(seed, seconds);
+    let fought = fight(&WarPlan { shell, ..WarPlan::new(seed, seconds) });
     let took = started.elapsed().as_secs_f64();
     match fought {
-        Ok(WarOutcome { outcome, commands, event_hash: [a, b], .. }) => {
+        Ok(WarOutcome { outcome, commands, event_hash: [a, b], state_hash }) => {
             outcome.checks.iter().for_each(|check| println!("{}: {}", check.name, check.detail));
             println!(
-                "war {seed}: {seconds} s in {took:.2} s, {:.0} times faster than life; {commands} commands, {} trades, \
-                 events {a:016x}{b:016x}",
+                "war {seed}: {seconds} s in {took:.3} s, {:.0} times faster than life; {commands} commands, {:.0} \
+                 commands/s, {} trades",
                 f64::from(seconds) / took,
+                commands as f64 / took,
                 outcome.trades
             );
+            println!("events {a:016x}{b:016x} state {}", hex(&state_hash));
             Ok(true)
         }
         Err(violation) => {

@@ -2,24 +2,22 @@
 
 use std::collections::VecDeque;
 
-use joulebook_agents::price_war::Participant;
 use joulebook_agents::{Actions, Agent};
 use joulebook_feed::LEVELS_AND_TRADES;
 use joulebook_gateway::{Network, NetworkEvent, WriteOutcome};
 use joulebook_protocol::Event;
 use joulebook_session::{ClientConfig, ClientOutput, ClientSession};
-use joulebook_types::{AccountId, InstrumentId, Roles, SessionId, TimeNs};
-use ring::signature::{Ed25519KeyPair, KeyPair};
+use joulebook_types::{InstrumentId, SessionId, TimeNs};
+use ring::signature::Ed25519KeyPair;
 
 use super::Market;
 use crate::checks::{Check, Violation};
 use crate::client::{Job, LEAF_SHA256};
-use crate::dice::Dice;
 use crate::net::{ConnectionKey, Endpoint, EndpointConfig, Fabric, Host, StreamNumber};
+use crate::war::stage::Person;
 
 /// A logged-on participant, or the operator, who watches the market.
 pub(super) struct Seat {
-    account: AccountId,
     name: String,
     host: Host,
     server: Host,
@@ -27,7 +25,7 @@ pub(super) struct Seat {
     session: ClientSession,
     endpoint: Endpoint,
     line: Option<(ConnectionKey, Option<StreamNumber>)>,
-    agent: Option<(Participant, Box<dyn Agent>)>,
+    agent: Option<Box<dyn Agent>>,
     actions: Option<Actions>,
     jobs: VecDeque<Job>,
     /// What it has seen of the market's changes.
@@ -42,36 +40,24 @@ const WINDOW_BYTES: u32 = 1 << 20;
 const READ_BYTES: usize = 64 << 10;
 
 impl Seat {
-    pub fn new(
-        fabric: Fabric,
-        (host, server): (Host, Host),
-        (account, name): (AccountId, String),
-        keys: &mut Dice,
-        agent: Option<(Participant, Box<dyn Agent>)>,
-    ) -> Self {
-        let mut seed = [0; 32];
-        seed.chunks_mut(8).for_each(|chunk| chunk.copy_from_slice(&keys.bits().to_le_bytes()));
+    pub fn new(fabric: Fabric, (host, server): (Host, Host), person: Person, key: Ed25519KeyPair) -> Self {
+        let Person { account, name, jobs, agent, roles: _ } = person;
         let endpoint = EndpointConfig { window_bytes: WINDOW_BYTES, ..EndpointConfig::new(host, false) };
         Self {
-            account,
             name,
             host,
             server,
-            key: Ed25519KeyPair::from_seed_unchecked(&seed).expect("any 32 bytes are a seed"),
+            key,
             session: ClientSession::new(ClientConfig::new(account, SessionId::new(1))),
             endpoint: Endpoint::new(fabric, endpoint),
             line: None,
             agent,
             actions: None,
-            jobs: VecDeque::new(),
+            jobs: jobs.into(),
             seen: 0,
             is_touched: true,
             epoch_ns: 0,
         }
-    }
-
-    pub fn give_job(&mut self, job: Job) {
-        self.jobs.push_back(job);
     }
 
     pub fn host(&self) -> Host {
@@ -82,21 +68,6 @@ impl Seat {
     pub fn describe(&self) -> String {
         let (ready, waits) = (self.session.is_ready(), self.session.unanswered());
         format!("{}: ready {ready}, {waits} unanswered, {} still to ask", self.name, self.jobs.len())
-    }
-
-    pub fn account(&self) -> AccountId {
-        self.account
-    }
-
-    /// `None` for the operator.
-    pub fn roles(&self) -> Option<Roles> {
-        self.agent.as_ref().map(|(participant, _)| participant.roles())
-    }
-
-    pub fn public_key(&self) -> [u8; 32] {
-        let mut key = [0; 32];
-        key.copy_from_slice(self.key.public_key().as_ref());
-        key
     }
 
     /// Something came for it.
@@ -113,7 +84,7 @@ impl Seat {
         if self.is_touched {
             return Some(0);
         }
-        let agent = self.agent.as_ref().and_then(|(_, agent)| agent.deadline());
+        let agent = self.agent.as_ref().and_then(|agent| agent.deadline());
         let agent = agent.filter(|_| self.actions.is_some()).map(|at| at.raw().saturating_sub(self.epoch_ns));
         let session = self.session.deadline().map(TimeNs::raw);
         [agent, session, self.endpoint.next_timeout().map(TimeNs::raw)].into_iter().flatten().min()
@@ -186,12 +157,12 @@ impl Seat {
                 return Check::Liveness.broken(format!("{} is refused: {rejected:?}", self.name));
             }
             ClientOutput::Event { event, .. } => {
-                if let (Some((_, agent)), Some(actions)) = (&mut self.agent, &mut self.actions) {
+                if let (Some(agent), Some(actions)) = (&mut self.agent, &mut self.actions) {
                     agent.on_event(&event, time, actions);
                 }
             }
             ClientOutput::Refused(refused) => {
-                if let (Some((_, agent)), Some(actions)) = (&mut self.agent, &mut self.actions) {
+                if let (Some(agent), Some(actions)) = (&mut self.agent, &mut self.actions) {
                     agent.on_refused(&refused, time, actions);
                 }
             }
@@ -215,7 +186,7 @@ impl Seat {
 
     /// Lets the agent act if it is time. It begins with the first number after what the stage was set with.
     fn act(&mut self, time: TimeNs, market: &Market) {
-        let Some((_, agent)) = &mut self.agent else { return };
+        let Some(agent) = &mut self.agent else { return };
         if self.actions.is_none() && self.jobs.is_empty() && self.session.is_ready() {
             self.actions = self.session.next_client_order_id().map(Actions::new);
         }
