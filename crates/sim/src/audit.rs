@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use joulebook_engine::{Destination, Engine, Events};
 use joulebook_ledger::SlotKey;
-use joulebook_protocol::messages::Stamp;
-use joulebook_protocol::{Command, Event, Frame, PublicEvent, SequencedCommand, SessionMessage};
+use joulebook_protocol::messages::{OrderAccepted, Stamp};
+use joulebook_protocol::{Command, Event, Frame, Message, PublicEvent, SequencedCommand, SessionMessage};
 use joulebook_reference::{Position, Reference, Said};
 use joulebook_types::{
-    AccountId, ClientOrderId, InstrumentId, Phase, Price, SeqNum, SessionId, Side, SlotHint, TimeNs,
+    AccountId, ClientOrderId, ConnectionId, InstrumentId, Phase, Price, SeqNum, SessionId, Side, SlotHint,
+    TimeNs,
 };
 
 use crate::checks::{Check, Violation};
@@ -31,7 +32,8 @@ pub struct Audit {
     sent: BTreeMap<(Identity, ClientOrderId), Vec<Command>>,
     /// Requests with orders of their own.
     accepted: BTreeSet<(Identity, ClientOrderId)>,
-    seen_events: BTreeMap<Identity, usize>,
+    /// Requests that had their effect, each with the command that had it.
+    effective: BTreeMap<(Identity, ClientOrderId), Command>,
     /// Requests that are in the journal, and those of which a gateway said that they had no effect.
     taken: BTreeSet<(Identity, ClientOrderId)>,
     refused: BTreeSet<(Identity, ClientOrderId)>,
@@ -53,7 +55,7 @@ impl Audit {
             chains: BTreeMap::from([(SeqNum::NONE, Engine::new().event_chain_hash())]),
             sent: BTreeMap::new(),
             accepted: BTreeSet::new(),
-            seen_events: BTreeMap::new(),
+            effective: BTreeMap::new(),
             taken: BTreeSet::new(),
             refused: BTreeSet::new(),
         }
@@ -109,7 +111,12 @@ impl Audit {
                 return Check::Sequence.broken("a record in the journal is no command");
             };
             self.was_sent(&command)?;
+            self.has_one_effect(&command)?;
+            let heard = self.events.bytes_len();
             self.fast.apply(&command, &mut self.events);
+            // Before the engines are compared: what breaks one of these says more than that they differ.
+            self.makes_one_order(&command, heard)?;
+            self.is_uncrossed()?;
             self.slow.apply(&command);
             self.compare(command.command.name())?;
         }
@@ -139,6 +146,62 @@ impl Audit {
         })
     }
 
+    /// A number stands for one command: another one under the same number would be told that it had its effect, and have
+    /// none.
+    fn has_one_effect(&mut self, command: &SequencedCommand) -> Result<(), Violation> {
+        let SequencedCommand { origin, command } = command;
+        let who = (origin.account, origin.session);
+        let (Some(first), Some(session)) = (command.client_order_id(), self.fast.session(who.0, who.1))
+        else {
+            return Ok(());
+        };
+        if session.connection == ConnectionId::NONE || first.is_none() {
+            return Ok(());
+        }
+        if session.last_client_order_id < first {
+            self.effective.insert((who, first), *command);
+            return Ok(());
+        }
+        let known = self.effective.get(&(who, first));
+        Check::ExactlyOnce.that(known == Some(command), || {
+            format!("request {first} of {who:?} was {known:?} and comes again as {command:?}")
+        })
+    }
+
+    /// What the fast engine says behind `heard`: an order of its own comes once per request, which is no older one sent again.
+    fn makes_one_order(&mut self, command: &SequencedCommand, heard: usize) -> Result<(), Violation> {
+        let who = (command.origin.account, command.origin.session);
+        let mut offset = heard;
+        while let Some((record, next)) = self.events.record_at(offset) {
+            offset = next;
+            if record.template_id != OrderAccepted::TEMPLATE_ID || command.command.client_order_id().is_none()
+            {
+                continue;
+            }
+            let Ok(Some((frame, _))) = Frame::split(record.frame) else { continue };
+            if let Ok(Event::OrderAccepted(event)) = Event::decode(&frame) {
+                let is_new = self.accepted.insert((who, event.client_order_id));
+                Check::ExactlyOnce.that(is_new, || {
+                    format!("request {} of {who:?} made two orders", event.client_order_id)
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// No open instrument's best bid reaches its best ask.
+    fn is_uncrossed(&self) -> Result<(), Violation> {
+        for raw in 1..=self.fast.last_instrument_id().raw() {
+            let instrument = InstrumentId::new(raw);
+            let best = (self.fast.best_bid(instrument), self.fast.best_ask(instrument));
+            let is_open = self.fast.phase(instrument) == Some(Phase::Open);
+            Check::CrossedBook.that(!(is_open && is_crossed(best)), || {
+                format!("instrument {instrument} is open and crossed after command {}", self.fast.last_seq())
+            })?;
+        }
+        Ok(())
+    }
+
     /// Both engines said the same since the last call.
     fn compare(&mut self, what: &str) -> Result<(), Violation> {
         let said = self.slow.take_events();
@@ -155,24 +218,7 @@ impl Audit {
         })?;
         drop(fast);
         self.events.clear();
-        said.iter().try_for_each(|slow| self.note(slow))
-    }
-
-    /// An order of its own comes once per request.
-    fn note(&mut self, said: &Said) -> Result<(), Violation> {
-        let Said::To { account, session, event: Event::OrderAccepted(event), .. } = said else {
-            return Ok(());
-        };
-        let who = (*account, *session);
-        let newest = self.seen_events.entry(who).or_default();
-        if (event.stamp.event_seq as usize) <= *newest {
-            // Sent once more.
-            return Ok(());
-        }
-        *newest = event.stamp.event_seq as usize;
-        let is_new = self.accepted.insert((who, event.client_order_id));
-        Check::ExactlyOnce
-            .that(is_new, || format!("request {} of {who:?} made two orders", event.client_order_id))
+        Ok(())
     }
 
     fn compare_state(&self) -> Result<(), Violation> {
@@ -218,11 +264,7 @@ impl Audit {
                 format!("{side} levels of instrument {instrument} differ")
             })?;
         }
-        let best = (self.fast.best_bid(instrument), self.fast.best_ask(instrument));
-        let is_open = self.slow.phase(instrument) == Some(Phase::Open);
-        Check::CrossedBook.that(!(is_open && is_crossed(best)), || {
-            format!("instrument {instrument} is open and crossed after command {}", self.fast.last_seq())
-        })
+        Ok(())
     }
 
     /// A client was told this: the same must follow from what is durable.
