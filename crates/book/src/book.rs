@@ -4,7 +4,8 @@ use joulebook_types::{Price, Side};
 
 use crate::ladder::Ladder;
 use crate::level::{Level, LevelTotal};
-use crate::price_tree::{LevelIx, NO_LEVEL};
+use crate::price_tree::PriceTree;
+use crate::queue::{LevelIx, NO_LEVEL, Queues};
 use crate::slab::{Links, Order, OrderSlab, Slot};
 use crate::tick::{RankedPrice, Tick};
 
@@ -29,6 +30,14 @@ pub struct Filled {
     pub maker: Slot,
     /// Its level afterwards.
     pub level: LevelTotal,
+}
+
+/// Where an order stands that has not come to its price altogether.
+#[derive(Clone, Copy)]
+struct Unfinished {
+    /// [`NO_LEVEL`], or a neighbor of it, when there is none.
+    level: LevelIx,
+    rank: u64,
 }
 
 /// What an order that has not come yet will need, as far as it can be told.
@@ -58,29 +67,85 @@ impl Book {
         let OrderSlab { orders: all, prices, queues, .. } = orders;
         let order = &mut all[slot.index()];
         assert!(!order.is_resting() && order.leaves > 0, "an order rests once, and not without lots");
-        let rank = self.tick.rank(order.side, order.price).expect(OFF_TICK);
-        let level = prices.find(&self.ladder(order.side).trunk, rank);
-        let queue = prices.level_mut(level);
-        match queues.push_back(queue, slot, order.leaves) {
-            Some(place) => {
-                order.links = Links { level, place };
-                queue.total()
-            }
-            None => self.add_block(orders, slot, rank),
-        }
+        let Order { side, price, leaves, .. } = *order;
+        let joined = self.join(prices, queues, slot, (side, price, leaves), &mut order.links);
+        joined.unwrap_or_else(|unfinished| self.finish_joining(orders, slot, unfinished))
     }
 
-    /// The same where the price is far from others, has no level yet, or its last block is full.
-    fn add_block(&mut self, orders: &mut OrderSlab, slot: Slot, rank: u64) -> LevelTotal {
+    /// Fills the slot that [`OrderSlab::vacancy`] named, and puts the order at the back of its price.
+    #[inline(always)]
+    pub fn enter(&mut self, orders: &mut OrderSlab, slot: Slot, order: Order) -> LevelTotal {
+        let OrderSlab { orders: all, first_vacant, live, prices, queues } = orders;
+        assert!(
+            slot == *first_vacant && order.leaves > 0,
+            "an order takes the first slot, and rests not without lots"
+        );
+        let entered = &mut all[slot.index()];
+        OrderSlab::occupy(entered, order, first_vacant, live);
+        // Not read again from the slab, as it is at hand.
+        let Order { side, price, leaves, .. } = order;
+        let joined = self.join(prices, queues, slot, (side, price, leaves), &mut entered.links);
+        joined.unwrap_or_else(|unfinished| self.finish_joining(orders, slot, unfinished))
+    }
+
+    /// Gives an order that left the book a new price and size, of which at most `display` lots show, and puts it at the
+    /// back of that price.
+    #[inline(always)]
+    pub fn rejoin(
+        &mut self,
+        orders: &mut OrderSlab,
+        slot: Slot,
+        price: Price,
+        qty: u32,
+        display: u32,
+    ) -> LevelTotal {
         let OrderSlab { orders: all, prices, queues, .. } = orders;
         let order = &mut all[slot.index()];
-        let price = RankedPrice::new(order.side, order.price);
-        let level = self.ladder_mut(order.side).open(prices, rank, price);
-        let queue = prices.level_mut(level);
-        let place = queues.push_back(queue, slot, order.leaves);
-        let place = place.unwrap_or_else(|| queues.push_with_room(queue, slot, order.leaves));
-        order.links = Links { level, place };
-        queue.total()
+        order.amend(price, qty, qty, display);
+        let Order { side, leaves, .. } = *order;
+        assert!(leaves > 0, "an order does not rest without lots");
+        let joined = self.join(prices, queues, slot, (side, price, leaves), &mut order.links);
+        joined.unwrap_or_else(|unfinished| self.finish_joining(orders, slot, unfinished))
+    }
+
+    /// Puts an order at the back of its price. What is rarer than that is left to [`Book::finish_joining`]: no level yet,
+    /// the first order of one, a last block that is full.
+    #[inline(always)]
+    fn join(
+        &self,
+        prices: &PriceTree,
+        queues: &mut Queues,
+        slot: Slot,
+        (side, price, leaves): (Side, Price, u32),
+        links: &mut Links,
+    ) -> Result<LevelTotal, Unfinished> {
+        let rank = self.tick.rank(side, price).expect(OFF_TICK);
+        let level = prices.find(&self.ladder(side).trunk, rank);
+        let unfinished = Unfinished { level, rank };
+        let (place, total) = queues.push_back(level, slot, leaves).ok_or(unfinished)?;
+        *links = Links { level, place };
+        if total.orders > 1 { Ok(total) } else { Err(unfinished) }
+    }
+
+    fn finish_joining(&mut self, orders: &mut OrderSlab, slot: Slot, begun: Unfinished) -> LevelTotal {
+        let Unfinished { level, rank } = begun;
+        let Order { side, price, leaves, links, .. } = orders[slot];
+        let OrderSlab { prices, queues, .. } = orders;
+        let ladder = &mut self.ladders[index(side)];
+        let price = RankedPrice::new(side, price);
+        if links.level != NO_LEVEL {
+            ladder.open(prices, level, rank, price);
+            return queues.level(level).total();
+        }
+        let (level, (place, total)) = if queues.level(level).is_empty() {
+            let level = prices.grow(queues, &mut ladder.trunk, rank);
+            ladder.open(prices, level, rank, price);
+            (level, queues.push_back(level, slot, leaves).expect("an empty level has room"))
+        } else {
+            (level, queues.push_with_room(level, slot, leaves))
+        };
+        orders.order_mut(slot).links = Links { level, place };
+        total
     }
 
     /// The best price of a side.
@@ -93,7 +158,7 @@ impl Book {
     #[inline]
     pub fn front(&self, orders: &OrderSlab, side: Side) -> Option<Slot> {
         let best = self.ladder(side).best_level()?;
-        Some(orders.queues.front(orders.prices.level(best)))
+        Some(orders.queues.front(best))
     }
 
     /// Takes `lots` from the front order of its side, which [`Book::front`] just named and which shows at least as many.
@@ -105,9 +170,7 @@ impl Book {
         let level = if lots < leaves {
             take_lots(orders, maker, lots)
         } else {
-            let level = self.remove(orders, maker);
-            orders.order_mut(maker).leaves = 0;
-            level
+            self.take_out(orders, maker, |order| order.leaves = 0)
         };
         Filled { maker, level }
     }
@@ -143,27 +206,41 @@ impl Book {
     /// Takes an order out of the book; it stays in the slab with the lots that it had.
     #[inline(always)]
     pub fn remove(&mut self, orders: &mut OrderSlab, slot: Slot) -> LevelTotal {
-        let OrderSlab { orders: all, prices, queues, .. } = orders;
+        self.take_out(orders, slot, |_| {})
+    }
+
+    /// Takes an order out of the book, with what is to become of it in its slot.
+    #[inline(always)]
+    fn take_out(&mut self, orders: &mut OrderSlab, slot: Slot, after: impl FnOnce(&mut Order)) -> LevelTotal {
+        let OrderSlab { orders: all, queues, .. } = orders;
         let order = &mut all[slot.index()];
-        let Links { level, place } = order.links;
+        let Order { leaves, side, links: Links { level, place }, .. } = *order;
         assert!(order.is_resting(), "only a resting order is removed");
         order.links.level = NO_LEVEL;
-        let queue = prices.level_mut(level);
-        if queues.remove(queue, place, order.leaves) {
-            return queue.total();
+        after(order);
+        let (total, others_near) = queues.remove(level, place, leaves);
+        if others_near {
+            return total;
         }
-        let side = order.side;
         self.give_back(orders, side, Links { level, place })
+    }
+
+    /// Takes an order out of the book and out of the slab.
+    #[inline(always)]
+    pub fn withdraw(&mut self, orders: &mut OrderSlab, slot: Slot) -> LevelTotal {
+        let next_vacant = orders.first_vacant;
+        orders.first_vacant = slot;
+        orders.live -= 1;
+        self.take_out(orders, slot, |order| order.vacate(next_vacant))
     }
 
     /// The rest of it when the order was the last of its block or of its level.
     fn give_back(&mut self, orders: &mut OrderSlab, side: Side, from: Links) -> LevelTotal {
-        let queue = orders.prices.level_mut(from.level);
-        orders.queues.give_back(queue, from.place);
-        let total = queue.total();
+        orders.queues.give_back(from.level, from.place);
+        let total = orders.queues.level(from.level).total();
         if total.orders == 0 {
             let ladder = &mut self.ladders[index(side)];
-            ladder.close(&mut orders.prices, from.level, &self.tick, side);
+            ladder.close(orders, from.level, &self.tick, side);
         }
         total
     }
@@ -181,11 +258,11 @@ impl Book {
     pub fn prepare_entering(&self, orders: &OrderSlab, side: Side, price: Price) -> Entering {
         let rank = self.tick.some_rank(side, price);
         let level = orders.prices.find(&self.ladder(side).trunk, rank);
-        orders.prices.prepare(level);
+        orders.queues.prepare(level);
         let mut against = NO_LEVEL;
         if self.crosses(side, price) {
             against = self.ladder(side.opposite()).best_level().unwrap_or(NO_LEVEL);
-            orders.prices.prepare(against);
+            orders.queues.prepare(against);
         }
         Entering { level, against }
     }
@@ -195,7 +272,7 @@ impl Book {
         let tick = self.tick;
         self.ladder(side).levels(&orders.prices).map(move |level| Level {
             price: tick.price(side, orders.prices.rank(level)),
-            total: orders.prices.level(level).total(),
+            total: orders.queues.level(level).total(),
         })
     }
 
@@ -208,9 +285,9 @@ impl Book {
     pub fn maker_after(&self, orders: &OrderSlab, slot: Slot) -> Option<Slot> {
         let Links { level, place } = orders[slot].links;
         assert!(level != NO_LEVEL, "only a resting order has one behind it");
-        orders.queues.after(orders.prices.level(level), place).or_else(|| {
+        orders.queues.after(level, place).or_else(|| {
             let next = orders.prices.after(level);
-            (next != NO_LEVEL).then(|| orders.queues.front(orders.prices.level(next)))
+            (next != NO_LEVEL).then(|| orders.queues.front(next))
         })
     }
 
@@ -251,7 +328,7 @@ impl Book {
                             return false;
                         }
                     }
-                    counted == orders.prices.level(level).total() && counted.orders > 0
+                    counted == orders.queues.level(level).total() && counted.orders > 0
                 })
         };
         side_is_consistent(Side::Buy) && side_is_consistent(Side::Sell)
@@ -260,11 +337,6 @@ impl Book {
     #[inline]
     fn ladder(&self, side: Side) -> &Ladder {
         &self.ladders[index(side)]
-    }
-
-    #[inline]
-    fn ladder_mut(&mut self, side: Side) -> &mut Ladder {
-        &mut self.ladders[index(side)]
     }
 }
 
@@ -280,16 +352,13 @@ fn take_lots(orders: &mut OrderSlab, slot: Slot, lots: u32) -> LevelTotal {
     assert!(order.is_resting() && lots < order.leaves, "an order without lots does not rest");
     order.leaves -= lots;
     let level = order.links.level;
-    let queue = orders.prices.level_mut(level);
-    queue.reduce(lots);
-    queue.total()
+    orders.queues.reduce(level, lots)
 }
 
 /// The orders of a level, first in, first out.
 fn queue_at(orders: &OrderSlab, level: LevelIx) -> impl Iterator<Item = Slot> {
-    let queue = orders.prices.level(level);
-    let first = orders.queues.front(queue);
-    core::iter::successors(Some(first), move |slot| orders.queues.after(queue, orders[*slot].links.place))
+    let first = orders.queues.front(level);
+    core::iter::successors(Some(first), move |slot| orders.queues.after(level, orders[*slot].links.place))
 }
 
 /// Whether an order of `side` limited to `limit` may trade at `price`.

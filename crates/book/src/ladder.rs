@@ -2,7 +2,9 @@
 
 use joulebook_types::{Price, Side};
 
-use crate::price_tree::{LevelIx, NO_LEVEL, PriceTree, Trunk};
+use crate::price_tree::{PriceTree, Trunk};
+use crate::queue::{LevelIx, NO_LEVEL};
+use crate::slab::OrderSlab;
 use crate::tick::{RankedPrice, Tick};
 
 /// The levels of one side. They lie in the pool that all books share, so a side without orders owns nothing.
@@ -46,31 +48,28 @@ impl Ladder {
         core::iter::successors(self.best_level(), after)
     }
 
-    /// The level of a rank, which is opened when it has no orders.
-    pub(crate) fn open(&mut self, tree: &mut PriceTree, rank: u64, price: RankedPrice) -> LevelIx {
-        let level = tree.find_or_grow(&mut self.trunk, rank);
-        if tree.level(level).is_empty() {
-            tree.open(level);
-            if rank < self.best_rank {
-                (self.best_price, self.best_rank, self.best_level) = (price, rank, level);
-            }
+    /// Marks the level of a rank, to which its first order comes.
+    #[inline]
+    pub(crate) fn open(&mut self, tree: &mut PriceTree, level: LevelIx, rank: u64, price: RankedPrice) {
+        tree.open(level);
+        if rank < self.best_rank {
+            (self.best_price, self.best_rank, self.best_level) = (price, rank, level);
         }
-        level
     }
 
     /// Takes a level away whose last order has gone.
-    #[inline]
-    pub(crate) fn close(&mut self, tree: &mut PriceTree, level: LevelIx, tick: &Tick, side: Side) {
+    pub(crate) fn close(&mut self, orders: &mut OrderSlab, level: LevelIx, tick: &Tick, side: Side) {
+        let OrderSlab { prices, queues, .. } = orders;
         if level == self.best_level {
-            let next = tree.after(level);
+            let next = prices.after(level);
             self.best_level = next;
             if next == NO_LEVEL {
                 (self.best_price, self.best_rank) = (RankedPrice::LAST, u64::MAX);
             } else {
-                self.best_rank = tree.rank(next);
+                self.best_rank = prices.rank(next);
                 self.best_price = RankedPrice::new(side, tick.price(side, self.best_rank));
             }
         }
-        tree.close(&mut self.trunk, level);
+        prices.close(queues, &mut self.trunk, level);
     }
 }

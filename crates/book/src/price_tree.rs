@@ -1,18 +1,11 @@
 //! Which prices have a level, in order: a radix tree whose leaves are pages of 64 levels, from a pool that all books
 //! share. A level keeps its place while it lives, so an order finds its level without a search.
 
-use joulebook_sys::prefetch_write;
-
-use crate::queue::Queue;
-
-/// A page's number times 64, plus the place in the page. Page zero stays empty: what is not there is found there.
-pub(crate) type LevelIx = u32;
-
-/// No level.
-pub(crate) const NO_LEVEL: LevelIx = 0;
+use crate::queue::{LevelIx, NO_LEVEL, PAGE, Queues};
 
 const BITS: u32 = 6;
 const FANOUT: u64 = 1 << BITS;
+const _: () = assert!(PAGE as u64 == FANOUT, "a page of levels is as wide as a node");
 /// 64 bits in groups of six.
 const HEIGHT_MAX: u32 = u64::BITS.div_ceil(BITS);
 
@@ -44,9 +37,8 @@ impl Trunk {
 /// The pages and nodes of all books.
 #[derive(Debug)]
 pub(crate) struct PriceTree {
-    levels: Vec<Queue>,
+    /// By page of levels; those of page zero, and of pages that hold no levels, are vacant.
     pages: Vec<Branch>,
-    vacant_pages: Vec<u32>,
     /// Of node `n` from place `64 * n` on: numbers of nodes, or above pages a page's first level; zero where is none.
     children: Vec<u32>,
     nodes: Vec<Branch>,
@@ -99,9 +91,7 @@ fn child_at(height: u32, rank: u64) -> u64 {
 impl Default for PriceTree {
     fn default() -> Self {
         Self {
-            levels: vec![Queue::EMPTY; FANOUT as usize],
             pages: vec![Branch::VACANT],
-            vacant_pages: Vec::new(),
             children: vec![0; FANOUT as usize],
             nodes: vec![Branch::VACANT],
             vacant_nodes: Vec::new(),
@@ -110,29 +100,6 @@ impl Default for PriceTree {
 }
 
 impl PriceTree {
-    #[inline]
-    pub(crate) fn level(&self, level: LevelIx) -> &Queue {
-        &self.levels[level as usize]
-    }
-
-    #[inline]
-    pub(crate) fn get(&self, level: LevelIx) -> Option<&Queue> {
-        self.levels.get(level as usize)
-    }
-
-    /// Asks for the memory of a level.
-    #[inline]
-    pub(crate) fn prepare(&self, level: LevelIx) {
-        if let Some(queue) = self.levels.get(level as usize) {
-            prefetch_write(queue);
-        }
-    }
-
-    #[inline]
-    pub(crate) fn level_mut(&mut self, level: LevelIx) -> &mut Queue {
-        &mut self.levels[level as usize]
-    }
-
     /// The level of a rank; an empty one when there is none. As many loads as the side's prices are apart: the one of the
     /// root while they lie within 4,096 ticks.
     #[inline(always)]
@@ -151,13 +118,6 @@ impl PriceTree {
         below + (rank % FANOUT) as u32
     }
 
-    /// The level of a rank, with all that has to be made for it.
-    pub(crate) fn find_or_grow(&mut self, trunk: &mut Trunk, rank: u64) -> LevelIx {
-        let level = self.find(trunk, rank);
-        // Page zero is none.
-        if u64::from(level) >= FANOUT { level } else { self.grow(trunk, rank) + (rank % FANOUT) as u32 }
-    }
-
     /// Marks a level as one with orders.
     #[inline]
     pub(crate) fn open(&mut self, level: LevelIx) {
@@ -166,11 +126,12 @@ impl PriceTree {
 
     /// Marks a level as one without orders; pages and nodes without levels go back to the pool.
     #[inline]
-    pub(crate) fn close(&mut self, trunk: &mut Trunk, level: LevelIx) {
+    pub(crate) fn close(&mut self, queues: &mut Queues, trunk: &mut Trunk, level: LevelIx) {
         let page = level as u64 / FANOUT;
         let branch = &mut self.pages[page as usize];
         branch.present &= !(1 << (level as u64 % FANOUT));
         if branch.present == 0 {
+            queues.give_page_back(page as u32);
             self.return_page(trunk, page as u32);
         }
     }
@@ -195,9 +156,9 @@ impl PriceTree {
         self.pages[(level as u64 / FANOUT) as usize].first + level as u64 % FANOUT
     }
 
-    /// Pages and nodes that hold levels.
-    pub(crate) fn in_use(&self) -> (usize, usize) {
-        (self.pages.len() - 1 - self.vacant_pages.len(), self.nodes.len() - 1 - self.vacant_nodes.len())
+    /// Nodes that lead to levels.
+    pub(crate) fn nodes_in_use(&self) -> usize {
+        self.nodes.len() - 1 - self.vacant_nodes.len()
     }
 
     fn after_page(&self, page: &Branch) -> LevelIx {
@@ -228,8 +189,8 @@ impl PriceTree {
         page + self.pages[(page as u64 / FANOUT) as usize].first_child()
     }
 
-    /// The first level of the page of a rank, from the root down with all that is not there yet.
-    fn grow(&mut self, trunk: &mut Trunk, rank: u64) -> u32 {
+    /// The level of a rank, with all on the way to it that is not there yet.
+    pub(crate) fn grow(&mut self, queues: &mut Queues, trunk: &mut Trunk, rank: u64) -> LevelIx {
         if trunk.root == 0 {
             let root = self.new_node(rank, 2, 0);
             self.set_root(trunk, root);
@@ -244,7 +205,8 @@ impl PriceTree {
             number = if below == 0 { self.new_node(rank, height, number) } else { below };
         }
         let page = self.children[(number as u64 * FANOUT + child_at(2, rank)) as usize];
-        if page == 0 { self.new_page(rank, number) } else { page }
+        let page = if page == 0 { self.new_page(queues, rank, number) } else { page };
+        page + (rank % FANOUT) as u32
     }
 
     /// Puts a node above the root.
@@ -285,12 +247,9 @@ impl PriceTree {
         self.children[(number as u64 * FANOUT) as usize + child as usize] = below;
     }
 
-    fn new_page(&mut self, rank: u64, parent: u32) -> u32 {
-        let page = self.vacant_pages.pop().unwrap_or_else(|| {
-            self.pages.push(Branch::VACANT);
-            self.levels.resize(self.levels.len() + FANOUT as usize, Queue::EMPTY);
-            (self.pages.len() - 1) as u32
-        });
+    fn new_page(&mut self, queues: &mut Queues, rank: u64, parent: u32) -> u32 {
+        let page = queues.take_page();
+        self.pages.resize(self.pages.len().max(page as usize + 1), Branch::VACANT);
         self.pages[page as usize] = Branch::new(rank, 1, parent);
         self.link(parent, rank, page * FANOUT as u32);
         page * FANOUT as u32
@@ -313,7 +272,6 @@ impl PriceTree {
 
     #[cold]
     fn return_page(&mut self, trunk: &mut Trunk, page: u32) {
-        self.vacant_pages.push(page);
         let Branch { first, parent, .. } = self.pages[page as usize];
         let mut number = parent;
         while number != 0 {

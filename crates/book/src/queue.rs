@@ -1,7 +1,8 @@
-//! The orders of one price, first in, first out: the first few in the level itself, more in blocks of a cache line each.
+//! The orders of one price, first in, first out, in blocks of a cache line each. A level is a block itself, so a price with
+//! few orders is one line.
 //!
-//! An order knows its place, so leaving the queue touches that place and no neighbor. A block whose last order has gone
-//! returns to the pool at once, so memory follows the resting orders.
+//! An order knows its place, so leaving the queue touches its block and the level, and no neighbor. A block whose last
+//! order has gone returns to the pool at once, so memory follows the resting orders.
 
 use joulebook_sys::prefetch_write;
 use joulebook_types::Qty;
@@ -9,227 +10,269 @@ use joulebook_types::Qty;
 use crate::level::LevelTotal;
 use crate::slab::Slot;
 
-/// One price level: half a cache line.
-#[derive(Clone, Copy, Debug)]
-#[repr(align(32))]
-pub(crate) struct Queue {
-    lots: u64,
-    orders: u32,
-    /// The place of the newest order, or one before it at which another stands. Its block is the last one, and the one
-    /// after that is the first again.
-    newest: Place,
-    /// The first orders, so that a price with few of them needs no block. All are older than those in blocks.
-    near: [Slot; NEAR as usize],
-}
+/// The number of a level's own block.
+pub(crate) type LevelIx = u32;
 
-/// A block's number times [`BLOCK`], plus the index of a word in it. The last [`NEAR`] places of block zero, which is
-/// never used, stand for the places in the level itself.
-pub(crate) type Place = u32;
+/// No level: the first block of page zero, whose levels stay empty and have no room, so what is not there is found there.
+pub(crate) const NO_LEVEL: LevelIx = 0;
 
+/// A block's number times [`BLOCK`], plus the index of a word in it.
+type Place = u32;
+
+/// Words of a block.
 const BLOCK: u32 = 16;
-const NEAR: u32 = 4;
-const FIRST_NEAR: Place = BLOCK - NEAR;
-/// Words of a block before its slots.
-const LINKS: u32 = 3;
+/// Levels that lie side by side.
+pub(crate) const PAGE: u32 = 64;
 
-/// One cache line of a queue. The words are, in this order: which of its places are taken, as bits; the next block,
-/// the first after the last; the previous block, the last before the first; slots.
+/// A cache line of words: what they mean is said by the constants below. Behind them stand the slots of its orders, at
+/// most 8 in a level's own block and 13 in those that prolong it.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
-struct Block([u32; BLOCK as usize]);
+pub(crate) struct Block([u32; BLOCK as usize]);
 
+/// Which words are slots of orders, as bits.
 const TAKEN: usize = 0;
+/// The blocks behind and before this one that have orders of its level; mean nothing at the queue's ends.
 const NEXT: usize = 1;
 const PREVIOUS: usize = 2;
+/// Where slots begin in a block that is no level.
+const FIRST: u32 = 3;
+/// Of levels only: the block of the order that came first.
+const OLDEST: usize = 3;
+/// The place of the newest order, or one before it in the same block at which another stands.
+const NEWEST: usize = 4;
+const ORDERS: usize = 5;
+/// Low half, high half.
+const LOTS: usize = 6;
+const FIRST_OF_LEVEL: u32 = 8;
 
 impl Block {
-    #[inline]
-    fn first_place(&self) -> usize {
-        self.0[TAKEN].trailing_zeros() as usize % BLOCK as usize
-    }
+    /// A level that has no room.
+    const NOWHERE: Self = {
+        let mut words = [0; BLOCK as usize];
+        words[NEWEST] = BLOCK - 1;
+        Self(words)
+    };
 
-    /// Bits of the taken places behind one of them.
-    #[inline]
-    fn taken_after(&self, place: Place) -> u32 {
-        self.0[TAKEN] & (u32::MAX << (place % BLOCK) << 1)
+    /// The first order of an empty level will be its oldest one, and stand in its own block.
+    fn make_empty(&mut self, level: LevelIx) {
+        self.0[OLDEST] = level;
+        self.0[NEWEST] = level * BLOCK + FIRST_OF_LEVEL - 1;
     }
-}
-
-impl Queue {
-    /// It seems to have no room, so its first order asks for some.
-    pub(crate) const EMPTY: Self =
-        Self { lots: 0, orders: 0, newest: BLOCK - 1, near: [Slot::NONE; NEAR as usize] };
 
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.orders == 0
+        self.0[ORDERS] == 0
     }
 
     #[inline]
     pub(crate) fn total(&self) -> LevelTotal {
-        LevelTotal { qty: Qty::new(self.lots), orders: self.orders }
+        LevelTotal { qty: Qty::new(self.lots()), orders: self.0[ORDERS] }
     }
 
-    /// The place of the newest order, or one before it; the next order will stand near it.
     #[inline]
-    pub(crate) fn back(&self) -> Place {
-        self.newest
+    fn lots(&self) -> u64 {
+        u64::from(self.0[LOTS]) | u64::from(self.0[LOTS + 1]) << u32::BITS
     }
 
-    /// Takes lots from an order that stays; pairs with the subtraction in [`Queues::remove`].
     #[inline]
-    pub(crate) fn reduce(&mut self, lots: u32) {
-        self.lots = self.lots.checked_sub(lots.into()).expect("a level has the lots of its orders");
+    fn set_lots(&mut self, lots: u64) {
+        (self.0[LOTS], self.0[LOTS + 1]) = (lots as u32, (lots >> u32::BITS) as u32);
+    }
+
+    /// The first order of a block that has some.
+    #[inline]
+    fn first(&self) -> Slot {
+        self.at(self.0[TAKEN].trailing_zeros())
+    }
+
+    #[inline]
+    fn at(&self, place: Place) -> Slot {
+        Slot::new(self.0[(place % BLOCK) as usize])
+    }
+
+    /// Takes lots off a level; every order gives back what it brought.
+    #[inline]
+    fn reduce(&mut self, lots: u32) {
+        self.set_lots(self.lots().checked_sub(lots.into()).expect("a level has the lots of its orders"));
     }
 }
 
-/// The blocks of all queues.
+/// The queues of all books.
 #[derive(Debug)]
 pub(crate) struct Queues {
+    /// Pages of levels, and pages of blocks that prolong them.
     blocks: Vec<Block>,
-    vacant: Vec<u32>,
+    vacant_pages: Vec<u32>,
+    vacant_blocks: Vec<u32>,
+    /// Pages that were taken apart into blocks.
+    block_pages: usize,
 }
 
 impl Default for Queues {
     fn default() -> Self {
-        Self { blocks: vec![Block([0; BLOCK as usize])], vacant: Vec::new() }
+        Self {
+            blocks: vec![Block::NOWHERE; PAGE as usize],
+            vacant_pages: Vec::new(),
+            vacant_blocks: Vec::new(),
+            block_pages: 0,
+        }
     }
 }
 
 impl Queues {
+    #[inline]
+    pub(crate) fn level(&self, level: LevelIx) -> &Block {
+        &self.blocks[level as usize]
+    }
+
     /// Puts an order at the back when there is room behind the newest; else [`Queues::push_with_room`] does.
     #[inline(always)]
-    pub(crate) fn push_back(&mut self, queue: &mut Queue, slot: Slot, lots: u32) -> Option<Place> {
-        let place = queue.newest + 1;
-        if place.is_multiple_of(BLOCK) {
-            return None;
-        }
-        self.put(queue, place, slot, lots);
-        Some(place)
+    pub(crate) fn push_back(&mut self, level: LevelIx, slot: Slot, lots: u32) -> Option<(Place, LevelTotal)> {
+        let place = self.blocks[level as usize].0[NEWEST] + 1;
+        (!place.is_multiple_of(BLOCK)).then(|| (place, self.put(level, place, slot, lots)))
     }
 
-    /// Puts an order at the back where there was no room: first into an empty level, then in a block of its own.
-    #[inline]
-    pub(crate) fn push_with_room(&mut self, queue: &mut Queue, slot: Slot, lots: u32) -> Place {
-        let place = if queue.is_empty() { FIRST_NEAR } else { self.append_block(queue) };
-        self.put(queue, place, slot, lots);
-        place
+    /// Puts an order at the back of a level whose last block is full: into the level's own block when it is vacant, else
+    /// into a new one.
+    pub(crate) fn push_with_room(&mut self, level: LevelIx, slot: Slot, lots: u32) -> (Place, LevelTotal) {
+        let Block(words) = *self.block(level);
+        let (number, first) = match words[TAKEN] {
+            0 => (level, FIRST_OF_LEVEL),
+            _ => (self.take_block(), FIRST),
+        };
+        self.link(words[NEWEST] / BLOCK, number);
+        let place = number * BLOCK + first;
+        (place, self.put(level, place, slot, lots))
     }
 
     #[inline(always)]
-    fn put(&mut self, queue: &mut Queue, place: Place, slot: Slot, lots: u32) {
-        if place < BLOCK {
-            queue.near[(place % NEAR) as usize] = slot;
-        } else {
-            let block = &mut self.blocks[(place / BLOCK) as usize];
-            block.0[TAKEN] |= 1 << (place % BLOCK);
-            block.0[(place % BLOCK) as usize] = slot.raw();
-        }
-        queue.newest = place;
-        queue.orders += 1;
-        queue.lots += u64::from(lots);
+    fn put(&mut self, level: LevelIx, place: Place, slot: Slot, lots: u32) -> LevelTotal {
+        let blocks = self.blocks.as_mut_slice();
+        let queue = &mut blocks[level as usize];
+        queue.0[NEWEST] = place;
+        queue.0[ORDERS] += 1;
+        queue.set_lots(queue.lots() + u64::from(lots));
+        let total = queue.total();
+        let block = &mut blocks[(place / BLOCK) as usize];
+        block.0[TAKEN] |= 1 << (place % BLOCK);
+        block.0[(place % BLOCK) as usize] = slot.raw();
+        total
     }
 
-    /// Takes an order with so many lots out, wherever it stands. Whether others stand near it; else
+    /// Takes an order with so many lots out, wherever it stands. Whether others stand in its block; else
     /// [`Queues::give_back`] is what remains to do.
     #[inline(always)]
     #[must_use]
-    pub(crate) fn remove(&mut self, queue: &mut Queue, place: Place, lots: u32) -> bool {
+    pub(crate) fn remove(&mut self, level: LevelIx, place: Place, lots: u32) -> (LevelTotal, bool) {
+        let blocks = self.blocks.as_mut_slice();
+        let queue = &mut blocks[level as usize];
         queue.reduce(lots);
-        queue.orders -= 1;
-        if place < BLOCK {
-            queue.near[(place % NEAR) as usize] = Slot::NONE;
-            return !queue.is_empty();
-        }
-        let block = &mut self.blocks[(place / BLOCK) as usize];
+        queue.0[ORDERS] -= 1;
+        let total = queue.total();
+        let block = &mut blocks[(place / BLOCK) as usize];
         block.0[TAKEN] &= !(1 << (place % BLOCK));
-        block.0[TAKEN] != 0
+        (total, block.0[TAKEN] != 0)
     }
 
-    /// The order that came first; the queue has one.
+    /// Gives a block back whose last order has gone, and leaves a queue without orders as new.
+    pub(crate) fn give_back(&mut self, level: LevelIx, place: Place) {
+        let number = place / BLOCK;
+        if number != level {
+            self.vacant_blocks.push(number);
+        }
+        let Block([_, next, previous, ..]) = *self.block(number);
+        let queue = self.block(level);
+        if queue.is_empty() {
+            assert!(queue.lots() == 0, "a level's lots are those of its orders, so they end together");
+            queue.make_empty(level);
+        } else if number == queue.0[OLDEST] {
+            queue.0[OLDEST] = next;
+        } else if number == queue.0[NEWEST] / BLOCK {
+            let last = u32::BITS - 1 - self.block(previous).0[TAKEN].leading_zeros();
+            self.block(level).0[NEWEST] = previous * BLOCK + last;
+        } else {
+            self.link(previous, next);
+        }
+    }
+
+    /// Takes lots from an order that stays.
     #[inline]
-    pub(crate) fn front(&self, queue: &Queue) -> Slot {
-        first_of(&queue.near).unwrap_or_else(|| self.first_in_blocks(queue))
+    pub(crate) fn reduce(&mut self, level: LevelIx, lots: u32) -> LevelTotal {
+        let queue = self.block(level);
+        queue.reduce(lots);
+        queue.total()
+    }
+
+    /// The order that came first; the level has one.
+    #[inline]
+    pub(crate) fn front(&self, level: LevelIx) -> Slot {
+        self.level(self.level(level).0[OLDEST]).first()
     }
 
     /// The order behind the one at `place`.
     #[inline]
-    pub(crate) fn after(&self, queue: &Queue, place: Place) -> Option<Slot> {
-        let has_blocks = queue.newest >= BLOCK;
-        if place < BLOCK {
-            let behind = first_of(&queue.near[(place % NEAR) as usize + 1..]);
-            return behind.or_else(|| has_blocks.then(|| self.first_in_blocks(queue)));
-        }
-        let block = &self.blocks[(place / BLOCK) as usize];
-        let behind = block.taken_after(place);
+    pub(crate) fn after(&self, level: LevelIx, place: Place) -> Option<Slot> {
+        let block = self.level(place / BLOCK);
+        let behind = block.0[TAKEN] & (u32::MAX << (place % BLOCK) << 1);
         if behind != 0 {
-            return Some(Slot::new(block.0[behind.trailing_zeros() as usize % BLOCK as usize]));
+            return Some(block.at(behind.trailing_zeros()));
         }
-        if place / BLOCK == queue.newest / BLOCK {
-            return None;
-        }
-        let next = &self.blocks[block.0[NEXT] as usize];
-        Some(Slot::new(next.0[next.first_place()]))
+        let is_last = place / BLOCK == self.level(level).0[NEWEST] / BLOCK;
+        (!is_last).then(|| self.level(block.0[NEXT]).first())
     }
 
-    fn first_in_blocks(&self, queue: &Queue) -> Slot {
-        let last = &self.blocks[(queue.newest / BLOCK) as usize];
-        let first = &self.blocks[last.0[NEXT] as usize];
-        Slot::new(first.0[first.first_place()])
-    }
-
-    /// Asks for the memory of a place.
+    /// Asks for the memory of a level.
     #[inline]
-    pub(crate) fn prepare(&self, place: Place) {
-        if let Some(block) = self.blocks.get((place / BLOCK) as usize) {
+    pub(crate) fn prepare(&self, level: LevelIx) {
+        if let Some(block) = self.blocks.get(level as usize) {
             prefetch_write(block);
         }
     }
 
-    /// Blocks that hold orders.
-    pub(crate) fn blocks_in_use(&self) -> usize {
-        self.blocks.len() - 1 - self.vacant.len()
+    /// Asks for the memory of a place.
+    #[inline]
+    pub(crate) fn prepare_place(&self, place: Place) {
+        self.prepare(place / BLOCK);
     }
 
-    /// The first place of a new block at the queue's end.
-    fn append_block(&mut self, queue: &Queue) -> Place {
-        let number = self.vacant.pop().unwrap_or_else(|| {
-            self.blocks.push(Block([0; BLOCK as usize]));
-            (self.blocks.len() - 1) as u32
-        });
-        let (mut next, mut previous) = (number, number);
-        if queue.newest >= BLOCK {
-            previous = queue.newest / BLOCK;
-            next = self.block(previous).0[NEXT];
+    /// Asks for the block in which a level's next order will stand, or the one before it.
+    #[inline]
+    pub(crate) fn prepare_back(&self, level: LevelIx) {
+        if let Some(queue) = self.blocks.get(level as usize) {
+            self.prepare_place(queue.0[NEWEST]);
         }
-        self.block(number).0[TAKEN] = 0;
-        self.link(previous, number);
-        self.link(number, next);
-        number * BLOCK + LINKS
     }
 
-    /// Gives a block back whose last order has gone, and leaves a queue without orders as new.
-    pub(crate) fn give_back(&mut self, queue: &mut Queue, place: Place) {
-        let number = place / BLOCK;
-        if number != 0 {
-            self.vacant.push(number);
-        }
-        if queue.is_empty() {
-            assert!(queue.lots == 0, "a level's lots are those of its orders, so they end together");
-            *queue = Queue::EMPTY;
-            return;
-        }
-        let Block([_, next, previous, ..]) = *self.block(number);
-        if next == number {
-            let newest = queue.near.iter().rposition(|slot| *slot != Slot::NONE);
-            queue.newest = FIRST_NEAR + newest.expect("who does not stand in a block stands near") as u32;
-            return;
-        }
-        self.link(previous, next);
-        if queue.newest / BLOCK == number {
-            let newest = BLOCK - 1 - (self.block(previous).0[TAKEN] << BLOCK).leading_zeros();
-            queue.newest = previous * BLOCK + newest;
-        }
+    /// Pages of levels, and blocks that prolong levels.
+    pub(crate) fn in_use(&self) -> (usize, usize) {
+        let pages = self.blocks.len() / PAGE as usize - 1 - self.vacant_pages.len() - self.block_pages;
+        (pages, self.block_pages * PAGE as usize - self.vacant_blocks.len())
+    }
+
+    /// The number of a page of empty levels.
+    pub(crate) fn take_page(&mut self) -> u32 {
+        self.vacant_pages.pop().unwrap_or_else(|| {
+            let first = self.blocks.len() as u32;
+            self.blocks.resize((first + PAGE) as usize, Block([0; BLOCK as usize]));
+            (first..first + PAGE).for_each(|level| self.block(level).make_empty(level));
+            first / PAGE
+        })
+    }
+
+    /// Gives a page back whose levels are empty.
+    pub(crate) fn give_page_back(&mut self, page: u32) {
+        self.vacant_pages.push(page);
+    }
+
+    /// The number of a block without orders.
+    fn take_block(&mut self) -> u32 {
+        self.vacant_blocks.pop().unwrap_or_else(|| {
+            let first = self.take_page() * PAGE;
+            self.block_pages += 1;
+            self.vacant_blocks.extend((first + 1..first + PAGE).rev());
+            first
+        })
     }
 
     fn link(&mut self, number: u32, next: u32) {
@@ -237,12 +280,8 @@ impl Queues {
         self.block(next).0[PREVIOUS] = number;
     }
 
+    #[inline]
     fn block(&mut self, number: u32) -> &mut Block {
         &mut self.blocks[number as usize]
     }
-}
-
-#[inline]
-fn first_of(near: &[Slot]) -> Option<Slot> {
-    near.iter().copied().find(|slot| *slot != Slot::NONE)
 }

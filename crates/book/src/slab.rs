@@ -4,8 +4,8 @@ use joulebook_sys::prefetch_write;
 use joulebook_types::{OrderId, Price, Side, SlotHint};
 
 use crate::book::Entering;
-use crate::price_tree::{LevelIx, NO_LEVEL, PriceTree};
-use crate::queue::Queues;
+use crate::price_tree::PriceTree;
+use crate::queue::{LevelIx, NO_LEVEL, Queues};
 
 /// A place in the slab. Reused after its order has gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -122,6 +122,22 @@ impl Order {
         self.links.level != NO_LEVEL
     }
 
+    #[inline(always)]
+    pub(crate) fn amend(&mut self, price: Price, qty: u32, leaves: u32, display: u32) {
+        assert!(!self.is_vacant() && !self.is_resting() && leaves <= qty, "only an order out of its book");
+        self.price = price;
+        self.qty = qty;
+        self.leaves = leaves.min(display);
+        self.hidden = leaves - self.leaves;
+    }
+
+    /// Leaves its slot to another order; behind it `next` is vacant.
+    #[inline(always)]
+    pub(crate) fn vacate(&mut self, next: Slot) {
+        self.order_id = OrderId::NONE;
+        self.links = Links { level: NO_LEVEL, place: next.raw() };
+    }
+
     #[inline]
     fn is_vacant(&self) -> bool {
         self.order_id.is_none()
@@ -133,8 +149,8 @@ impl Order {
 #[derive(Debug)]
 pub struct OrderSlab {
     pub(crate) orders: Vec<Order>,
-    first_vacant: Slot,
-    live: usize,
+    pub(crate) first_vacant: Slot,
+    pub(crate) live: usize,
     pub(crate) prices: PriceTree,
     pub(crate) queues: Queues,
 }
@@ -142,11 +158,11 @@ pub struct OrderSlab {
 /// What books have taken from the pool that they share.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SharedMemory {
-    /// Of 64 neighboring prices each: 2,072 bytes.
+    /// Of 64 neighboring prices each: 4,120 bytes. The first eight orders of a price stand here.
     pub pages: usize,
     /// Of 64 pages or nodes each: 280 bytes.
     pub nodes: usize,
-    /// Of up to 13 orders of one price each: 64 bytes. The first four stand in the page.
+    /// Of up to 13 more orders of one price each: 64 bytes.
     pub blocks: usize,
 }
 
@@ -165,25 +181,28 @@ impl Default for OrderSlab {
 impl OrderSlab {
     #[inline(always)]
     pub fn insert(&mut self, order: Order) -> Slot {
-        assert!(!order.is_vacant() && !order.is_resting(), "a new order has an id and no place in a book");
-        if self.first_vacant == Slot::NONE {
-            self.grow();
+        if self.vacancy().is_none() {
+            grow(&mut self.orders, &mut self.first_vacant);
         }
         let slot = self.first_vacant;
-        let vacant = &mut self.orders[slot.index()];
-        self.first_vacant = Slot(vacant.links.place);
-        self.live += 1;
-        *vacant = order;
+        Self::occupy(&mut self.orders[slot.index()], order, &mut self.first_vacant, &mut self.live);
         slot
     }
 
-    /// Adds a vacant slot. It does not take the order: that would have to go through memory for it.
-    #[cold]
-    fn grow(&mut self) {
-        let slot = Slot(u32::try_from(self.orders.len()).expect("fewer than 2^32 orders"));
-        assert!(slot != Slot::NONE, "the last slot number means none");
-        self.orders.push(Order::VACANT);
-        self.first_vacant = slot;
+    /// The slot that the next order takes, if there is one already.
+    #[inline]
+    pub fn vacancy(&self) -> Option<Slot> {
+        // The last vacant slot is followed by one that does not exist.
+        (self.first_vacant.index() < self.orders.len()).then_some(self.first_vacant)
+    }
+
+    /// Fills the first vacant slot.
+    #[inline(always)]
+    pub(crate) fn occupy(vacant: &mut Order, order: Order, first_vacant: &mut Slot, live: &mut usize) {
+        assert!(!order.is_vacant() && !order.is_resting(), "a new order has an id and no place in a book");
+        *first_vacant = Slot(vacant.links.place);
+        *live += 1;
+        *vacant = order;
     }
 
     /// Takes an order out that rests in no book.
@@ -192,8 +211,7 @@ impl OrderSlab {
         let vacant = &mut self.orders[slot.index()];
         let order = *vacant;
         assert!(!order.is_vacant() && !order.is_resting(), "only an order that left its book is removed");
-        vacant.order_id = OrderId::NONE;
-        vacant.links.place = self.first_vacant.raw();
+        vacant.vacate(self.first_vacant);
         self.first_vacant = slot;
         self.live -= 1;
         order
@@ -208,12 +226,7 @@ impl OrderSlab {
     /// Gives an order that rests in no book a new price and size, of which at most `display` lots show.
     #[inline]
     pub fn amend(&mut self, slot: Slot, price: Price, qty: u32, leaves: u32, display: u32) {
-        let order = &mut self.orders[slot.index()];
-        assert!(!order.is_vacant() && !order.is_resting() && leaves <= qty, "only an order out of its book");
-        order.price = price;
-        order.qty = qty;
-        order.leaves = leaves.min(display);
-        order.hidden = leaves - order.leaves;
+        self.orders[slot.index()].amend(price, qty, leaves, display);
     }
 
     /// Takes lots off an order that rests in no book, hidden ones first; it keeps at least one. Its total shrinks with it.
@@ -234,12 +247,6 @@ impl OrderSlab {
         order.hidden -= order.leaves;
     }
 
-    /// Whether a slot is vacant: the next order takes one that was used before and does not make the slab longer.
-    #[inline]
-    pub fn has_vacancy(&self) -> bool {
-        self.first_vacant != Slot::NONE
-    }
-
     /// Asks for the memory of the order at a slot, which is going to be named.
     #[inline]
     pub fn prepare(&self, slot: Slot) {
@@ -252,18 +259,17 @@ impl OrderSlab {
     /// if any, is to be asked for as well. Their levels should be there already.
     #[inline]
     pub fn prepare_entering(&self, coming: Entering) -> Option<Slot> {
-        let level = self.prices.get(coming.level)?;
-        self.queues.prepare(level.back());
-        let against = self.prices.get(coming.against)?;
-        (!against.is_empty()).then(|| self.queues.front(against))
+        self.queues.prepare_back(coming.level);
+        let crosses = coming.against != NO_LEVEL && !self.queues.level(coming.against).is_empty();
+        crosses.then(|| self.queues.front(coming.against))
     }
 
     /// Asks for the memory that an order's leaving its book will touch besides the order, which should be there already.
     #[inline]
     pub fn prepare_leaving(&self, slot: Slot) {
         if let Some(order) = self.orders.get(slot.index()) {
-            self.prices.prepare(order.links.level);
-            self.queues.prepare(order.links.place);
+            self.queues.prepare(order.links.level);
+            self.queues.prepare_place(order.links.place);
         }
     }
 
@@ -278,8 +284,8 @@ impl OrderSlab {
 
     /// What all books together own at the moment.
     pub fn shared_memory(&self) -> SharedMemory {
-        let (pages, nodes) = self.prices.in_use();
-        SharedMemory { pages, nodes, blocks: self.queues.blocks_in_use() }
+        let (pages, blocks) = self.queues.in_use();
+        SharedMemory { pages, nodes: self.prices.nodes_in_use(), blocks }
     }
 
     /// Slots ever used: the length of a table that runs beside the slab.
@@ -291,6 +297,15 @@ impl OrderSlab {
     pub(crate) fn order_mut(&mut self, slot: Slot) -> &mut Order {
         &mut self.orders[slot.index()]
     }
+}
+
+/// Adds a vacant slot. It does not take the order: that would have to go through memory for it.
+#[cold]
+fn grow(orders: &mut Vec<Order>, first_vacant: &mut Slot) {
+    let slot = Slot(u32::try_from(orders.len()).expect("fewer than 2^32 orders"));
+    assert!(slot != Slot::NONE, "the last slot number means none");
+    orders.push(Order::VACANT);
+    *first_vacant = slot;
 }
 
 impl core::ops::Index<Slot> for OrderSlab {

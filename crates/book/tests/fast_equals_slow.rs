@@ -87,9 +87,7 @@ impl Pair {
                 self.enter(slot);
             }
             Step::Cancel { pick } => {
-                if let Some((_, slot)) = self.take(pick) {
-                    self.orders.remove(slot);
-                }
+                self.cancel(pick);
             }
             Step::Reduce { pick, lots } => self.reduce(pick, lots),
             Step::Fill { pick, lots } => self.fill(pick, lots),
@@ -117,9 +115,25 @@ impl Pair {
             return;
         }
         let display = self.display[&order_id];
-        self.orders.amend(slot, price, leaves, leaves, display);
         self.hidden.insert(order_id, leaves.saturating_sub(display));
-        self.rest(slot, ReferenceOrder { order_id, side, price, leaves: leaves.min(display) });
+        let rests = ReferenceOrder { order_id, side, price, leaves: leaves.min(display) };
+        let fast = self.fast.as_mut().unwrap();
+        // All ways into the book lead to the same place.
+        let total = match order_id.raw() % 3 {
+            0 => {
+                self.orders.amend(slot, price, leaves, leaves, display);
+                fast.add(&mut self.orders, slot)
+            }
+            1 => fast.rejoin(&mut self.orders, slot, price, leaves, display),
+            _ => {
+                self.orders.remove(slot);
+                assert_eq!(self.orders.vacancy(), Some(slot), "the last one to become vacant");
+                let mut order = Order::new(order_id, side, price, leaves);
+                (order.leaves, order.hidden) = (rests.leaves, leaves - rests.leaves);
+                fast.enter(&mut self.orders, slot, order)
+            }
+        };
+        assert_eq!(total, self.slow.add(rests));
         self.resting.push((order_id, slot));
     }
 
@@ -172,6 +186,22 @@ impl Pair {
         Some((order_id, slot))
     }
 
+    /// Every other one leaves book and slab at once.
+    fn cancel(&mut self, pick: usize) -> bool {
+        if pick.is_multiple_of(2) {
+            let taken = self.take(pick);
+            return taken.map(|(_, slot)| self.orders.remove(slot)).is_some();
+        }
+        if self.resting.is_empty() {
+            return false;
+        }
+        let (order_id, slot) = self.resting.swap_remove(pick % self.resting.len());
+        let total = self.fast.as_mut().unwrap().withdraw(&mut self.orders, slot);
+        assert_eq!(Some(total), self.slow.remove(order_id).map(|(_, total)| total));
+        assert!(self.orders.get(slot).is_none() && self.orders.vacancy() == Some(slot));
+        true
+    }
+
     fn reduce(&mut self, pick: usize, lots: u32) {
         if self.resting.is_empty() {
             return;
@@ -205,7 +235,8 @@ impl Pair {
     /// Takes everything out; an empty book owns nothing.
     fn empty(mut self) {
         self.compare();
-        while self.take(self.last_id.raw() as usize).is_some() {}
+        while self.cancel(self.last_id.raw() as usize) {}
+        assert_eq!(self.orders.len(), 0);
         assert_eq!(self.orders.shared_memory(), SharedMemory::default());
         for side in [Side::Buy, Side::Sell] {
             assert_eq!((self.fast().best(side), self.fast().front(&self.orders, side)), (None, None));

@@ -125,13 +125,13 @@ impl<const AHEAD: usize> Joulebook<AHEAD> {
         let Self { books, orders, slots, .. } = self;
         let price = Price::new(message.price.into());
         let book = &mut books[usize::from(message.book)];
-        if book.crosses(message.side, price) || !orders.has_vacancy() {
+        let Some(slot) = orders.vacancy() else { return self.take_and_rest(message, fills) };
+        if book.crosses(message.side, price) {
             return self.take_and_rest(message, fills);
         }
-        let slot =
-            orders.insert(Order::new(OrderId::new(message.id.into()), message.side, price, message.lots));
         slots[message.id as usize] = slot;
-        book.add(orders, slot);
+        let order = Order::new(OrderId::new(message.id.into()), message.side, price, message.lots);
+        book.enter(orders, slot, order);
     }
 
     #[inline(never)]
@@ -150,8 +150,7 @@ impl<const AHEAD: usize> Joulebook<AHEAD> {
     #[inline(never)]
     fn cancel(&mut self, message: &Message) {
         let slot = self.slots[message.id as usize];
-        self.books[usize::from(message.book)].remove(&mut self.orders, slot);
-        self.orders.remove(slot);
+        self.books[usize::from(message.book)].withdraw(&mut self.orders, slot);
     }
 
     #[inline(never)]
@@ -168,8 +167,7 @@ impl<const AHEAD: usize> Joulebook<AHEAD> {
             self.orders.remove(slot);
             return;
         }
-        self.orders.amend(slot, price, left, left, u32::MAX);
-        book.add(&mut self.orders, slot);
+        book.rejoin(&mut self.orders, slot, price, left, u32::MAX);
     }
 
     #[inline(never)]
