@@ -96,6 +96,16 @@ impl Disk {
         fs::remove_file(self.ballast()).expect("a ballast");
     }
 
+    /// What is on it and what it takes in KiB, for people.
+    ///
+    /// # Panics
+    /// When it cannot be listed.
+    pub fn files(&self) -> String {
+        let listed = Command::new("du").args(["-ak", "--apparent-size"]).arg(&self.folder).output();
+        let free = Command::new("df").arg("-k").arg(&self.folder).output();
+        [listed, free].map(|it| String::from_utf8_lossy(&it.expect("it runs").stdout).into_owned()).concat()
+    }
+
     fn ballast(&self) -> PathBuf {
         self.folder.join("ballast")
     }

@@ -27,12 +27,23 @@ const CANCELS: u32 = 200;
 /// Between attempts to reconnect.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// Snapshots of many segments each.
 #[test]
 fn a_full_disk_takes_cancels_and_no_orders() {
-    with_own_mounts("a_full_disk_takes_cancels_and_no_orders", |folder| {
+    fill_again_and_again_with("a_full_disk_takes_cancels_and_no_orders", 1);
+}
+
+/// Segments of many snapshots each, of which few fit the disk.
+#[test]
+fn a_disk_of_few_segments_takes_cancels_and_no_orders() {
+    fill_again_and_again_with("a_disk_of_few_segments_takes_cancels_and_no_orders", 8);
+}
+
+fn fill_again_and_again_with(test: &str, segment_mib: u32) {
+    with_own_mounts(test, |folder| {
         let cycles = size("JOULEBOOK_DISK_CYCLES", CYCLES);
         let disk = Disk::mount(&folder.join("disk"), DISK_MIB);
-        block_on(fill_again_and_again(&disk, cycles));
+        block_on(fill_again_and_again(&disk, cycles, segment_mib));
         let data = disk.folder.join("data");
         let replay = run(&["replay", data.to_str().expect("UTF-8")]);
         let printed = String::from_utf8_lossy(&replay.stdout);
@@ -63,14 +74,15 @@ impl Hands {
     }
 }
 
-async fn fill_again_and_again(disk: &Disk, cycles: u64) {
+async fn fill_again_and_again(disk: &Disk, cycles: u64, segment_mib: u32) {
     let data = disk.folder.join("data");
     std::fs::create_dir(&data).expect("a folder");
     // Steady, so that a start has no address to write down.
     let ports = ["gateway.listen", "gateway.operator_listen", "http.listen"];
     let ports = ports.map(|key| format!("{key}=127.0.0.1:{}", steady_port()));
     // Snapshots let old files go, or the journal alone would fill the disk for good.
-    let flags = [&ports[0], &ports[1], &ports[2], "journal.snapshot_commands=2000"];
+    let segment = format!("journal.segment_mib={segment_mib}");
+    let flags = [&ports[0], &ports[1], &ports[2], &segment, "journal.snapshot_commands=2000"];
     let flags = flags.map(|flag| ["--set", flag]).concat();
     let mut daemon = Daemon::start(&data, &flags);
     let mut random = Xoshiro256pp::from_seed(0xd15c);
@@ -99,7 +111,7 @@ async fn fill_again_and_again(disk: &Disk, cycles: u64) {
             fill_until_read_only(disk, &mut hands).await;
         }
         disk.make_room();
-        resume(&hands, cycle).await;
+        resume(disk, &daemon, &hands, cycle).await;
         let how = if is_killed { "killed and started while full" } else { "never stopped" };
         println!("cycle {cycle}: full after {grown} long requests, {how}, resumed");
     }
@@ -200,7 +212,7 @@ fn is_read_only(error: &Option<&Rejection>) -> bool {
 }
 
 /// There is room: orders are taken again by the same process.
-async fn resume(hands: &Hands, cycle: u64) {
+async fn resume(disk: &Disk, daemon: &Daemon, hands: &Hands, cycle: u64) {
     let asked = Instant::now();
     loop {
         match hands.carol.place(limit(InstrumentId::new(1), Side::Buy, 1, 101)).await {
@@ -211,7 +223,12 @@ async fn resume(hands: &Hands, cycle: u64) {
             }
             Err(error) => assert!(is_read_only(&Some(&error)), "cycle {cycle}: {error}"),
         }
-        assert!(asked.elapsed() < PATIENCE, "cycle {cycle}: there is room, and orders are still refused");
+        assert!(
+            asked.elapsed() < PATIENCE,
+            "cycle {cycle}: there is room, and orders are still refused: {}\n{}",
+            disk.files(),
+            daemon.stderr()
+        );
     }
     switch(&hands.operator, KillSwitch::ENABLE).await;
 }

@@ -3,7 +3,7 @@
 use joulebook_types::{SeqNum, ShardId};
 
 use crate::{
-    BatchView, EventDigest, JournalMark, JournalReader, Storage,
+    BatchView, EventDigest, JournalMark, JournalReader, SegmentNumber, Storage,
     error::JournalError,
     format::{BLOCK_BYTES, GroupHeader, HeaderBlock, is_blank},
     reader::Step,
@@ -69,6 +69,11 @@ impl<S: Storage> JournalFollower<S> {
     /// The last command that was handed out or skipped.
     pub fn last_seq(&self) -> SeqNum {
         self.reader.mark().map_or(SeqNum::NONE, |mark| mark.seq)
+    }
+
+    /// The segment of the last group that was read. Every segment before it ends with what was handed out, or earlier.
+    pub fn segment(&self) -> SegmentNumber {
+        self.reader.at.segment
     }
 
     /// Reads one more group. What seems damaged may be in the middle of being written, and what is in memory older than

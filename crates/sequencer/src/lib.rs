@@ -20,4 +20,4 @@ pub use recovery::{
     RecoverError, Recovered, Skipped, SnapshotProblem, load_snapshot, open_snapshot, recover,
 };
 pub use replay::{Compare, Difference, DiffersAt, ReplayError, Replayer, apply_batch};
-pub use shadow::{Shadow, ShadowConfig, ShadowError, ShadowTurn, retire_snapshots};
+pub use shadow::{Shadow, ShadowConfig, ShadowError, ShadowTurn, distrust_newer, retire_snapshots};

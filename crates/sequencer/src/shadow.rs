@@ -2,8 +2,8 @@
 
 use joulebook_engine::Engine;
 use joulebook_journal::{
-    JournalError, JournalFollower, SnapshotHeader, SnapshotName, SnapshotStorage, SnapshotWriter, Storage,
-    StorageError,
+    JournalError, JournalFollower, SegmentNumber, SnapshotHeader, SnapshotName, SnapshotStorage,
+    SnapshotWriter, Storage, StorageError,
 };
 use joulebook_types::SeqNum;
 
@@ -59,6 +59,8 @@ pub struct Shadow<S> {
     due_seq: u64,
     /// The last command of the newest snapshot, or where the shadow began.
     snapshot_seq: SeqNum,
+    /// The segment in which that command lies, or the next.
+    snapshot_segment: SegmentNumber,
 }
 
 impl<S: Storage> Shadow<S> {
@@ -70,7 +72,8 @@ impl<S: Storage> Shadow<S> {
             Some(first) => first.raw(),
             None => began.raw().saturating_add(config.snapshot_commands),
         };
-        Self { replayer, follower, config, due_seq, snapshot_seq: began }
+        let snapshot_segment = follower.segment();
+        Self { replayer, follower, config, due_seq, snapshot_seq: began, snapshot_segment }
     }
 
     /// Applies durable batches, until `commands_max` commands or a few more are done.
@@ -96,6 +99,11 @@ impl<S: Storage> Shadow<S> {
             && self.snapshot_seq < self.last_seq()
     }
 
+    /// The journal has segments that it needs only because there is no snapshot of now.
+    pub fn would_free_segments(&self) -> bool {
+        self.snapshot_seq < self.last_seq() && self.snapshot_segment < self.follower.segment()
+    }
+
     /// Writes a snapshot of the state as it is, due or not, reads it back, and goes on with the engine that came out of it:
     /// every batch that is compared from here on proves the snapshot too. Blocks for as long as that takes. After an
     /// error there is no snapshot, and the next is due a while later.
@@ -117,6 +125,7 @@ impl<S: Storage> Shadow<S> {
         }
         self.due_seq = name.seq.raw().saturating_add(interval);
         self.snapshot_seq = name.seq;
+        self.snapshot_segment = self.follower.segment();
         Ok(name)
     }
 
@@ -146,6 +155,11 @@ impl<S: Storage> Shadow<S> {
         self.snapshot_seq
     }
 
+    /// The segment in which that command lies, or the next.
+    pub fn snapshot_segment(&self) -> SegmentNumber {
+        self.snapshot_segment
+    }
+
     /// The hash of the logical state: a walk over all of it.
     pub fn state_hash(&self) -> [u8; 32] {
         self.replayer.engine().state_hash()
@@ -171,4 +185,18 @@ pub fn retire_snapshots(
         snapshots.remove(name)?;
     }
     Ok(Some(oldest_kept.seq))
+}
+
+/// After a snapshot failed: what has a name newer than `newest`, the last that was read back, may be what it left, and counts as
+/// damaged until one of that name succeeds.
+pub fn distrust_newer(
+    snapshots: &mut impl SnapshotStorage,
+    newest: SeqNum,
+    damaged: &mut Vec<SnapshotName>,
+) -> Result<(), StorageError> {
+    let names = snapshots.list()?;
+    let left: Vec<_> =
+        names.into_iter().filter(|name| newest < name.seq && !damaged.contains(name)).collect();
+    damaged.extend(left);
+    Ok(())
 }

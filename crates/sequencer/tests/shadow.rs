@@ -16,8 +16,8 @@ use joulebook_protocol::{Command, Origin, SequencedCommand};
 use joulebook_rings::{Consumer, Doorbell, Wake, ring};
 use joulebook_sequencer::{
     Clock, Compare, Core, DiffersAt, Egress, EgressKind, NoObserver, RecoverError, Recovered, ReplayError,
-    Shadow, ShadowConfig, ShadowError, ShadowTurn, SnapshotProblem, Turn, apply_batch, load_snapshot,
-    recover, retire_snapshots,
+    Shadow, ShadowConfig, ShadowError, ShadowTurn, SnapshotProblem, Turn, apply_batch, distrust_newer,
+    load_snapshot, recover, retire_snapshots,
 };
 use joulebook_types::{AccountId, Role, Roles, SeqNum, ShardId, TimeNs};
 
@@ -528,4 +528,43 @@ fn as_many_whole_snapshots_stay_as_are_wanted() {
     assert_eq!(retire(2, &names[..1]), (Some(names[1].seq), names[1..].to_vec()));
     assert_eq!(retire(1, &names[1..2]), (Some(names[2].seq), names[2..].to_vec()));
     assert_eq!(retire(2, &names[1..]), (None, names.clone()));
+}
+
+#[test]
+fn what_a_failed_snapshot_left_is_no_snapshot() {
+    let (_, _, mut shelf, names) = with_three_snapshots();
+    // The second was the last to be read back.
+    let mut damaged = vec![names[0]];
+    for _ in 0..2 {
+        distrust_newer(&mut shelf, names[1].seq, &mut damaged).expect("a disk that works");
+        assert_eq!(damaged, [names[0], names[2]]);
+    }
+    let upto = retire_snapshots(&mut shelf, 1, &damaged).expect("a disk that works");
+    assert_eq!((upto, shelf.list().unwrap()), (Some(names[1].seq), names[1..].to_vec()));
+}
+
+#[test]
+fn a_snapshot_frees_segments_once() {
+    let (disk, mut shelf) = (MemStorage::new(), MemSnapshots::new());
+    let mut exchange = Exchange::new(&disk, 7);
+    let mut shadow = shadow(&disk, 1_000_000);
+    let mut frees = Vec::new();
+    for _ in 0..4 {
+        exchange.trade(1);
+        exchange.idle();
+        catch_up(&mut shadow);
+        frees.push(shadow.would_free_segments());
+    }
+    assert_eq!(frees.last(), Some(&true), "never tried");
+    shadow.take(&mut shelf).expect("room");
+    assert!(!shadow.would_free_segments(), "there is one of now");
+    exchange.trade(1);
+    exchange.idle();
+    catch_up(&mut shadow);
+    assert!(!shadow.would_free_segments(), "a new one would free what is free already");
+    while !shadow.would_free_segments() {
+        exchange.trade(1);
+        catch_up(&mut shadow);
+    }
+    assert!(shadow.snapshot_seq() < shadow.last_seq() && !shadow.is_due());
 }

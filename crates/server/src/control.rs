@@ -29,6 +29,8 @@ pub struct Control {
     wakers: Mutex<Vec<Arc<dyn Wake>>>,
     /// Told whenever the journal stops or begins again to take orders, with the reason.
     on_journal: OnceLock<JournalListener>,
+    /// Who makes room when the journal has none.
+    on_read_only: OnceLock<Arc<dyn Wake>>,
 }
 
 type JournalListener = Box<dyn Fn(Result<&str, &str>) + Send + Sync>;
@@ -43,6 +45,7 @@ impl Control {
             order_gate: Arc::new(Gate::open()),
             wakers: Mutex::default(),
             on_journal: OnceLock::new(),
+            on_read_only: OnceLock::new(),
         })
     }
 
@@ -55,6 +58,11 @@ impl Control {
         if let Some(listener) = self.on_journal.get() {
             listener(state);
         }
+    }
+
+    /// Who is woken when the journal has no room for new orders any more; one at most.
+    pub fn wake_on_read_only(&self, waker: Arc<dyn Wake>) {
+        assert!(self.on_read_only.set(waker).is_ok(), "one thread makes room");
     }
 
     pub fn wake_on_stop(&self, waker: Arc<dyn Wake>) {
@@ -114,6 +122,9 @@ impl Control {
                 const FULL: &str = "the disk is full: new orders are refused, cancels are not";
                 tracing::warn!("{FULL}");
                 self.tell_journal(Err(FULL));
+                if let Some(waker) = self.on_read_only.get() {
+                    waker.wake();
+                }
             } else {
                 const ROOM: &str = "the disk has room again: orders are taken";
                 tracing::info!("{ROOM}");

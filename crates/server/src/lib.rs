@@ -19,6 +19,7 @@ mod observer;
 mod recorder;
 mod restart;
 mod shadow;
+mod shortage;
 mod tap;
 mod wiring;
 

@@ -57,6 +57,7 @@ pub fn restart(
     }
     let started = Instant::now();
     let storage = FileStorage::open(dir, waker).map_err(RecoveryError::from)?;
+    let room = storage.snapshot_room();
     let storage = Metered::new(storage, metrics.journal());
     let stopping = Arc::new(AtomicBool::new(false));
     let mut snapshots = FileSnapshots::open(dir, Arc::clone(&stopping)).map_err(RecoveryError::from)?;
@@ -81,6 +82,7 @@ pub fn restart(
                 config: config.journal.clone(),
                 snapshots,
                 stopping,
+                room,
                 snapshot,
                 damaged: skipped.iter().map(|skipped| skipped.name).collect(),
                 last_seq: engine.last_seq(),

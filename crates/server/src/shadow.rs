@@ -12,19 +12,21 @@ use crossbeam::sync::{Parker, Unparker};
 use crossbeam::utils::CachePadded;
 use joulebook_console::{Check, ConsoleState};
 use joulebook_engine::Engine;
-use joulebook_journal::{JournalError, JournalFollower, SnapshotName};
+use joulebook_journal::{JournalError, JournalFollower, SegmentNumber, SnapshotName};
 use joulebook_metrics::SnapshotMetrics;
 use joulebook_rings::Watermark;
 use joulebook_sequencer::{
-    Compare, Shadow, ShadowConfig, ShadowError, ShadowTurn, SnapshotProblem, open_snapshot, retire_snapshots,
+    Compare, Shadow, ShadowConfig, ShadowError, ShadowTurn, SnapshotProblem, distrust_newer, open_snapshot,
+    retire_snapshots,
 };
 use joulebook_types::SeqNum;
 
 use crate::config::{JournalConfig, SegmentsKept};
 use crate::control::Control;
 use crate::recovery::SHARD;
+use crate::shortage::Shortage;
 use crate::snapshots::FileSnapshots;
-use crate::storage::{FileStorage, OpenError};
+use crate::storage::{FileStorage, OpenError, SnapshotRoom};
 
 /// Commands between two looks at whether the exchange is stopping.
 const TURN_COMMANDS: u64 = 2_048;
@@ -44,7 +46,9 @@ pub struct ShadowStart {
     pub snapshots: FileSnapshots,
     /// Set to make a snapshot that is being written end at its next step; the storage of the snapshots has it too.
     pub stopping: Arc<AtomicBool>,
-    /// The snapshot that recovery began with.
+    /// What new segments leave free for the next snapshot.
+    pub room: Arc<SnapshotRoom>,
+    /// The newest snapshot: the one that recovery began with, then the last that was taken.
     pub snapshot: Option<SnapshotName>,
     /// Snapshots that recovery could not use.
     pub damaged: Vec<SnapshotName>,
@@ -58,7 +62,21 @@ impl ShadowStart {
         let parker = Parker::new();
         let waker = Arc::new(parker.unparker().clone());
         let committed = Arc::new(Watermark::new(self.last_seq.raw(), waker));
+        // Until the thread knows where the snapshot lies.
+        self.room.keep(self.snapshot_bytes(), SegmentNumber::MAX);
         (Arc::clone(&committed), ShadowTask { start: self, committed, parker })
+    }
+
+    /// What the next snapshot takes, at least.
+    fn snapshot_bytes(&self) -> u64 {
+        // Nobody knows what the first one will take.
+        let a_segment = u64::from(self.config.segment_mib) << 20;
+        self.snapshot.map_or(a_segment, |name| self.file_bytes(name))
+    }
+
+    fn file_bytes(&self, name: SnapshotName) -> u64 {
+        // A wrong length costs room, or a try.
+        std::fs::metadata(self.snapshots.path(name)).map_or(0, |metadata| metadata.len())
     }
 }
 
@@ -75,7 +93,9 @@ impl ShadowTask {
         let stopping = Arc::clone(&start.stopping);
         let unparker = parker.unparker().clone();
         let (ending, ended) = bounded::<()>(0);
-        let worker = Worker { start, committed, parker, control, console };
+        control.wake_on_read_only(Arc::new(unparker.clone()));
+        let shortage = Shortage::default();
+        let worker = Worker { start, committed, parker, shortage, control, console };
         let thread = std::thread::Builder::new().name("shadow".into()).spawn(move || {
             // Dropped at the end of the thread, however it ends.
             let _ending = ending;
@@ -124,6 +144,7 @@ struct Worker {
     start: ShadowStart,
     committed: Arc<Watermark>,
     parker: Parker,
+    shortage: Shortage,
     control: Arc<Control>,
     console: Arc<ConsoleState>,
 }
@@ -132,9 +153,9 @@ impl Worker {
     fn run(mut self) {
         // It does what the exchange did: should it break an invariant, one of the two is wrong.
         let _guard = self.control.fault_on_panic();
-        // Without the lowest priority it still works, only less quietly.
-        let _ = joulebook_sys::lower_current_thread_priority(19);
-        let followed = self.begin().and_then(|mut shadow| self.follow(&mut shadow));
+        let followed = self.work();
+        // There will be no other snapshot.
+        self.start.room.keep(0, 0);
         if self.is_stopping() {
             return;
         }
@@ -145,6 +166,39 @@ impl Worker {
             Err(Ended::Snapshot(problem)) => self.report_failure(&problem),
             Err(Ended::Open(error)) => self.report_failure(&error),
         }
+    }
+
+    /// At the lowest priority; but while orders wait for a snapshot, at that of all others. A thread does not get its
+    /// priority back, so each quiet time has one of its own.
+    fn work(&mut self) -> Result<(), Ended> {
+        let mut shadow = None;
+        while !self.is_stopping() {
+            let is_short = self.is_short();
+            let quiet = if is_short { None } else { self.follow_quietly(&mut shadow) };
+            match quiet {
+                Some(followed) => followed?,
+                None => self.follow(&mut shadow, is_short)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// `None` when there is no thread to be had.
+    fn follow_quietly(&mut self, shadow: &mut Option<Shadow<FileStorage>>) -> Option<Result<(), Ended>> {
+        std::thread::scope(|scope| {
+            let quiet = std::thread::Builder::new().name("shadow".into()).spawn_scoped(scope, || {
+                // Without the lowest priority it still works, only less quietly.
+                let _ = joulebook_sys::lower_current_thread_priority(19);
+                self.follow(shadow, false)
+            });
+            let followed = quiet.ok()?.join();
+            Some(followed.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        })
+    }
+
+    /// Room on the disk is all that orders wait for, and snapshots make it.
+    fn is_short(&self) -> bool {
+        self.start.config.segments_kept == SegmentsKept::Needed && self.control.is_read_only()
     }
 
     fn is_stopping(&self) -> bool {
@@ -162,7 +216,7 @@ impl Worker {
                 let found = open_snapshot(&mut self.start.snapshots, name);
                 let (header, engine) = found.map_err(Ended::Snapshot)?;
                 self.start.metrics.seq.set(gauge(name.seq.raw()));
-                self.start.metrics.bytes.set(self.file_bytes(name));
+                self.start.metrics.bytes.set(gauge(self.start.file_bytes(name)));
                 compare = compare.behind(&header);
                 (Some(header.mark), engine)
             }
@@ -170,12 +224,23 @@ impl Worker {
         let follower = JournalFollower::new(storage, SHARD, mark.as_ref())
             .map_err(|error| Ended::Journal(error.into()))?;
         let first_due = (!verify).then_some(self.start.last_seq);
-        Ok(Shadow::new(engine, follower, ShadowConfig { snapshot_commands, compare, first_due }))
+        let shadow = Shadow::new(engine, follower, ShadowConfig { snapshot_commands, compare, first_due });
+        self.keep_room(&shadow);
+        Ok(shadow)
     }
 
-    /// Returns when the exchange stops, or must.
-    fn follow(&mut self, shadow: &mut Shadow<FileStorage>) -> Result<(), Ended> {
-        while !self.is_stopping() {
+    /// Has new segments leave room for the next snapshot.
+    fn keep_room(&self, shadow: &Shadow<FileStorage>) {
+        self.start.room.keep(self.start.snapshot_bytes(), shadow.snapshot_segment().max(1));
+    }
+
+    /// Returns when the exchange stops, or must, or when there is no longer or again room on the disk.
+    fn follow(&mut self, shadow: &mut Option<Shadow<FileStorage>>, is_short: bool) -> Result<(), Ended> {
+        let shadow = match shadow {
+            Some(shadow) => shadow,
+            None => shadow.insert(self.begin()?),
+        };
+        while !self.is_stopping() && self.is_short() == is_short {
             // Before the turn: what it finds was durable then, at least.
             let committed = self.committed.get();
             let turn = match shadow.turn(TURN_COMMANDS) {
@@ -190,17 +255,40 @@ impl Worker {
             if self.is_time(shadow) {
                 self.take(shadow);
             } else if turn == ShadowTurn::Idle {
+                self.make_room(shadow);
                 self.sleep(committed);
             }
         }
         Ok(())
     }
 
-    /// Until a part of a snapshot's worth of commands became durable after `committed`, or a stop.
+    /// While the journal has no room for orders, hardly a command comes that would make a snapshot due, and only a snapshot
+    /// lets segments go.
+    fn make_room(&mut self, shadow: &mut Shadow<FileStorage>) {
+        let (is_short, kept) = (self.is_short(), self.start.config.snapshots_kept);
+        let due = self.shortage.snapshots_to_keep(is_short, kept, Instant::now());
+        let Some(kept) = due else { return };
+        let would_help = shadow.would_free_segments();
+        if would_help {
+            self.take(shadow);
+        }
+        self.retire(kept);
+        if self.shortage.is_hopeless(would_help) {
+            // Better than to take no orders.
+            self.start.room.concede();
+        }
+        self.shortage.tried(Instant::now());
+    }
+
+    /// Until a part of a snapshot's worth of commands became durable after `committed`, it is time to make room again, or a
+    /// stop.
     fn sleep(&self, committed: u64) {
         let stride = (self.start.config.snapshot_commands / WAKES_PER_SNAPSHOT).max(1);
         if self.committed.prepare_sleep(committed.saturating_add(stride)) {
-            self.parker.park();
+            match self.shortage.next_try() {
+                Some(next_try) => self.parker.park_deadline(next_try),
+                None => self.parker.park(),
+            }
         }
         self.committed.awake();
     }
@@ -223,38 +311,38 @@ impl Worker {
             Ok(name) => name,
             Err(error) => {
                 self.start.metrics.failed.increment();
+                let ShadowStart { damaged, snapshots, .. } = &mut self.start;
+                // A folder that cannot even be listed lets nothing be removed either.
+                let _ = distrust_newer(snapshots, shadow.snapshot_seq(), damaged);
                 return self.report_failure(&error);
             }
         };
         let took = started.elapsed();
-        let bytes = self.file_bytes(name);
+        let bytes = self.start.file_bytes(name);
+        self.start.snapshot = Some(name);
+        self.keep_room(shadow);
         let metrics = &self.start.metrics;
         metrics.taken.increment();
         metrics.seq.set(gauge(name.seq.raw()));
-        metrics.bytes.set(bytes);
+        metrics.bytes.set(gauge(bytes));
         metrics.duration.record(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
         let text =
             format!("snapshot at sequence {}: {} KiB in {} ms", name.seq, bytes >> 10, took.as_millis());
         tracing::info!("{text}");
         self.console.update_health(|health| health.snapshots = Check::passed(text));
-        self.retire(name);
+        // Should a damaged one have had this name, it was replaced.
+        self.start.damaged.retain(|damaged| *damaged != name);
+        self.retire(self.start.config.snapshots_kept);
     }
 
-    /// Removes what the newest snapshots make needless.
-    fn retire(&mut self, taken: SnapshotName) {
+    /// Removes what the newest `kept` snapshots make needless.
+    fn retire(&mut self, kept: u32) {
         let ShadowStart { config, damaged, snapshots, .. } = &mut self.start;
-        // Should a damaged one have had this name, it was replaced.
-        damaged.retain(|name| *name != taken);
-        match retire_snapshots(snapshots, config.snapshots_kept as usize, damaged) {
+        match retire_snapshots(snapshots, kept as usize, damaged) {
             Ok(Some(upto)) if config.segments_kept == SegmentsKept::Needed => self.control.compact(upto),
             Ok(_) => {}
             Err(error) => self.report_failure(&error),
         }
-    }
-
-    fn file_bytes(&self, name: SnapshotName) -> i64 {
-        // For people only.
-        std::fs::metadata(self.start.snapshots.path(name)).map_or(0, |metadata| gauge(metadata.len()))
     }
 
     /// What went wrong costs nobody anything yet: the journal has all that a snapshot would have.
@@ -282,7 +370,8 @@ mod tests {
     use joulebook_console as console;
     use joulebook_engine::Events;
     use joulebook_journal::{
-        Batch, CommandLog, EventDigest, JournalReader, LocalConfig, LocalJournal, SnapshotStorage, Term,
+        Batch, CommandLog, EventDigest, JournalReader, LocalConfig, LocalJournal, MIN_SEGMENT_BYTES,
+        SnapshotStorage, Term,
     };
     use joulebook_metrics::ServerMetrics;
     use joulebook_protocol::messages::AdvanceTime;
@@ -297,12 +386,17 @@ mod tests {
 
     const BATCHES: u64 = 500;
 
-    /// A folder with a journal of one command a batch, whose events were attested as they were, but for batch `wrong`.
+    /// A folder with a journal of one command a batch and several segments, whose events were attested as they were, but for
+    /// batch `wrong`.
     fn folder(wrong: Option<u64>) -> TempDir {
         let dir = tempfile::tempdir().unwrap();
         let parker = Parker::new();
         let storage = FileStorage::open(dir.path(), Arc::new(parker.unparker().clone())).unwrap();
-        let config = LocalConfig { segment_bytes: 1 << 20, ..LocalConfig::new(SHARD, 5) };
+        let config = LocalConfig {
+            segment_bytes: MIN_SEGMENT_BYTES,
+            group_bytes_max: 8 << 10,
+            ..LocalConfig::new(SHARD, 5)
+        };
         let mut log = LocalJournal::open(JournalReader::new(storage, SHARD).unwrap(), config).unwrap();
         let (mut engine, mut said, mut digest) = (Engine::new(), Events::default(), EventDigest::default());
         let (mut record, mut events) = (Vec::new(), Vec::new());
@@ -315,7 +409,11 @@ mod tests {
             let (first, records) = (engine.last_seq().next(), batch.records());
             apply_batch(&mut engine, first, batch.time(), records, &mut said, &mut digest).unwrap();
             digest.chain[1] ^= u64::from(wrong == Some(number));
-            log.propose(Term::new(1), batch).unwrap();
+            while let Err(refused) = log.propose(Term::new(1), batch) {
+                parker.park_timeout(Duration::from_millis(10));
+                log.poll(TimeNs::new(number), &mut events);
+                batch = refused.batch;
+            }
             log.attest(&digest);
         }
         log.shutdown();
@@ -331,6 +429,7 @@ mod tests {
         console: Arc<ConsoleState>,
         metrics: Arc<ServerMetrics>,
         committed: Arc<Watermark>,
+        room: Arc<SnapshotRoom>,
         thread: ShadowThread,
     }
 
@@ -340,6 +439,11 @@ mod tests {
 
     /// A shadow of the folder's journal; the core says that all of it is durable.
     fn start_from(dir: &TempDir, snapshot_commands: u64, snapshot: Option<SnapshotName>) -> Rig {
+        let config = JournalConfig { snapshot_commands, ..Config::default().journal };
+        start_with(dir, config, snapshot)
+    }
+
+    fn start_with(dir: &TempDir, config: JournalConfig, snapshot: Option<SnapshotName>) -> Rig {
         let (control, metrics) = (Control::new(), Arc::new(ServerMetrics::new(1)));
         let run = console::RunInfo {
             scenario: "test".into(),
@@ -348,12 +452,13 @@ mod tests {
             wiring: console::Wiring::Inline,
         };
         let console = ConsoleState::new(run, Arc::clone(&metrics));
-        let stopping = Arc::new(AtomicBool::new(false));
+        let (stopping, room) = (Arc::new(AtomicBool::new(false)), Arc::new(SnapshotRoom::default()));
         let start = ShadowStart {
             dir: dir.path().to_owned(),
-            config: JournalConfig { snapshot_commands, ..Config::default().journal },
+            config,
             snapshots: FileSnapshots::open(dir.path(), Arc::clone(&stopping)).unwrap(),
             stopping,
+            room: Arc::clone(&room),
             snapshot,
             damaged: Vec::new(),
             last_seq: SeqNum::new(BATCHES),
@@ -361,7 +466,7 @@ mod tests {
         };
         let (committed, task) = start.prepare();
         let thread = task.spawn(Arc::clone(&control), Arc::clone(&console)).unwrap();
-        Rig { control, console, metrics, committed, thread }
+        Rig { control, console, metrics, committed, room, thread }
     }
 
     fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
@@ -375,7 +480,7 @@ mod tests {
     #[test]
     fn snapshots_come_and_go_and_the_core_is_told() {
         let dir = folder(None);
-        let Rig { control, console, metrics, committed, thread } = start(&dir, 100);
+        let Rig { control, console, metrics, committed, thread, .. } = start(&dir, 100);
         // Further behind than a snapshot's worth, it catches up first.
         wait_until("the journal's end", || metrics.snapshots().shadow_seq.value() == BATCHES as i64);
         wait_until("a snapshot", || console.health().snapshots.is_ok());
@@ -391,6 +496,29 @@ mod tests {
         committed.publish(BATCHES + 50);
         thread.stop();
         assert_eq!(control.health(), Health::Running);
+    }
+
+    #[test]
+    fn a_full_disk_makes_a_snapshot_due_and_lets_segments_go() {
+        let dir = folder(None);
+        let config =
+            JournalConfig { snapshot_commands: 1_000_000, snapshots_kept: 1, ..Config::default().journal };
+        let first_bytes = u64::from(config.segment_mib) << 20;
+        let Rig { control, metrics, room, thread, .. } = start_with(&dir, config, None);
+        let snapshots = metrics.snapshots();
+        wait_until("the journal's end", || snapshots.shadow_seq.value() == BATCHES as i64);
+        assert_eq!(snapshots.taken.value(), 0, "none is due for a long time");
+        assert_eq!(room.spared_by(1, 0), first_bytes + first_bytes / 2);
+        control.set_read_only(true);
+        wait_until("a snapshot", || snapshots.taken.value() == 1);
+        wait_until("segments go", || control.take_compaction() == Some(SeqNum::new(BATCHES)));
+        let bytes = snapshots.bytes.value() as u64;
+        assert_eq!(room.spared_by(1, 0), bytes + bytes / 2);
+        // It would not help to take another one of the same, nor to leave room for one.
+        wait_until("another try", || room.is_conceded());
+        assert_eq!(control.take_compaction(), Some(SeqNum::new(BATCHES)));
+        assert_eq!(snapshots.taken.value(), 1);
+        thread.stop();
     }
 
     #[test]

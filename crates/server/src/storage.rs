@@ -10,6 +10,7 @@
 //! else in the daemon blocks on the disk. The *preparing thread* makes segments ahead and removes retired ones, at low
 //! priority. Both sleep when there is nothing to do; under load the journal thread looks for the next group before it does.
 
+mod room;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -32,8 +33,11 @@ use joulebook_journal::{
     Completion, GroupBuffer, Segment, SegmentNumber, Storage, StorageError, StorageErrorKind,
 };
 use joulebook_rings::Wake;
-use joulebook_sys::{Advisory, lock_exclusive, reserve, sync_data, sync_directory, write_zeros_at};
+use joulebook_sys::{
+    Advisory, free_bytes, lock_exclusive, reserve, sync_data, sync_directory, write_zeros_at,
+};
 
+pub use crate::storage::room::SnapshotRoom;
 use crate::storage::writer::{Group, Writer};
 
 /// What the file `VERSION` says in a folder that this program can use.
@@ -49,6 +53,7 @@ pub struct FileStorage {
     segments: Option<Sender<Task>>,
     completions: Receiver<Completion>,
     stopping: Arc<AtomicBool>,
+    room: Arc<SnapshotRoom>,
     threads: Vec<JoinHandle<()>>,
     /// Closed last, so the folder is free only when the threads have left it. `None` when only reading.
     lock: Option<File>,
@@ -91,7 +96,13 @@ impl FileStorage {
         let stopping = Arc::new(AtomicBool::new(false));
         let reply = Reply { completed, waker };
         let writer = Writer::new(folder.clone(), reply.clone());
-        let preparer = Preparer { folder: folder.clone(), reply, stopping: Arc::clone(&stopping) };
+        let room = Arc::new(SnapshotRoom::default());
+        let preparer = Preparer {
+            folder: folder.clone(),
+            reply,
+            stopping: Arc::clone(&stopping),
+            room: Arc::clone(&room),
+        };
         let threads = vec![
             spawn("journal", dir, move || writer.run(&group_queue))?,
             spawn("prepare", dir, move || preparer.run(&segment_queue))?,
@@ -103,6 +114,7 @@ impl FileStorage {
             segments: Some(segments),
             completions,
             stopping,
+            room,
             threads,
             lock: Some(lock),
         })
@@ -121,9 +133,15 @@ impl FileStorage {
             segments: None,
             completions: bounded(0).1,
             stopping: Arc::default(),
+            room: Arc::default(),
             threads: Vec::new(),
             lock: None,
         })
+    }
+
+    /// Where whoever takes snapshots says what new segments leave free for one.
+    pub fn snapshot_room(&self) -> Arc<SnapshotRoom> {
+        Arc::clone(&self.room)
     }
 
     fn path(&self, segment: SegmentNumber) -> PathBuf {
@@ -233,6 +251,7 @@ struct Preparer {
     folder: PathBuf,
     reply: Reply,
     stopping: Arc<AtomicBool>,
+    room: Arc<SnapshotRoom>,
 }
 
 /// Zeros between two syncs: a larger burst would delay the groups that are synced meanwhile.
@@ -246,7 +265,7 @@ impl Preparer {
             let completion = match task {
                 Task::Prepare(segment) => {
                     let path = segment_path(&self.folder, segment.number);
-                    match self.prepare(&path, segment.bytes) {
+                    match self.prepare(&path, segment) {
                         Ok(true) => Completion::Prepared(segment),
                         // A clean stop leaves nothing behind.
                         Ok(false) => return drop(std::fs::remove_file(path.with_extension("tmp"))),
@@ -259,7 +278,12 @@ impl Preparer {
                 }
                 Task::Remove(number) => {
                     let path = segment_path(&self.folder, number);
-                    match std::fs::remove_file(&path).and_then(|()| sync_directory(&self.folder)) {
+                    // One that is gone already, by hand or by a try whose sync failed, is removed: the ones behind it wait.
+                    let removed = match std::fs::remove_file(&path) {
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                        removed => removed,
+                    };
+                    match removed.and_then(|()| sync_directory(&self.folder)) {
                         Ok(()) => Completion::Removed(number),
                         Err(error) => Completion::RemoveFailed(storage_error("remove", &path, &error)),
                     }
@@ -270,11 +294,14 @@ impl Preparer {
     }
 
     /// False when the daemon stops before the segment is complete.
-    fn prepare(&self, path: &Path, bytes: u64) -> io::Result<bool> {
+    fn prepare(&self, path: &Path, Segment { number, bytes }: Segment) -> io::Result<bool> {
         let unfinished = path.with_extension("tmp");
         let file =
             OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
         // A disk that is too full says so before anything is written to it.
+        if !self.leaves_room(number, bytes) && !self.room.is_conceded() {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         reserve(&file, bytes)?;
         let mut offset = 0;
         while offset < bytes {
@@ -290,7 +317,15 @@ impl Preparer {
         file.sync_all()?;
         std::fs::rename(&unfinished, path)?;
         sync_directory(&self.folder)?;
+        self.room.take_back();
         Ok(true)
+    }
+
+    /// Behind this segment a snapshot still fits. Nothing works without the journal's first.
+    fn leaves_room(&self, number: SegmentNumber, bytes: u64) -> bool {
+        let spared = self.room.spared_by(number, bytes);
+        let wanted = bytes.saturating_add(spared);
+        number == 1 || spared == 0 || free_bytes(&self.folder).is_ok_and(|free| wanted <= free)
     }
 }
 

@@ -136,6 +136,52 @@ fn retired_segments_leave_the_folder() {
 }
 
 #[test]
+fn a_segment_that_is_gone_already_keeps_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::start(dir.path()).unwrap();
+    while !segment(&dir, 4).exists() {
+        daemon.commit(&[1; 40_000]);
+    }
+    std::fs::remove_file(segment(&dir, 1)).unwrap();
+    let durable = daemon.journal.durable_seq();
+    daemon.journal.compact(durable, SnapshotId::new(1)).unwrap();
+    daemon.poll(1);
+    while segment(&dir, 2).exists() {
+        // Only the sequence number tells when the second one is full.
+        daemon.commit(&[1; 40_000]);
+        daemon.journal.compact(daemon.journal.durable_seq(), SnapshotId::new(1)).unwrap();
+    }
+    daemon.stop();
+}
+
+#[test]
+fn a_new_segment_leaves_room_for_a_snapshot() {
+    let dir = tempfile::tempdir().unwrap();
+    let parker = Parker::new();
+    let mut storage = open(dir.path(), parker.unparker()).unwrap();
+    let prepare = |storage: &mut FileStorage, number, spared: u64| {
+        storage.snapshot_room().keep(spared, number);
+        storage.prepare_segment(number, 1 << 20);
+        loop {
+            match storage.poll() {
+                Some(Completion::Prepared(segment)) => break Ok(segment.number),
+                Some(Completion::PrepareFailed(error)) => break Err(error.kind),
+                Some(other) => panic!("{other:?}"),
+                None => parker.park(),
+            }
+        }
+    };
+    // No disk has so much, and nothing works without the first.
+    assert_eq!(prepare(&mut storage, 1, u64::MAX), Ok(1));
+    assert_eq!(prepare(&mut storage, 2, u64::MAX), Err(StorageErrorKind::NoSpace));
+    assert!(!segment(&dir, 2).exists() && !segment(&dir, 2).with_extension("tmp").exists());
+    assert_eq!(prepare(&mut storage, 2, 1), Ok(2));
+    storage.snapshot_room().concede();
+    assert_eq!(prepare(&mut storage, 3, u64::MAX), Ok(3));
+    assert_eq!(prepare(&mut storage, 4, u64::MAX), Err(StorageErrorKind::NoSpace), "that was for one");
+}
+
+#[test]
 fn a_second_daemon_is_told_who_has_the_folder() {
     let dir = tempfile::tempdir().unwrap();
     let parker = Parker::new();
