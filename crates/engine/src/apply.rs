@@ -12,9 +12,22 @@ impl Engine {
     /// Applies the next command of the batch.
     pub fn apply(&mut self, command: &SequencedCommand, out: &mut Events) {
         let SequencedCommand { origin, ref command } = *command;
-        self.begin_step(origin);
-        self.carry_out(origin, command, out);
-        self.end_step(out);
+        if !self.goes_short_way(origin, command, out) {
+            self.begin_step(origin);
+            self.carry_out(origin, command, out);
+            self.end_step(out);
+        }
+    }
+
+    /// Orders and cancels with nothing special about them have a way of their own. Else nothing has happened.
+    fn goes_short_way(&mut self, origin: Origin, command: &Command, out: &mut Events) -> bool {
+        if let Command::NewOrder(order) = command {
+            return PlainOrder::of(order).is_some_and(|order| self.rest_plain(origin, &order, out));
+        }
+        if let Command::CancelOrder(cancel) = command {
+            return self.cancel_resting(origin, cancel, out);
+        }
+        false
     }
 
     /// Applies the next command of the batch, as its journal record has it. A record that is no command changes nothing.
@@ -32,19 +45,16 @@ impl Engine {
         }
     }
 
+    /// A function of its own, into which nothing else is compiled.
     #[inline(never)]
     fn apply_new_order(&mut self, origin: Origin, block: &[u8], out: &mut Events) -> Result<(), RecordError> {
-        let Some(order) = PlainOrder::read(block) else {
-            return self.apply_request(origin, block, Self::new_order, out);
-        };
-        self.begin_step(origin);
-        if !self.rest_plain(origin, &order, out) {
-            self.request_new_order(origin, &order.whole(), out);
+        match PlainOrder::read(block) {
+            Some(order) if self.rest_plain(origin, &order, out) => Ok(()),
+            Some(_) | None => self.apply_request(origin, block, Self::new_order, out),
         }
-        self.end_step(out);
-        Ok(())
     }
 
+    /// The same for cancels.
     #[inline(never)]
     fn apply_cancel_order(
         &mut self,
@@ -53,23 +63,10 @@ impl Engine {
         out: &mut Events,
     ) -> Result<(), RecordError> {
         let cancel = CancelOrder::decode(block).map_err(RecordError::Command)?;
-        self.begin_step(origin);
-        if !self.cancel_resting(origin, &cancel, out) {
-            self.request_cancel(origin, &cancel, out);
+        match self.cancel_resting(origin, &cancel, out) {
+            true => Ok(()),
+            false => self.apply_request(origin, block, Self::cancel_order, out),
         }
-        self.end_step(out);
-        Ok(())
-    }
-
-    /// What is not the nearest way is not compiled into it.
-    #[inline(never)]
-    fn request_new_order(&mut self, origin: Origin, order: &NewOrder, out: &mut Events) {
-        self.request(origin, order, Self::new_order, out);
-    }
-
-    #[inline(never)]
-    fn request_cancel(&mut self, origin: Origin, cancel: &CancelOrder, out: &mut Events) {
-        self.request(origin, cancel, Self::cancel_order, out);
     }
 
     #[inline(never)]
@@ -96,7 +93,7 @@ impl Engine {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn begin_step(&mut self, origin: Origin) {
         self.last_seq = self.last_seq.next();
         self.step += 1;
@@ -106,17 +103,8 @@ impl Engine {
     fn carry_out(&mut self, origin: Origin, command: &Command, out: &mut Events) {
         let is_system = origin.account.is_none();
         match command {
-            Command::NewOrder(order) => {
-                let rests = PlainOrder::of(order).is_some_and(|plain| self.rest_plain(origin, &plain, out));
-                if !rests {
-                    self.request_new_order(origin, order, out);
-                }
-            }
-            Command::CancelOrder(cancel) => {
-                if !self.cancel_resting(origin, cancel, out) {
-                    self.request_cancel(origin, cancel, out);
-                }
-            }
+            Command::NewOrder(order) => self.request(origin, order, Self::new_order, out),
+            Command::CancelOrder(cancel) => self.request(origin, cancel, Self::cancel_order, out),
             Command::ReplaceOrder(replace) => self.request(origin, replace, Self::replace_order, out),
             Command::MassCancel(cancel) => self.request(origin, cancel, Self::mass_cancel, out),
             Command::TokenOrder(order) => self.request(origin, order, Self::token_order, out),

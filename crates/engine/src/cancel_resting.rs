@@ -37,7 +37,12 @@ impl Engine {
             Some(owner) if owner.session == session_ix => owner,
             Some(_) | None => return false,
         };
+        (self.last_seq, self.step, self.received) = (self.last_seq.next(), self.step + 1, origin.received);
         session.high_water_mark = cancel.client_order_id;
+        let (client_order_id, order_id) = (cancel.client_order_id, order.order_id);
+        let outcome = Outcome { client_order_id, order_id, slot: SlotHint::UNKNOWN, reason: None };
+        session.outcomes.record(outcome, &mut self.outcome_budget);
+        self.orders.leave(&mut session.orders, slot);
         let ix = InstrumentIx::new(order.instrument);
         let instrument = &mut self.instruments[ix];
         let worth = Worth::of(instrument, order.side, order.price, order.total_leaves());
@@ -61,13 +66,11 @@ impl Engine {
         let mut teller = Teller { time, received, tells_all, hash, outbox };
         teller.tell(session, session_ix, canceled, out);
         teller.publish(book_update((time, instrument.id), &order, 0, level, BookUpdate::REMOVED), out);
-        self.orders.close(&mut session.orders, slot);
-        let (client_order_id, order_id) = (cancel.client_order_id, order.order_id);
-        let outcome = Outcome { client_order_id, order_id, slot: SlotHint::UNKNOWN, reason: None };
-        session.outcomes.record(outcome, &mut self.outcome_budget);
+        self.orders.slab.remove(slot);
         if account.open_orders == 0 {
             self.note_closed(account_ix, ix);
         }
+        self.end_step(out);
         true
     }
 }

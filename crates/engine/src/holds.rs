@@ -159,7 +159,12 @@ impl Engine {
     /// Gives back what was held.
     #[inline(always)]
     pub(crate) fn release(&mut self, promise: &Promise) {
-        let worth = self.worth_of(promise);
+        self.release_worth(promise, self.worth_of(promise));
+    }
+
+    /// The same with what it is worth.
+    #[inline(always)]
+    pub(crate) fn release_worth(&mut self, promise: &Promise, worth: Worth) {
         self.uncount_open_value(promise, worth.value);
         self.give_back(promise.account, promise.instrument, worth.hold);
     }

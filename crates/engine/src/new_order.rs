@@ -104,7 +104,7 @@ impl Engine {
 
     /// Lets an order that was acknowledged trade and rest.
     #[inline(always)]
-    fn act(&mut self, taker: Taker, out: &mut Events) -> Done {
+    pub(crate) fn act(&mut self, taker: Taker, out: &mut Events) -> Done {
         let done = Done { order_id: taker.order_id, slot: taker.slot_hint() };
         match taker.slot {
             // It stands in the slab as it was sent, so it rests as it is.

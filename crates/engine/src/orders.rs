@@ -143,7 +143,14 @@ impl Orders {
     /// Forgets an order that has left its book, of the session whose list this is.
     #[inline(always)]
     pub(crate) fn close(&mut self, list: &mut SessionList, slot: Slot) {
-        let order = self.slab.remove(slot);
+        self.leave(list, slot);
+        self.slab.remove(slot);
+    }
+
+    /// Takes an order out of all lists but the slab.
+    #[inline(always)]
+    pub(crate) fn leave(&mut self, list: &mut SessionList, slot: Slot) {
+        let order = &self.slab[slot];
         let Cold { place, page, .. } = self.cold[slot.index()];
         self.index.remove(order.order_id, page);
         self.of_sessions.remove(list, place);

@@ -17,6 +17,14 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
+    /// What lies where none is.
+    const FREE: Self = Self {
+        client_order_id: ClientOrderId::NONE,
+        order_id: OrderId::NONE,
+        slot: SlotHint::UNKNOWN,
+        reason: None,
+    };
+
     pub(crate) fn status(&self) -> RequestStatus {
         match self.reason {
             None => RequestStatus::Accepted,
@@ -83,60 +91,61 @@ impl Outcomes {
     #[inline(always)]
     pub(crate) fn record(&mut self, outcome: Outcome, budget: &mut OutcomeBudget) {
         if self.len() == budget.of_one_session() {
-            self.replace_oldest(outcome);
+            // As many come as go.
+            self.forget_oldest();
         } else {
-            self.record_beside_limit(outcome, budget);
+            self.make_room_beside_limit(budget);
+            budget.total += 1;
         }
-    }
-
-    /// Remembers an outcome for the oldest one, which is there.
-    #[inline(always)]
-    fn replace_oldest(&mut self, outcome: Outcome) {
-        // The length of the ring is a power of two, so this takes a number modulo it.
-        let last = self.ring.len() - 1;
-        self.dropped_through = self.ring[self.oldest & last].client_order_id;
-        self.ring[self.next & last] = outcome;
-        self.oldest += 1;
-        self.next += 1;
+        self.put(outcome);
     }
 
     /// The same for a session that keeps fewer than it may, or more.
     #[inline(never)]
-    fn record_beside_limit(&mut self, outcome: Outcome, budget: &mut OutcomeBudget) {
-        if self.len() > budget.of_one_session() {
-            self.forget_oldest(budget);
+    fn make_room_beside_limit(&mut self, budget: &mut OutcomeBudget) {
+        for _ in 0..2 {
             if self.len() >= budget.of_one_session() {
-                self.forget_oldest(budget);
+                self.forget_oldest();
+                budget.total -= 1;
             }
         }
-        budget.total += 1;
-        self.append(outcome);
+        self.make_room();
     }
 
     /// Remembers an outcome that is retained elsewhere, whatever the budget.
     pub(crate) fn append(&mut self, outcome: Outcome) {
+        self.make_room();
+        self.put(outcome);
+    }
+
+    /// Makes the ring longer when it is full.
+    fn make_room(&mut self) {
         if self.len() == self.ring.len() {
-            self.grow(outcome);
+            self.grow();
         }
+    }
+
+    /// Adds an outcome where there is room.
+    #[inline(always)]
+    fn put(&mut self, outcome: Outcome) {
         let place = self.place(self.next);
         self.ring[place] = outcome;
         self.next += 1;
     }
 
-    fn forget_oldest(&mut self, budget: &mut OutcomeBudget) {
-        if self.len() > 0 {
-            self.dropped_through = self.ring[self.place(self.oldest)].client_order_id;
-            self.oldest += 1;
-            budget.total -= 1;
-        }
+    /// There is one.
+    #[inline(always)]
+    fn forget_oldest(&mut self) {
+        self.dropped_through = self.ring[self.place(self.oldest)].client_order_id;
+        self.oldest += 1;
     }
 
-    /// Twice the memory, filled up with `filler`, which is not one of the outcomes.
+    /// Twice the memory.
     #[cold]
-    fn grow(&mut self, filler: Outcome) {
+    fn grow(&mut self) {
         let mut outcomes: Vec<Outcome> = self.iter().copied().collect();
         (self.oldest, self.next) = (0, outcomes.len());
-        outcomes.resize((2 * outcomes.len()).max(RING_MIN), filler);
+        outcomes.resize((2 * outcomes.len()).max(RING_MIN), Outcome::FREE);
         self.ring = outcomes;
     }
 

@@ -36,15 +36,18 @@ const WORD_BYTES: usize = size_of::<u64>();
 const WORDS: usize = NewOrder::BLOCK_MIN / WORD_BYTES;
 /// The word with side, time in force and flags, in which a plain order says no more than these.
 const CHOICES: usize = offset_of!(NewOrder, side) / WORD_BYTES;
-const TIME_IN_FORCE_SHIFT: usize = shift_of(offset_of!(NewOrder, time_in_force));
-const FLAGS_SHIFT: usize = shift_of(offset_of!(NewOrder, flags));
-const GTC: u64 = (TimeInForce::Gtc.raw() as u64) << TIME_IN_FORCE_SHIFT;
-const POST_ONLY: u64 = (NewOrder::POST_ONLY as u64) << FLAGS_SHIFT;
-/// The bits of that word in which plain orders differ.
-const SIDE_AND_POST_ONLY: u64 = u8::MAX as u64 | POST_ONLY;
+const POST_ONLY: u64 = in_choices(NewOrder::POST_ONLY, offset_of!(NewOrder, flags));
+/// What it says of plain bids and asks, but for post-only.
+const BID: u64 = of_side(Side::Buy);
+const ASK: u64 = of_side(Side::Sell);
 
-const fn shift_of(offset: usize) -> usize {
-    offset % WORD_BYTES * u8::BITS as usize
+const fn in_choices(field: u8, offset: usize) -> u64 {
+    (field as u64) << (offset % WORD_BYTES * u8::BITS as usize)
+}
+
+const fn of_side(side: Side) -> u64 {
+    let time_in_force = in_choices(TimeInForce::Gtc.raw(), offset_of!(NewOrder, time_in_force));
+    time_in_force | in_choices(side.raw(), offset_of!(NewOrder, side))
 }
 
 const _: () = assert!(
@@ -62,9 +65,12 @@ impl PlainOrder {
         let block: &[u8; NewOrder::BLOCK_MIN] = block.try_into().ok()?;
         let words = block.as_chunks().0;
         let word = |place: usize| u64::from_le_bytes(words[place]);
-        let is_plain =
-            word(CHOICES) & !SIDE_AND_POST_ONLY == GTC && (CHOICES + 1..WORDS).all(|place| word(place) == 0);
-        if !is_plain {
+        let side = match word(CHOICES) & !POST_ONLY {
+            BID => Side::Buy,
+            ASK => Side::Sell,
+            _ => return None,
+        };
+        if (CHOICES + 1..WORDS).any(|place| word(place) != 0) {
             return None;
         }
         let names = word(2);
@@ -73,7 +79,7 @@ impl PlainOrder {
             price: Price::new(word(1) as i64),
             instrument: InstrumentId::new(names as u32),
             qty: (names >> u32::BITS) as u32,
-            side: Side::from_raw(word(CHOICES) as u8)?,
+            side,
             post_only: word(CHOICES) & POST_ONLY != 0,
         })
     }
@@ -83,20 +89,6 @@ impl PlainOrder {
     pub(crate) fn of(order: &NewOrder) -> Option<Self> {
         let (sent, rest) = order.as_bytes().split_at(NewOrder::BLOCK_MIN);
         if rest.iter().all(|byte| *byte == 0) { Self::read(sent) } else { None }
-    }
-
-    /// The message that says the same.
-    pub(crate) fn whole(&self) -> NewOrder {
-        NewOrder {
-            client_order_id: self.client_order_id,
-            price: self.price,
-            instrument: self.instrument,
-            qty: self.qty,
-            side: self.side.raw(),
-            time_in_force: TimeInForce::Gtc.raw(),
-            flags: if self.post_only { NewOrder::POST_ONLY } else { 0 },
-            ..Default::default()
-        }
     }
 
     #[inline(always)]
@@ -143,6 +135,7 @@ impl Engine {
         if !worth.hold.take(&mut self.ledger, account_ix, &instrument.assets) {
             return false;
         }
+        (self.last_seq, self.step, self.received) = (self.last_seq.next(), self.step + 1, origin.received);
         session.high_water_mark = order.client_order_id;
         account.open_value += i128::from(worth.value.raw());
         account.open_orders += 1;
@@ -154,15 +147,16 @@ impl Engine {
         entered.post_only = order.post_only;
         let owner = Owner { session: session_ix, client_order_id: order.client_order_id };
         let slot = self.orders.open(&mut session.orders, &entered, owner, Terms::PLAIN);
-        let Self { time, received, tells_all, ref mut hash, ref mut outbox, .. } = *self;
-        let mut teller = Teller { time, received, tells_all, hash, outbox };
-        teller.tell(session, session_ix, order.accepted(entered.order_id, slot.hint()), out);
-        let level = instrument.book_mut().add(&mut self.orders.slab, slot);
-        let joined = book_update((time, order.instrument), &entered, order.qty, level, BookUpdate::ADDED);
-        teller.publish(joined, out);
         let (client_order_id, order_id) = (order.client_order_id, entered.order_id);
         let outcome = Outcome { client_order_id, order_id, slot: slot.hint(), reason: None };
         session.outcomes.record(outcome, &mut self.outcome_budget);
+        let Self { time, received, tells_all, ref mut hash, ref mut outbox, .. } = *self;
+        let mut teller = Teller { time, received, tells_all, hash, outbox };
+        teller.tell(session, session_ix, order.accepted(order_id, slot.hint()), out);
+        let level = instrument.book_mut().add(&mut self.orders.slab, slot);
+        let joined = book_update((time, order.instrument), &entered, order.qty, level, BookUpdate::ADDED);
+        teller.publish(joined, out);
+        self.end_step(out);
         true
     }
 }

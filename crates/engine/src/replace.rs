@@ -8,7 +8,7 @@ use joulebook_protocol::{CancelReason, RejectReason};
 use joulebook_types::{ClientOrderId, OrderType, Phase, Price, Side};
 
 use crate::cancel::Requester;
-use crate::holds::Promise;
+use crate::holds::{Promise, Worth};
 use crate::instruments::InstrumentIx;
 use crate::order_choices::check_slices;
 use crate::orders::Place;
@@ -154,26 +154,28 @@ impl Engine {
         let given = self.promise_at(slot);
         let leaves = replace.qty - order.filled();
         let wanted = Promise { limit: replace.price, lots: leaves, ..given };
-        self.check_move(slot, replace, &wanted, &given)?;
+        let (given_worth, wanted_worth) = self.check_move(slot, replace, &wanted, &given)?;
         let level = self.instruments[given.instrument].book_mut().remove(&mut self.orders.slab, slot);
-        self.release(&given);
-        self.hold(&wanted);
+        self.release_worth(&given, given_worth);
+        self.hold_worth(&wanted, wanted_worth);
         let display = self.orders.terms(slot).display();
         self.orders.slab.amend(slot, replace.price, replace.qty, leaves, display);
         self.tell_replaced(slot, requester, false, out);
         self.publish_book_update(&order, 0, level, BookUpdate::REMOVED, out);
-        let mut taker = self.taker_at(slot);
-        self.work(&mut taker, out);
+        let taker = self.taker_at(slot);
+        self.act(taker, out);
         Ok(())
     }
 
+    /// Returns what the order is worth before and after.
+    #[inline(always)]
     fn check_move(
         &self,
         slot: Slot,
         replace: &ReplaceOrder,
         wanted: &Promise,
         given: &Promise,
-    ) -> Result<(), Rejection> {
+    ) -> Result<(Worth, Worth), Rejection> {
         let order = &self.orders.slab[slot];
         let instrument = &self.instruments[wanted.instrument];
         let qty_offset = offset_of!(ReplaceOrder, qty);
@@ -185,12 +187,14 @@ impl Engine {
         if phase == Phase::Open {
             self.check_dynamic_band(wanted.instrument, order.side, replace.price, price_offset)?;
         }
-        self.check_notional(wanted, replace.qty, qty_offset)?;
-        self.check_hold(wanted, Some(given), qty_offset)?;
+        let worth = self.check_notional(wanted, replace.qty, qty_offset)?;
+        let given_worth = self.worth_of(given);
+        self.check_hold_of(wanted, worth.hold, Some(given_worth.hold), qty_offset)?;
         if order.post_only || phase == Phase::PreOpen {
             self.check_post_only(wanted.instrument, order.side, replace.price)?;
         }
-        self.check_caps(wanted, Some(given), OrderType::Limit, 0, qty_offset)
+        self.check_caps(wanted, Some(given), OrderType::Limit, 0, qty_offset)?;
+        Ok((given_worth, worth))
     }
 
     /// Tells the order's session, and the one that asked if it is another.

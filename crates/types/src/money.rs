@@ -107,11 +107,12 @@ impl MicroEc {
     }
 
     /// `ppm` millionths of this amount, rounded toward zero.
-    #[inline]
+    #[inline(always)]
     pub const fn ppm(self, ppm: i32) -> Self {
-        if ppm == 0 {
-            return Self::ZERO;
-        }
+        if ppm == 0 { Self::ZERO } else { self.some_ppm(ppm) }
+    }
+
+    const fn some_ppm(self, ppm: i32) -> Self {
         if let Some(scaled) = self.0.checked_mul(ppm as i64) {
             return Self(scaled / 1_000_000);
         }
