@@ -19,13 +19,16 @@ impl Engine {
         }
     }
 
-    /// Orders and cancels with nothing special about them have a way of their own. Else nothing has happened.
+    /// Orders, cancels and replaces with nothing special about them have a way of their own. Else nothing has happened.
     fn goes_short_way(&mut self, origin: Origin, command: &Command, out: &mut Events) -> bool {
         if let Command::NewOrder(order) = command {
             return PlainOrder::of(order).is_some_and(|order| self.rest_plain(origin, &order, out));
         }
         if let Command::CancelOrder(cancel) = command {
             return self.cancel_resting(origin, cancel, out);
+        }
+        if let Command::ReplaceOrder(replace) = command {
+            return self.move_resting(origin, replace, out);
         }
         false
     }
@@ -39,7 +42,7 @@ impl Engine {
         match frame.header.template_id {
             NewOrder::TEMPLATE_ID => self.apply_new_order(origin, frame.block, out),
             CancelOrder::TEMPLATE_ID => self.apply_cancel_order(origin, frame.block, out),
-            ReplaceOrder::TEMPLATE_ID => self.apply_request(origin, frame.block, Self::replace_order, out),
+            ReplaceOrder::TEMPLATE_ID => self.apply_replace_order(origin, frame.block, out),
             ReduceOrder::TEMPLATE_ID => self.apply_request(origin, frame.block, Self::reduce_order, out),
             _ => self.apply_rarer(record, out),
         }
@@ -66,6 +69,21 @@ impl Engine {
         match self.cancel_resting(origin, &cancel, out) {
             true => Ok(()),
             false => self.apply_request(origin, block, Self::cancel_order, out),
+        }
+    }
+
+    /// And for replaces.
+    #[inline(never)]
+    fn apply_replace_order(
+        &mut self,
+        origin: Origin,
+        block: &[u8],
+        out: &mut Events,
+    ) -> Result<(), RecordError> {
+        let replace = ReplaceOrder::decode(block).map_err(RecordError::Command)?;
+        match self.move_resting(origin, &replace, out) {
+            true => Ok(()),
+            false => self.apply_request(origin, block, Self::replace_order, out),
         }
     }
 

@@ -49,6 +49,26 @@ impl Hold {
         }
     }
 
+    /// The same for an order that holds `given`, of the same side, until then.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn take_for(
+        self,
+        given: Self,
+        ledger: &mut Ledger,
+        account: AccountIx,
+        assets: &[AssetIx],
+    ) -> bool {
+        if self == given {
+            return true;
+        }
+        if self < given {
+            given.beyond(self).give_back(ledger, account, assets);
+            return true;
+        }
+        self.beyond(given).take(ledger, account, assets)
+    }
+
     /// And back.
     #[inline(always)]
     pub(crate) fn give_back(self, ledger: &mut Ledger, account: AccountIx, assets: &[AssetIx]) {

@@ -43,6 +43,7 @@ mod list_instrument;
 mod logon;
 mod lookahead;
 mod matching;
+mod move_resting;
 mod new_order;
 mod oco;
 mod open_account;

@@ -156,6 +156,13 @@ impl Orders {
         self.of_sessions.remove(list, place);
     }
 
+    /// The same of an order that shows all of its lots and rests until it is canceled.
+    #[inline(always)]
+    pub(crate) fn owner_of_plain(&self, slot: Slot) -> Option<Owner> {
+        let Cold { owner, terms, .. } = &self.cold[slot.index()];
+        (*terms == Terms { self_trade: terms.self_trade, ..Terms::PLAIN }).then_some(*owner)
+    }
+
     /// Asks for the memory of the order at a slot, which is going to be named.
     #[inline]
     pub(crate) fn prepare(&self, slot: Slot) {
