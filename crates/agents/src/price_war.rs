@@ -129,6 +129,11 @@ impl PriceWar {
         self.undercut = TokenPrice::new((distance / steps.max(1)).max(1_000));
     }
 
+    /// Gives the sellers so much that nobody sells out in a run of `seconds`, as nobody does in the demo's two minutes.
+    pub fn stock_for(&mut self, seconds: u32) {
+        self.capacity_lots = self.capacity_lots.saturating_mul(seconds.div_ceil(DEMO_SECONDS).max(1));
+    }
+
     /// The bloc with the lower floor per token; `None` when they are level.
     pub fn lower_floor(&self) -> Option<&Bloc> {
         let [first, second] = &self.blocs;
@@ -237,6 +242,8 @@ impl PriceWar {
     }
 }
 
+/// The stock of [`PriceWar::new`] lasts this long.
+const DEMO_SECONDS: u32 = 120;
 /// Trading in a window ends this long before its delivery.
 const GATE_MINUTES: u32 = 5;
 const TAKER_FEE_PPM: i32 = 200;
@@ -345,18 +352,22 @@ mod tests {
     }
 
     #[test]
-    fn nobody_sells_out_in_two_minutes() {
-        let war = PriceWar::new(1);
-        let mean_mtok = 1_950.0 / f64::ln(40.0);
-        let demand = war.token_orders_per_second * mean_mtok * 120.0;
-        for bloc in &war.blocs {
-            let lots = joulebook_types::Qty::from(war.capacity_lots);
-            let supply = bloc.yield_ktok.delivers(war.lot(bloc), lots).kilo_tokens().raw() as f64 / 1_000.0;
-            assert!(
-                demand * 1.2 < supply * f64::from(war.windows),
-                "{}: {demand} of {supply} Mtok",
-                bloc.name
-            );
+    fn nobody_sells_out() {
+        for seconds in [60, 120, 3_600] {
+            let mut war = PriceWar::new(1);
+            war.stock_for(seconds);
+            let mean_mtok = 1_950.0 / f64::ln(40.0);
+            let demand = war.token_orders_per_second * mean_mtok * f64::from(seconds);
+            for bloc in &war.blocs {
+                let lots = joulebook_types::Qty::from(war.capacity_lots);
+                let supply =
+                    bloc.yield_ktok.delivers(war.lot(bloc), lots).kilo_tokens().raw() as f64 / 1_000.0;
+                assert!(
+                    demand * 1.2 < supply * f64::from(war.windows),
+                    "{} in {seconds} s: {demand} of {supply} Mtok",
+                    bloc.name
+                );
+            }
         }
     }
 }

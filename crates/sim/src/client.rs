@@ -2,6 +2,7 @@
 
 mod habits;
 
+use std::cell::Cell;
 use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 
@@ -57,6 +58,8 @@ pub struct Client {
     read_at: u64,
     /// It looks around once although nothing came.
     is_roused: bool,
+    /// What [`Client::next_event`] last worked out, until anything is done to the client.
+    due: Cell<Option<Option<u64>>>,
 }
 
 /// What is lost when the process dies.
@@ -106,11 +109,13 @@ impl Client {
             act_at,
             read_at: 0,
             is_roused: false,
+            due: Cell::new(None),
         }
     }
 
     /// Something that it does before all else.
     pub fn give_job(&mut self, job: Job) {
+        self.due.set(None);
         self.jobs.push_back(job);
     }
 
@@ -120,6 +125,7 @@ impl Client {
 
     /// The process dies. It comes back knowing what it had written down, or nothing.
     pub fn kill(&mut self, restart_at: u64, remembers: bool) {
+        self.due.set(None);
         if let Some(process) = self.process.take() {
             self.remembered = if remembers { process.session.last_event_seq() } else { 0 };
             self.restart_at = restart_at;
@@ -136,6 +142,7 @@ impl Client {
 
     /// Drops its connection and dials again.
     pub fn hang_up(&mut self) {
+        self.due.set(None);
         if let Some(Process { line: Line::Up(connection, _), endpoint, .. }) = &mut self.process {
             endpoint.close(*connection);
         }
@@ -143,6 +150,7 @@ impl Client {
 
     /// Makes no more requests but one: a question about its account, whose answer shows that its session works.
     pub fn rest(&mut self) {
+        self.due.set(None);
         self.jobs.clear();
         self.jobs.push_back(Box::new(|client_order_id| AccountQuery { client_order_id }.into()));
         self.act_at = self.scene.now();
@@ -184,6 +192,17 @@ impl Client {
 
     /// When it must be stepped, if nothing arrives.
     pub fn next_event(&self) -> Option<u64> {
+        let due = self.due.get().unwrap_or_else(|| {
+            let due = self.work_out_due();
+            self.due.set(Some(due));
+            due
+        });
+        let stall = (self.scene.now() < self.read_at).then_some(self.read_at);
+        [due, stall.filter(|_| self.process.is_some())].into_iter().flatten().min()
+    }
+
+    /// All but the end of a stall: the world asks for it at each of its steps, and nearly every time nothing was done.
+    fn work_out_due(&self) -> Option<u64> {
         let Some(process) = &self.process else { return Some(self.restart_at) };
         if self.is_roused || process.endpoint.has_work() {
             return Some(self.scene.now());
@@ -193,14 +212,14 @@ impl Client {
             Line::Dialing(_) | Line::Up(..) => None,
         };
         let act = (!self.is_done()).then_some(self.act_at);
-        let stall = (self.scene.now() < self.read_at).then_some(self.read_at);
         let session = process.session.deadline().map(TimeNs::raw);
         let endpoint = process.endpoint.next_timeout().map(TimeNs::raw);
-        [retry, act, stall, session, endpoint].into_iter().flatten().min()
+        [retry, act, session, endpoint].into_iter().flatten().min()
     }
 
     /// Does all that can be done now.
     pub fn step(&mut self, audit: &mut Audit) -> Result<(), Violation> {
+        self.due.set(None);
         let now = self.scene.now();
         if self.process.is_none() {
             if now < self.restart_at {

@@ -43,10 +43,11 @@ pub struct WarOutcome {
 }
 
 impl WarPlan {
-    /// The demo's war, at a pace that fits its length.
+    /// The demo's war, at a pace and with a stock that fit its length.
     pub fn new(seed: u64, seconds: u32) -> Self {
         let mut war = PriceWar::new(seed);
         war.pace_for(seconds);
+        war.stock_for(seconds);
         Self { war, seconds, shell: WarShell::Direct }
     }
 }

@@ -215,9 +215,10 @@ fn war(options: &[&str]) -> Result<bool, String> {
             _ => return Err(format!("cannot read `{}`\n{HELP}", pair.join(" "))),
         }
     }
-    let started = Instant::now();
+    let (started, ran_before) = (Instant::now(), processor_seconds());
     let fought = fight(&WarPlan { shell, ..WarPlan::new(seed, seconds) });
     let took = started.elapsed().as_secs_f64();
+    let ran = processor_seconds().zip(ran_before).map(|(after, before)| after - before);
     match fought {
         Ok(WarOutcome { outcome, commands, event_hash: [a, b], state_hash }) => {
             outcome.checks.iter().for_each(|check| println!("{}: {}", check.name, check.detail));
@@ -228,6 +229,9 @@ fn war(options: &[&str]) -> Result<bool, String> {
                 commands as f64 / took,
                 outcome.trades
             );
+            if let Some(ran) = ran {
+                println!("on a processor for {ran:.3} s of it: {:.0} times", f64::from(seconds) / ran);
+            }
             println!("events {a:016x}{b:016x} state {}", hex(&state_hash));
             Ok(true)
         }
@@ -236,6 +240,13 @@ fn war(options: &[&str]) -> Result<bool, String> {
             Ok(false)
         }
     }
+}
+
+/// What this thread has run for, without what it waited for a processor; `None` where the system does not say.
+fn processor_seconds() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    let ns: u64 = text.split_whitespace().next()?.parse().ok()?;
+    Some(ns as f64 / 1e9)
 }
 
 fn trace(seed: u64) -> bool {

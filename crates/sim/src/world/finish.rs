@@ -14,6 +14,8 @@ impl World {
             return Ok(());
         }
         let mut copy = self.disk.fork();
+        let durable = self.audit.engine();
+        let right = (durable.state_hash(), durable.event_chain_hash());
         while let Some(newest) = copy.list().unwrap_or_default().pop() {
             let recovered = match recover_disk(&copy, self.journal_config()) {
                 Ok(recovered) => recovered,
@@ -25,11 +27,10 @@ impl World {
             Check::Snapshot.that(recovered.snapshot == Some(newest), || {
                 format!("the snapshot at {} cannot be used", newest.seq)
             })?;
-            let (found, durable) = (recovered.engine, self.audit.engine());
-            let is_same = found.state_hash() == durable.state_hash()
-                && found.event_chain_hash() == durable.event_chain_hash();
-            Check::Snapshot
-                .that(is_same, || format!("from the snapshot at {} comes another state", newest.seq))?;
+            let found = (recovered.engine.state_hash(), recovered.engine.event_chain_hash());
+            Check::Snapshot.that(found == right, || {
+                format!("from the snapshot at {} comes another state", newest.seq)
+            })?;
             if copy.remove(newest).is_err() {
                 return Ok(());
             }
