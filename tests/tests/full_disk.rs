@@ -13,7 +13,7 @@ use joulebook_protocol::messages::{
 };
 use joulebook_testkit::{Xoshiro256pp, size};
 use joulebook_tests::{
-    BOB, Daemon, Disk, PATIENCE, Traders, block_on, connect, in_time, limit, run, steady_port,
+    BOB, Daemon, Disk, PATIENCE, Traders, block_on, connect, http_get, in_time, limit, run, steady_port,
     with_own_mounts,
 };
 use joulebook_types::{InstrumentId, Price, Side};
@@ -108,7 +108,7 @@ async fn fill_again_and_again(disk: &Disk, cycles: u64, segment_mib: u32) {
             daemon.kill();
             daemon = Daemon::start(&data, &flags);
             check(&mut traders, cycle).await;
-            fill_until_read_only(disk, &mut hands).await;
+            fill_until_known(disk, &daemon, &mut hands).await;
         }
         disk.make_room();
         resume(disk, &daemon, &hands, cycle).await;
@@ -184,6 +184,19 @@ async fn fill_until_read_only(disk: &Disk, hands: &mut Hands) {
         }
     }
     panic!("{DISK_MIB} MiB were filled as often, and orders are taken");
+}
+
+/// As [`fill_until_read_only`], and `/readyz` says so, also after a start.
+async fn fill_until_known(disk: &Disk, daemon: &Daemon, hands: &mut Hands) {
+    let began = Instant::now();
+    loop {
+        fill_until_read_only(disk, hands).await;
+        let ready = http_get(daemon.http, "/readyz").body;
+        if ready.contains("the disk is full") {
+            return;
+        }
+        assert!(began.elapsed() < PATIENCE, "orders are refused, and nobody says why: {ready}");
+    }
 }
 
 /// On a full disk: alice leaves by herself, bob is thrown out, and nobody comes in.

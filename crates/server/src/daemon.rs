@@ -204,6 +204,13 @@ impl Daemon {
             control: Arc::clone(&control),
             starter,
         };
+        // Nobody is shown it yet. Later it would hide what the journal says from its first turn on: that the disk is full.
+        console_state.set_health(console::Health {
+            journal: Check::passed(info.recovery.clone()),
+            gateway: Check::passed(format!("logons are answered on {}", info.gateway)),
+            replay: Check::passed(info.recovery.clone()),
+            snapshots,
+        });
         let exchange = threads.spawn(wiring).map_err(system("start the exchange's thread"))?;
         // Nothing is ever sent: the other end is dropped when the first commands are durable, or with a fault.
         while started.recv_timeout(FULL_DISK_PATIENCE) == Err(RecvTimeoutError::Timeout) {
@@ -217,12 +224,6 @@ impl Daemon {
         if let Health::Faulted(what) = control.health() {
             return Err(StartError::Faulted(what));
         }
-        console_state.set_health(console::Health {
-            journal: Check::passed(info.recovery.clone()),
-            gateway: Check::passed(format!("logons are answered on {}", info.gateway)),
-            replay: Check::passed(info.recovery.clone()),
-            snapshots,
-        });
         // Only now: until the doors are open, every core has something better to do.
         let shadow = shadow
             .map(|task| task.spawn(Arc::clone(&control), Arc::clone(&console_state)))
