@@ -172,10 +172,15 @@ fn what_is_delivered_before_its_time_leaves_no_timer_behind() {
         Some("* phase 1 settled")
     );
     market.list(HOUR);
-    let mut saved = Vec::new();
-    market.engine.save(&mut |piece| saved.extend_from_slice(piece));
-    // Which looks whether every timer is one that somebody waits for.
-    assert_eq!(Engine::load(&saved).map(|engine| engine.state_hash()), Ok(market.engine.state_hash()));
+    // Loading looks whether every timer is one that somebody waits for, and every slot one that is still to come.
+    let load_what_is_saved = |market: &Market| {
+        let mut saved = Vec::new();
+        market.engine.save(&mut |piece| saved.extend_from_slice(piece));
+        let loaded = Engine::load(&saved).map(|engine| engine.state_hash());
+        assert_eq!(loaded, Ok(market.engine.state_hash()));
+    };
+    load_what_is_saved(&market);
     assert!(market.advance_minutes(40).is_empty());
     assert_eq!(market.engine.instruments().count(), 1);
+    load_what_is_saved(&market);
 }
