@@ -5,7 +5,9 @@ use joulebook_protocol::messages::{
     Basket, BasketLeg, CancelOrder, MassQuote, NewOrder, QuotePair, ReduceOrder, ReplaceOrder, SetPhase,
     TokenOrder,
 };
-use joulebook_types::{ClientOrderId, InstrumentId, KiloTokens, OrderId, Phase, Side, SlotHint, TimeInForce};
+use joulebook_types::{
+    ClientOrderId, InstrumentId, KiloTokens, OrderId, Phase, Side, SlotHint, TimeInForce, Trigger,
+};
 
 use crate::recording::Recording;
 use crate::tape::Tape;
@@ -237,6 +239,35 @@ pub fn baskets() -> Recording {
                 fills += usize::from(matches!(event, Event::OrderFilled(_)))
             });
             assert_eq!(fills, 2 * Basket::LEGS_MAX, "a basket is filled whole");
+        }
+    })
+}
+
+/// Trades at prices that go up and down by a few ticks, each of which so many trailing stops see and none waits for.
+pub fn prints_past_trailing_stops(stops: u32) -> Recording {
+    let mut market = Market::windows(1);
+    for index in 0..stops {
+        let side = if index.is_multiple_of(2) { Side::Buy } else { Side::Sell };
+        let account = owner(side, index);
+        let away = if side == Side::Buy { 20_000 } else { 5_000 };
+        let order = NewOrder {
+            client_order_id: market.tape.id(account),
+            price: price(MIDDLE - 10_000 + away),
+            trail_distance: price(1_000 + index % 500),
+            instrument: InstrumentId::new(1),
+            qty: 1,
+            side: side.raw(),
+            trigger: Trigger::Trailing.raw(),
+            time_in_force: TimeInForce::Gtc.raw(),
+            ..NewOrder::default()
+        };
+        market.tape.send(account, order.into(), |_| {});
+    }
+    market.record(|market| {
+        for round in 0..COMMANDS / 2 {
+            let ticks = MIDDLE + round * 7 % 20;
+            market.enter(0, Side::Sell, ticks, 1, TimeInForce::Gtc);
+            market.enter(0, Side::Buy, ticks, 1, TimeInForce::Ioc);
         }
     })
 }

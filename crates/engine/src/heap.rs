@@ -68,6 +68,15 @@ impl<K: Copy + Ord> Heap<K> {
         self.entries.is_empty()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Gives all of its entries to another queue, and keeps its memory.
+    pub(crate) fn move_into(&mut self, other: &mut Self, places: &mut Places) {
+        self.entries.drain(..).for_each(|(key, entry)| other.push(places, key, entry));
+    }
+
     /// Whether it ever had an entry.
     pub(crate) fn has_memory(&self) -> bool {
         self.entries.capacity() > 0

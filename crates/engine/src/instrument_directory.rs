@@ -224,4 +224,29 @@ mod tests {
         assert_eq!(directory.named(InstrumentId::new(8)), Named::Settled);
         assert_eq!(directory.len(), 2);
     }
+
+    #[test]
+    fn whoever_stands_behind_others_is_found_when_they_have_gone() {
+        let mut table = PlaceTable::default();
+        table.make_room(8);
+        let home = |raw: u32| table.home(InstrumentId::new(raw));
+        // Four that want the last entry and four that want the first: they stand around the end, in a row.
+        let of_last = (1..).filter(|raw| home(*raw) == PlaceTable::LEN_MIN - 1).take(4);
+        let of_first = (1..).filter(|raw| home(*raw) == 0).take(4);
+        let ids: Vec<InstrumentId> = of_last.chain(of_first).map(InstrumentId::new).collect();
+        for first in 0..ids.len() {
+            for (place, id) in (0..).zip(&ids) {
+                table.insert(*id, InstrumentIx::new(place));
+            }
+            // In an order of their own for each of them that goes first.
+            let mut left: Vec<usize> = (0..ids.len()).collect();
+            left.rotate_left(first);
+            while let Some(gone) = left.pop() {
+                table.remove(ids[gone]);
+                let found = |place: &usize| table.get(ids[*place]).map(|ix| ix.index());
+                assert!(left.iter().all(|place| found(place) == Some(*place)), "{gone} of {left:?}");
+                assert_eq!(found(&gone), None);
+            }
+        }
+    }
 }

@@ -84,6 +84,7 @@ mod token_order;
 mod token_walk;
 mod trade;
 mod trailing;
+mod trailing_queue;
 mod uncross;
 mod yields;
 

@@ -12,7 +12,6 @@ use joulebook_types::{ClientOrderId, Price, SlotHint, Trigger};
 use crate::instruments::InstrumentIx;
 use crate::request::Rejection;
 use crate::sessions::SessionIx;
-use crate::stop_book::Stop;
 use crate::{Engine, Events};
 
 /// With so many bytes in the arena, an account's state has to wait for a later batch: a question is small, its answer as
@@ -99,7 +98,7 @@ impl Engine {
             side: order.side.raw(),
             order_type: order_type.raw(),
             trigger: stop.map_or(Trigger::None, |stop| stop.trigger.kind()).raw(),
-            trigger_price: stop.and_then(Stop::trigger_price).unwrap_or(Price::ZERO),
+            trigger_price: stop.and_then(|stop| stop.trigger_price()).unwrap_or(Price::ZERO),
             ..Default::default()
         }
     }

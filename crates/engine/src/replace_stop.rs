@@ -24,7 +24,7 @@ impl Engine {
         replace: &ReplaceOrder,
         out: &mut Events,
     ) -> Result<(), Rejection> {
-        let stop = *self.stops.get(slot).expect("the caller knows that it waits");
+        let stop = self.stops.get(slot).expect("the caller knows that it waits");
         self.check_stop_may_change(requester, slot, &stop, replace)?;
         if replace.qty == 0 {
             self.reduce_to_zero(slot, requester, out);

@@ -182,7 +182,7 @@ impl Engine {
             if let Some(stop) = stop {
                 self.walk_order(walk, slot);
                 walk.put(self.instruments[stop.instrument].id);
-                walk_stop(walk, stop);
+                walk_stop(walk, &stop);
             }
         }
     }

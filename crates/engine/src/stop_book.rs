@@ -7,6 +7,7 @@ use crate::heap::{Heap, Places};
 use crate::holds::Hold;
 use crate::instruments::InstrumentIx;
 use crate::trailing::{Trail, is_reached};
+use crate::trailing_queue::{TrailingGroups, TrailingSide};
 
 /// What makes an order wait. The rest of it lies in the slab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,8 +41,9 @@ impl StopTrigger {
 /// The waiting stops of all instruments.
 #[derive(Debug, Default)]
 pub(crate) struct Stops {
-    /// By stop number; a vacant one keeps what it was last.
+    /// By stop number; a vacant one keeps what it was last. The peak of a trailing one that is not marked is its group's.
     all: Vec<Stop>,
+    groups: TrailingGroups,
     vacant: Vec<u32>,
     /// By slot of the slab: the stop's number, or `NO_STOP`.
     by_slot: Vec<u32>,
@@ -65,10 +67,17 @@ struct Queues {
     buys: Heap<(Price, OrderId)>,
     /// Highest trigger price first.
     sells: Heap<(core::cmp::Reverse<Price>, OrderId)>,
-    /// Every print concerns all of them.
-    trailing: Vec<u32>,
+    /// Few instruments have any.
+    trailing: Option<Box<Trailing>>,
     /// In the order in which they will act.
     marked: Heap<OrderId>,
+}
+
+/// The trailing stops of one instrument.
+#[derive(Debug, Default)]
+struct Trailing {
+    buys: TrailingSide,
+    sells: TrailingSide,
 }
 
 const NO_STOP: u32 = u32::MAX;
@@ -98,9 +107,13 @@ impl Stops {
     }
 
     /// The stop at a slot; `None` for an order that waits for nothing.
-    pub(crate) fn get(&self, slot: Slot) -> Option<&Stop> {
+    pub(crate) fn get(&self, slot: Slot) -> Option<Stop> {
         let number = self.number(slot)?;
-        Some(&self.all[number as usize])
+        let mut stop = self.all[number as usize];
+        if let (None, StopTrigger::Trailing(trail)) = (stop.mark, &mut stop.trigger) {
+            trail.peak = self.groups.peak(number);
+        }
+        Some(stop)
     }
 
     pub(crate) fn add(&mut self, stop: Stop) {
@@ -135,27 +148,34 @@ impl Stops {
     /// Shows one stop a print and says whether it is marked now.
     pub(crate) fn see(&mut self, slot: Slot, print: Price) -> bool {
         let number = self.number(slot).expect("only a stop that waits sees prints");
-        let triggered = self.all[number as usize].sees(print);
+        self.dequeue(number);
+        let stop = &mut self.all[number as usize];
+        let triggered = stop.sees(print);
         if triggered {
-            self.mark(number, print);
+            stop.mark = Some(print);
         }
+        self.enqueue(number);
         triggered
     }
 
-    /// Marks all stops that a print triggers and lets trailing ones follow it: plain stops cost only those that are
-    /// reached, trailing ones each a look.
+    /// Marks all stops that a print triggers and lets trailing ones follow it. It costs those that are reached, and a look
+    /// at the first of each queue.
     pub(crate) fn note_print(&mut self, instrument: InstrumentIx, print: Price) {
         self.stirred = true;
         while let Some(number) = self.next_reached(instrument, print) {
             self.mark(number, print);
         }
-        let mut index = 0;
-        while let Some(number) = self.trailing(instrument).get(index).copied() {
-            if self.all[number as usize].sees(print) {
-                // Another one has its place now.
-                self.mark(number, print);
-            } else {
-                index += 1;
+        let Self { all, groups, places, queues, .. } = self;
+        let Some(queues) = queues.get_mut(instrument.raw() as usize) else { return };
+        let Some(trailing) = &mut queues.trailing else { return };
+        for (side, queue) in [(Side::Buy, &mut trailing.buys), (Side::Sell, &mut trailing.sells)] {
+            groups.follow((queue, side), places, print);
+            while let Some(number) = groups.wake((queue, side), places, print) {
+                let stop = &mut all[number as usize];
+                let triggered = stop.sees(print);
+                assert!(!triggered, "the print that activates a stop never triggers it");
+                let StopTrigger::Trailing(trail) = &stop.trigger else { unreachable!("only those sleep") };
+                groups.push((queue, side), places, (stop.order_id, number), trail);
             }
         }
     }
@@ -193,7 +213,11 @@ impl Stops {
         let buys = queues.buys.iter().map(|(_, number)| number);
         let sells = queues.sells.iter().map(|(_, number)| number);
         let marked = queues.marked.iter().map(|(_, number)| number);
-        let numbers = buys.chain(sells).chain(marked).chain(queues.trailing.iter().copied());
+        let trailing = queues
+            .trailing
+            .iter()
+            .flat_map(|trailing| trailing.buys.iter(&self.groups).chain(trailing.sells.iter(&self.groups)));
+        let numbers = buys.chain(sells).chain(marked).chain(trailing);
         let stops = numbers.map(|number| &self.all[number as usize]);
         slots.extend(stops.map(|stop| (stop.order_id, stop.slot)));
         slots[first..].sort_unstable();
@@ -237,11 +261,7 @@ impl Stops {
         }
     }
 
-    fn trailing(&self, instrument: InstrumentIx) -> &[u32] {
-        self.queues.get(instrument.raw() as usize).map_or(&[], |queues| &queues.trailing)
-    }
-
-    /// A plain stop whose trigger price a print reaches.
+    /// A stop whose trigger price a print reaches.
     fn next_reached(&self, instrument: InstrumentIx, print: Price) -> Option<u32> {
         let queues = self.queues.get(instrument.raw() as usize)?;
         if let Some(((trigger_price, _), number)) = queues.buys.first()
@@ -249,8 +269,14 @@ impl Stops {
         {
             return Some(number);
         }
-        let ((core::cmp::Reverse(trigger_price), _), number) = queues.sells.first()?;
-        is_reached(Side::Sell, trigger_price, print).then_some(number)
+        if let Some(((core::cmp::Reverse(trigger_price), _), number)) = queues.sells.first()
+            && is_reached(Side::Sell, trigger_price, print)
+        {
+            return Some(number);
+        }
+        let trailing = queues.trailing.as_ref()?;
+        let reached = self.groups.next_reached(&trailing.buys, Side::Buy, print);
+        reached.or_else(|| self.groups.next_reached(&trailing.sells, Side::Sell, print))
     }
 
     fn mark(&mut self, number: u32, print: Price) {
@@ -260,7 +286,7 @@ impl Stops {
     }
 
     fn enqueue(&mut self, number: u32) {
-        let Self { all, places, queues, marked, .. } = self;
+        let Self { all, groups, places, queues, marked, .. } = self;
         let stop = &all[number as usize];
         let queues = &mut queues[stop.instrument.raw() as usize];
         match (stop.mark, &stop.trigger, stop.side) {
@@ -270,9 +296,9 @@ impl Stops {
                 }
                 queues.marked.push(places, stop.order_id, number);
             }
-            (None, StopTrigger::Trailing(_), _) => {
-                places.set(number, queues.trailing.len());
-                queues.trailing.push(number);
+            (None, StopTrigger::Trailing(trail), side) => {
+                let queue = queues.trailing.get_or_insert_default().side_mut(side);
+                groups.push((queue, side), places, (stop.order_id, number), trail);
             }
             (None, StopTrigger::Price(price), Side::Buy) => {
                 queues.buys.push(places, (*price, stop.order_id), number);
@@ -284,22 +310,19 @@ impl Stops {
     }
 
     fn dequeue(&mut self, number: u32) {
-        let Self { all, places, queues, marked, .. } = self;
-        let stop = &all[number as usize];
+        let Self { all, groups, places, queues, marked, .. } = self;
+        let stop = &mut all[number as usize];
         let queues = &mut queues[stop.instrument.raw() as usize];
-        match (stop.mark, &stop.trigger, stop.side) {
+        match (stop.mark, &mut stop.trigger, stop.side) {
             (Some(_), _, _) => {
                 queues.marked.remove(places, number);
                 if queues.marked.is_empty() {
                     marked.retain(|instrument| *instrument != stop.instrument);
                 }
             }
-            (None, StopTrigger::Trailing(_), _) => {
-                let place = places.get(number).expect("a trailing stop has a place in the list");
-                assert!(queues.trailing.swap_remove(place) == number, "its own place");
-                if let Some(moved) = queues.trailing.get(place) {
-                    places.set(*moved, place);
-                }
+            (None, StopTrigger::Trailing(trail), side) => {
+                let queue = queues.trailing.get_or_insert_default().side_mut(side);
+                trail.peak = groups.remove((queue, side), places, number, trail.distance);
             }
             (None, StopTrigger::Price(_), Side::Buy) => _ = queues.buys.remove(places, number),
             (None, StopTrigger::Price(_), Side::Sell) => _ = queues.sells.remove(places, number),
@@ -310,12 +333,23 @@ impl Stops {
 impl Queues {
     fn have_memory(&self) -> bool {
         let plain = self.buys.has_memory() || self.sells.has_memory();
-        plain || self.marked.has_memory() || self.trailing.capacity() > 0
+        plain || self.marked.has_memory() || self.trailing.is_some()
     }
 
     fn is_empty(&self) -> bool {
         let plain = self.buys.is_empty() && self.sells.is_empty();
-        plain && self.trailing.is_empty() && self.marked.is_empty()
+        let trailing = self.trailing.as_ref();
+        let no_trailing = trailing.is_none_or(|both| both.buys.is_empty() && both.sells.is_empty());
+        plain && no_trailing && self.marked.is_empty()
+    }
+}
+
+impl Trailing {
+    fn side_mut(&mut self, side: Side) -> &mut TrailingSide {
+        match side {
+            Side::Buy => &mut self.buys,
+            Side::Sell => &mut self.sells,
+        }
     }
 }
 
@@ -405,6 +439,62 @@ mod tests {
         assert_eq!(take_marked(&mut stops, &[A]), [(1, 107), (2, 107), (3, 107)]);
         let last = stops.get(Slot::new(5)).unwrap();
         assert_eq!(last.trigger_price(), Some(Price::new(105)));
+    }
+
+    /// Multiplies by a primitive root modulo a prime.
+    fn next(state: &mut u64, below: u64) -> i64 {
+        *state = *state * 48_271 % 2_147_483_647;
+        (*state % below) as i64
+    }
+
+    fn random_trail(state: &mut u64) -> Trail {
+        let distance = match next(state, 2) {
+            0 => Distance::Price(Price::new(1 + next(state, 40))),
+            _ => Distance::BasisPoints(1 + next(state, 900) as u32),
+        };
+        let activation_price = Price::new(if next(state, 2) == 0 { 0 } else { 450 + next(state, 100) });
+        Trail { distance, activation_price, peak: None }
+    }
+
+    #[test]
+    fn trailing_stops_in_groups_do_what_each_would_do_alone() {
+        let (mut stops, mut state) = (Stops::default(), 11);
+        // Each by itself, shown every print.
+        let mut alone: Vec<Stop> = Vec::new();
+        let (mut price, mut triggered) = (500, 0);
+        for id in 1..=4_000 {
+            let side = if next(&mut state, 2) == 0 { Side::Buy } else { Side::Sell };
+            let trail = random_trail(&mut state);
+            let new = Stop { trigger: StopTrigger::Trailing(trail), ..stop(id, A, side, 0) };
+            stops.add(new);
+            alone.push(new);
+            if next(&mut state, 4) == 0 {
+                let gone = alone.swap_remove(next(&mut state, alone.len() as u64) as usize);
+                assert_eq!(stops.remove(gone.slot), gone);
+                // Some come back with what they have seen, as a changed stop and one of a snapshot do.
+                if next(&mut state, 2) == 0 {
+                    stops.add(gone);
+                    alone.push(gone);
+                }
+            }
+            price = (price + next(&mut state, 21) - 10).clamp(300, 700);
+            stops.note_print(A, Price::new(price));
+            let mut reached: Vec<u32> = Vec::new();
+            alone.retain_mut(|stop| {
+                let sees = stop.sees(Price::new(price));
+                reached.extend(sees.then_some(stop.slot.raw()));
+                !sees
+            });
+            reached.sort_unstable();
+            triggered += reached.len();
+            let marked = take_marked(&mut stops, &[A]);
+            assert_eq!(marked, reached.into_iter().map(|id| (id, price)).collect::<Vec<_>>());
+            assert!(alone.iter().all(|stop| stops.get(stop.slot) == Some(*stop)), "{id}");
+        }
+        assert!(triggered > 2_000 && stops.len() == alone.len(), "{triggered} of {}", alone.len());
+        let mut slots = Vec::new();
+        stops.of_instrument(A, &mut slots);
+        assert_eq!(slots.len(), alone.len());
     }
 
     #[test]

@@ -47,18 +47,23 @@ impl Row {
     }
 }
 
-/// A row that is no flow: one command that does so many things.
+/// A row that is no flow: so many things, of one command or of all.
 pub struct Single {
     pub name: &'static str,
     pub things: u32,
     pub record: fn() -> Recording,
 }
 
-pub const SINGLES: [Single; 2] = [
+pub const SINGLES: [Single; 3] = [
     Single {
         name: "mass cancel of 100,000, per order",
         things: 100_000,
         record: || mass_cancel(&VenuePlan::windows(1, Window::Quarter, Tables::Daemon), 100_000),
     },
     Single { name: "uncross of 10,000, per order", things: 10_000, record: operations::uncross },
+    Single {
+        name: "trade past 10,000 trailing stops",
+        things: 1_000,
+        record: || operations::prints_past_trailing_stops(10_000),
+    },
 ];

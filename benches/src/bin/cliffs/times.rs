@@ -147,7 +147,7 @@ impl Single {
             let (mut single, mut plain) = (Rerun::new(&recording), Rerun::new(&w2));
             plain.advance(100_000);
             let per = |took: Duration, count: u64| took.as_nanos() as f64 / count as f64;
-            best[0] = best[0].min(per(single.advance(1).1, self.things.into()));
+            best[0] = best[0].min(per(single.advance(usize::MAX).1, self.things.into()));
             let (count, took) = plain.advance(100_000);
             best[1] = best[1].min(per(took, count));
             single.check();

@@ -25,7 +25,7 @@ impl Engine {
         writer.list(Section::Stops, STOP_BYTES, self.stops.len(), |writer| {
             for slot in self.slots_outside() {
                 if let Some(stop) = self.stops.get(slot) {
-                    save_stop(writer, stop);
+                    save_stop(writer, &stop);
                     writer.end_record();
                 }
             }
