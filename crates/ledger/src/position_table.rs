@@ -108,3 +108,49 @@ impl PositionTable {
         to.wrapping_sub(from) & (self.places.len() - 1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use joulebook_types::QuarterSlot;
+
+    use crate::account::AccountIx;
+    use crate::capacity::{AssetIx, Capacity, SlotKey};
+
+    const ACCOUNTS: u32 = 60;
+    const SLOTS: usize = 20;
+
+    /// Multiplies by a primitive root modulo a prime.
+    fn next(state: &mut u64) -> u64 {
+        *state = *state * 48_271 % 2_147_483_647;
+        *state
+    }
+
+    /// A slot of its own in which some of the accounts have a position.
+    fn open_slot(capacity: &mut Capacity, number: u32, state: &mut u64) -> (AssetIx, Vec<u32>) {
+        let (class, area) = ("H200S".parse().unwrap(), "DE".parse().unwrap());
+        let asset = capacity.intern(SlotKey { class, area, slot: QuarterSlot::new(number) });
+        let owners: Vec<u32> = (0..ACCOUNTS).filter(|_| next(state).is_multiple_of(3)).collect();
+        owners.iter().for_each(|account| _ = capacity.open_position(AccountIx::new(*account), asset));
+        (asset, owners)
+    }
+
+    #[test]
+    fn positions_are_found_whoever_has_gone() {
+        let (mut capacity, mut state) = (Capacity::default(), 5);
+        (0..ACCOUNTS).for_each(|_| capacity.open_account());
+        let mut slots = Vec::new();
+        for number in 0..400 {
+            slots.push(open_slot(&mut capacity, number, &mut state));
+            if slots.len() > SLOTS {
+                let (asset, _) = slots.swap_remove(next(&mut state) as usize % SLOTS);
+                capacity.retire(asset);
+                capacity.forget(asset);
+            }
+            for (asset, owners) in &slots {
+                let has = |account: u32| capacity.position_ix(AccountIx::new(account), *asset).is_some();
+                let found: Vec<u32> = (0..ACCOUNTS).filter(|account| has(*account)).collect();
+                assert_eq!(found, *owners, "slot {}", asset.raw());
+            }
+        }
+    }
+}
