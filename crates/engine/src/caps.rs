@@ -197,14 +197,18 @@ impl Engine {
     }
 
     /// Accelerators that the window cap still lets the account buy in every slot of the instrument; `None` without cap.
+    #[inline]
     pub(crate) fn window_room(&self, account: AccountIx, ix: InstrumentIx) -> Option<u64> {
-        let cap = self.accounts[account].limits.window_accelerators_max;
-        if cap == 0 {
-            return None;
+        match self.accounts[account].limits.window_accelerators_max {
+            0 => None,
+            cap => Some(self.room_below(cap, account, ix)),
         }
+    }
+
+    fn room_below(&self, cap: u32, account: AccountIx, ix: InstrumentIx) -> u64 {
         let used = self.instruments[ix].assets.iter().map(|asset| self.window_use(account, *asset)).max();
         let room = i128::from(cap) - used.unwrap_or(0);
-        Some(u64::try_from(room).unwrap_or(0))
+        u64::try_from(room).unwrap_or(0)
     }
 
     /// Accelerators that the account bought and did not sell, with those that its open bids want. Below zero when it

@@ -7,7 +7,8 @@
 //! takes the walk out of the engine (`core::mem::take`), calls [`DryWalk::begin`] once, and then either
 //! [`DryWalk::fill`] for each order in turn, or [`DryWalk::open`] for each book and [`DryWalk::front`],
 //! [`DryWalk::take`] and [`DryWalk::skip`] for each maker, and puts the walk back. All books of one walk share what
-//! protections have seen of it, so they must be walked in the order in which they will be matched.
+//! protections have seen of it, so they must be walked in the order in which they will be matched. Until something is
+//! taken, [`Front::of_book`] says the same of a book that is not open yet.
 
 use std::collections::VecDeque;
 
@@ -56,6 +57,17 @@ pub(crate) struct Front {
     /// All its lots that are left.
     pub(crate) total: u32,
     pub(crate) trade_group: u64,
+}
+
+impl Front {
+    /// The maker that a taker of `side` meets first.
+    #[inline]
+    pub(crate) fn of_book(engine: &Engine, ix: InstrumentIx, side: Side) -> Option<Self> {
+        let maker = engine.instruments[ix].book().front(&engine.orders.slab, side.opposite())?;
+        let order = &engine.orders.slab[maker];
+        let (price, lots, total) = (order.price, order.leaves, order.total_leaves());
+        Some(Self { maker, price, lots, total, trade_group: order.trade_group })
+    }
 }
 
 /// The memory of a walk, used again by the next.
@@ -141,7 +153,9 @@ impl DryWalk {
         loop {
             let Slice { maker, price, shown: lots, hidden } = self.books[book].current?;
             let order = &engine.orders.slab[maker];
-            let frozen = engine.orders.terms(maker).is_quote && {
+            // Without a look at the order's other half as long as no quote was taken from.
+            let may_be_frozen = !self.protections.is_empty();
+            let frozen = may_be_frozen && engine.orders.terms(maker).is_quote && {
                 let class = engine.instruments[self.books[book].instrument].product.class;
                 self.is_frozen(AccountIx::new(order.account), class)
             };

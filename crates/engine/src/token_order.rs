@@ -156,15 +156,18 @@ impl Engine {
             Named { places: [InstrumentIx::NOWHERE; TokenOrder::INSTRUMENTS_MAX], count: named.len() };
         let mut refused = None;
         for (index, id) in named.iter().enumerate() {
-            let open = self.find_instrument(*id, offset_of_named(index)).and_then(|ix| {
-                found.places[index] = ix;
-                self.check_part_open(ix)
-            });
-            if let Err(rejection) = open {
-                refused = lowest([refused, Some(rejection.of_instrument(*id))]);
+            match self.instruments.find(*id) {
+                Some(ix) if self.is_part_open(ix) => found.places[index] = ix,
+                Some(_) | None => refused = lowest([refused, self.part_refused(*id, index)]),
             }
         }
         refused.map_or(Ok(found), Err)
+    }
+
+    #[cold]
+    fn part_refused(&self, id: InstrumentId, index: usize) -> Option<Rejection> {
+        let part = self.find_instrument(id, offset_of_named(index)).and_then(|ix| self.check_part_open(ix));
+        part.err().map(|rejection| rejection.of_instrument(id))
     }
 
     /// No instrument twice, one area, one window.
@@ -196,6 +199,8 @@ impl Engine {
         named: &Named,
     ) -> Result<(), Rejection> {
         walk.clear();
+        let yields = self.yields.of_model(order.model);
+        let is_capped = self.accounts[account].limits.window_accelerators_max != 0;
         for ix in named.all() {
             let instrument = &self.instruments[*ix];
             assert!(instrument.phase == Phase::Open, "checked before");
@@ -203,10 +208,9 @@ impl Engine {
                 let rejection = Rejection::field(RejectReason::NoYield, offset_of!(TokenOrder, model));
                 rejection.of_instrument(instrument.id).met(0, order.model.raw())
             };
-            let yield_ktok = self.yields.get(order.model, instrument.product.class).ok_or_else(no_yield)?;
-            let bound = self.trade_bound(*ix, Side::Buy);
-            let room = self.window_room(account, *ix);
-            walk.add_leg(Leg::new(*ix, instrument, yield_ktok, bound, room));
+            let yield_ktok = yields.get(instrument.product.class).ok_or_else(no_yield)?;
+            let room = if is_capped { self.window_room(account, *ix) } else { None };
+            walk.add_leg(Leg::new(*ix, instrument, yield_ktok, room));
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use joulebook_types::{
 
 use crate::Engine;
 use crate::accounts::TradeGroup;
-use crate::bands::{Bound, Reach};
+use crate::bands::Reach;
 use crate::dry_walk::{DryWalk, Front};
 use crate::instruments::{Instrument, InstrumentIx};
 
@@ -33,12 +33,11 @@ pub(crate) struct Leg {
     lot: LotSize,
     yield_ktok: Yield,
     lot_tokens: TokenMinutes,
-    bound: Bound,
     /// Accelerators that the buyer's window cap still lets in; `None` without a cap.
     room: Option<u64>,
-    /// The number of the book in the dry walk.
-    book: usize,
-    /// The maker that is next in it.
+    /// The number of the book in the dry walk, once that is open.
+    book: Option<usize>,
+    /// The maker that is next in it; `None` when the leg does not walk any more.
     front: Option<Front>,
     state: LegState,
 }
@@ -71,11 +70,11 @@ pub(crate) struct TokenWalk {
 }
 
 impl Leg {
+    #[inline]
     pub(crate) fn new(
         ix: InstrumentIx,
         instrument: &Instrument,
         yield_ktok: Yield,
-        bound: Bound,
         room: Option<u64>,
     ) -> Self {
         Self {
@@ -84,15 +83,26 @@ impl Leg {
             lot: instrument.lot,
             yield_ktok,
             lot_tokens: yield_ktok.delivers(instrument.lot, Qty::new(1)),
-            bound,
             room,
-            book: 0,
+            book: None,
             front: None,
             state: LegState::Walking,
         }
     }
 
+    /// The number of its book in the dry walk.
+    fn open(&mut self, engine: &Engine, dry: &mut DryWalk) -> usize {
+        *self.book.get_or_insert_with(|| dry.open(engine, self.instrument, Side::Buy))
+    }
+
+    /// Walks no more.
+    fn end(&mut self, state: LegState) {
+        self.state = state;
+        self.front = None;
+    }
+
     /// Whether a lot of it is still wanted.
+    #[inline]
     fn is_wanted(&self, tokens: TokenMinutes, overshoot: bool) -> bool {
         overshoot || self.lot_tokens <= tokens
     }
@@ -147,9 +157,9 @@ impl TokenWalk {
         self.plan.clear();
         self.planned = 0;
         dry.begin();
+        // Most books are only looked at: a walk is opened in those that something is taken from.
         for leg in &mut self.legs {
-            leg.book = dry.open(engine, leg.instrument, Side::Buy);
-            leg.front = dry.front(engine, leg.book);
+            leg.front = Front::of_book(engine, leg.instrument, Side::Buy);
         }
         let (mut remaining, mut credits) = (wanted.quantity, wanted.credits);
         while remaining > TokenMinutes::ZERO {
@@ -157,8 +167,9 @@ impl TokenWalk {
                 return self.end(remaining, wanted.overshoot);
             };
             let leg = &mut self.legs[index];
-            if leg.bound.reach(Side::Buy, front.price) != Reach::Within {
-                leg.state = LegState::Bounded;
+            let bound = engine.trade_bound(leg.instrument, Side::Buy);
+            if bound.reach(Side::Buy, front.price) != Reach::Within {
+                leg.end(LegState::Bounded);
                 continue;
             }
             if front.trade_group == wanted.trade_group.0 {
@@ -171,13 +182,14 @@ impl TokenWalk {
                     }
                 }
                 self.plan.push(Planned::CancelOwn { maker: front.maker });
-                dry.skip(engine, leg.book);
-                leg.front = dry.front(engine, leg.book);
+                let book = leg.open(engine, dry);
+                dry.skip(engine, book);
+                leg.front = dry.front(engine, book);
                 continue;
             }
             let fitting = leg.lots_in_room(leg.lots_for(remaining, wanted.overshoot).min(front.lots));
             if fitting == 0 {
-                leg.state = LegState::Capped;
+                leg.end(LegState::Capped);
                 continue;
             }
             let instrument = &engine.instruments[leg.instrument];
@@ -191,7 +203,8 @@ impl TokenWalk {
             remaining = remaining.saturating_sub(tokens);
             self.planned += tokens.raw();
             self.plan.push(Planned::Fill { instrument: leg.instrument, maker: front.maker, lots });
-            dry.take(engine, leg.book, lots);
+            let book = leg.open(engine, dry);
+            dry.take(engine, book, lots);
             self.look_again(engine, dry, index, front.maker);
         }
         None
@@ -203,8 +216,9 @@ impl TokenWalk {
             true => &mut self.legs[..],
             false => &mut self.legs[filled..=filled],
         };
-        for leg in legs {
-            leg.front = dry.front(engine, leg.book);
+        for leg in legs.iter_mut().filter(|leg| leg.state == LegState::Walking) {
+            let book = leg.open(engine, dry);
+            leg.front = dry.front(engine, book);
         }
     }
 
@@ -220,22 +234,21 @@ impl TokenWalk {
 
     /// The leg with the lowest price per token within the limit, the lower instrument id first, and its next maker.
     fn cheapest(&self, remaining: TokenMinutes, wanted: &Wanted) -> Option<(usize, Front)> {
-        let mut best: Option<(usize, Front)> = None;
+        let mut best: Option<(usize, &Leg, &Front)> = None;
         for (index, leg) in self.legs.iter().enumerate() {
-            if leg.state != LegState::Walking || !leg.is_wanted(remaining, wanted.overshoot) {
+            let Some(front) = &leg.front else { continue };
+            if !leg.is_wanted(remaining, wanted.overshoot) {
                 continue;
             }
-            let Some(front) = leg.front else { continue };
-            let is_better = best.is_none_or(|(other, other_front)| {
-                let other = &self.legs[other];
+            let is_better = best.is_none_or(|(_, other, other_front)| {
                 Yield::compare_per_token(front.price, leg.yield_ktok, other_front.price, other.yield_ktok)
                     .then(leg.id.cmp(&other.id))
                     .is_lt()
             });
             if is_better && wanted.limit.allows(front.price, leg.yield_ktok) {
-                best = Some((index, front));
+                best = Some((index, leg, front));
             }
         }
-        best
+        best.map(|(index, _, front)| (index, *front))
     }
 }

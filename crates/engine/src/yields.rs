@@ -24,21 +24,39 @@ pub(crate) struct Entry {
 /// moment.
 #[derive(Debug, Default)]
 pub(crate) struct Yields {
-    /// Of the entries, each as one number: a token order looks for up to sixteen of them.
-    keys: Vec<u128>,
     entries: Vec<Entry>,
+    /// The classes of the entries, each as one number: a token order looks for up to sixteen of one model.
+    classes: Vec<u64>,
+}
+
+/// What the classes make of one model.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OfModel<'a> {
+    entries: &'a [Entry],
+    classes: &'a [u64],
 }
 
 /// Classes are in the order of their bytes.
-fn key(model: ModelId, class: ClassCode) -> u128 {
+#[inline]
+fn number(class: ClassCode) -> u64 {
     let class: [u8; 8] = transmute!(class);
-    u128::from(model.raw()) << 64 | u128::from(u64::from_be_bytes(class))
+    u64::from_be_bytes(class)
+}
+
+impl OfModel<'_> {
+    #[inline]
+    pub(crate) fn get(&self, class: ClassCode) -> Option<Yield> {
+        let index = self.classes.binary_search(&number(class)).ok()?;
+        Some(self.entries[index].yield_ktok)
+    }
 }
 
 impl Yields {
-    pub(crate) fn get(&self, model: ModelId, class: ClassCode) -> Option<Yield> {
-        let index = self.keys.binary_search(&key(model, class)).ok()?;
-        Some(self.entries[index].yield_ktok)
+    pub(crate) fn of_model(&self, model: ModelId) -> OfModel<'_> {
+        let first = self.entries.partition_point(|entry| entry.model.raw() < model.raw());
+        let count = self.entries[first..].partition_point(|entry| entry.model == model);
+        let places = first..first + count;
+        OfModel { entries: &self.entries[places.clone()], classes: &self.classes[places] }
     }
 
     pub(crate) fn entries(&self) -> &[Entry] {
@@ -58,15 +76,15 @@ impl Yields {
 
     /// Sets an entry, or takes it out when its yield is zero.
     pub(crate) fn set(&mut self, entry: Entry) {
-        let key = key(entry.model, entry.class);
-        match (self.keys.binary_search(&key), entry.yield_ktok == Yield::ZERO) {
+        let key = |entry: &Entry| (entry.model.raw(), number(entry.class));
+        match (self.entries.binary_search_by_key(&key(&entry), key), entry.yield_ktok == Yield::ZERO) {
             (Ok(index), false) => self.entries[index] = entry,
             (Ok(index), true) => {
-                self.keys.remove(index);
+                self.classes.remove(index);
                 self.entries.remove(index);
             }
             (Err(index), false) => {
-                self.keys.insert(index, key);
+                self.classes.insert(index, number(entry.class));
                 self.entries.insert(index, entry);
             }
             (Err(_), true) => {}
