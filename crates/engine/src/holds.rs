@@ -79,6 +79,7 @@ impl Hold {
     }
 
     /// What it holds beyond `other`, which is of the same side.
+    #[inline]
     pub(crate) fn beyond(self, other: Self) -> Self {
         match (self, other) {
             (Self::Credits(own), Self::Credits(other)) => Self::Credits((own - other).max(MicroEc::ZERO)),
@@ -141,6 +142,9 @@ impl Engine {
         given: Option<Hold>,
         qty_offset: usize,
     ) -> Result<(), Rejection> {
+        if given.is_some_and(|given| hold <= given) {
+            return Ok(());
+        }
         match hold {
             Hold::Credits(wanted_credits) => {
                 let given = if let Some(Hold::Credits(given)) = given { given } else { MicroEc::ZERO };
@@ -179,14 +183,19 @@ impl Engine {
     /// Gives back what was held.
     #[inline(always)]
     pub(crate) fn release(&mut self, promise: &Promise) {
-        self.release_worth(promise, self.worth_of(promise));
-    }
-
-    /// The same with what it is worth.
-    #[inline(always)]
-    pub(crate) fn release_worth(&mut self, promise: &Promise, worth: Worth) {
+        let worth = self.worth_of(promise);
         self.uncount_open_value(promise, worth.value);
         self.give_back(promise.account, promise.instrument, worth.hold);
+    }
+
+    /// Holds for `wanted` what was held for `given`, of the same account, instrument and side. What both need stays held.
+    #[inline(always)]
+    pub(crate) fn rehold(&mut self, (given, before): (&Promise, Worth), (wanted, after): (&Promise, Worth)) {
+        self.uncount_open_value(given, before.value);
+        self.count_open_value(wanted, after.value);
+        let assets = &self.instruments[wanted.instrument].assets;
+        let held = after.hold.take_for(before.hold, &mut self.ledger, wanted.account, assets);
+        assert!(held, "the hold was checked");
     }
 
     /// Moves what an order needs from free to held. An order that holds less than it promises is counted apart, by

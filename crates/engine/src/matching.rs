@@ -15,6 +15,7 @@ use crate::hooks::Closed;
 use crate::instruments::InstrumentIx;
 use crate::orders::{Owner, Terms};
 use crate::sessions::SessionIx;
+use crate::trade::book_update;
 use crate::{Engine, Events};
 
 /// The order in hand, while it takes.
@@ -132,6 +133,7 @@ impl Engine {
                 .front(&self.orders.slab, taker.side.opposite())
                 .expect("a side that is crossed has orders");
             let maker = &self.orders.slab[front];
+            self.prepare_trades(taker, front, maker.leaves);
             match bound.reach(taker.side, maker.price) {
                 Reach::Within => {}
                 Reach::BeyondDynamic => return Stop::PriceBand,
@@ -151,6 +153,19 @@ impl Engine {
             self.trade(taker, front, lots, out);
         }
         Stop::Filled
+    }
+
+    /// Asks for what a trade with the maker at the front reads last, and for the maker behind it if there is more to take:
+    /// in a book that nobody has touched for a while each of these would be waited for in turn.
+    #[inline(always)]
+    fn prepare_trades(&self, taker: &Taker, front: Slot, shown: u32) {
+        self.orders.prepare(front);
+        if taker.leaves > shown
+            && let Some(next) =
+                self.instruments[taker.instrument].book().maker_after(&self.orders.slab, front)
+        {
+            self.orders.prepare(next);
+        }
     }
 
     /// How many of `lots` the taker can pay for.
@@ -197,10 +212,14 @@ impl Engine {
     }
 
     /// Puts an order, or the next slice of one, at the back of its price.
+    #[inline(always)]
     pub(crate) fn join_queue(&mut self, slot: Slot, out: &mut Events) {
         let ix = InstrumentIx::new(self.orders.slab[slot].instrument);
-        let level = self.instruments[ix].book_mut().add(&mut self.orders.slab, slot);
-        self.publish_change(slot, self.orders.slab[slot].leaves, level, BookUpdate::ADDED, out);
+        let instrument = &mut self.instruments[ix];
+        let level = instrument.book_mut().add(&mut self.orders.slab, slot);
+        let order = &self.orders.slab[slot];
+        let update = book_update((self.time, instrument.id), order, order.leaves, level, BookUpdate::ADDED);
+        self.publish(update, out);
     }
 
     /// Ends a taker that may not or must not rest.
@@ -249,6 +268,7 @@ impl Engine {
     }
 
     /// The price that reports name: market orders have none of their own.
+    #[inline(always)]
     pub(crate) fn reported_price(&self, slot: Slot) -> Price {
         match self.orders.terms(slot).order_type {
             OrderType::Limit => self.orders.slab[slot].price,

@@ -281,10 +281,10 @@ impl Engine {
         }
         let book = self.instruments[given.instrument].book_mut();
         let level = book.reduce(&mut self.orders.slab, slot, lots).expect("a quote shows all of its lots");
-        self.release(&given);
-        self.hold(&side.wanted);
-        let order = self.orders.slab[slot];
-        self.publish_book_update(&order, order.leaves, level, BookUpdate::REDUCED, out);
+        let worth = |promise: &Promise| self.worth_of(promise);
+        let (before, after) = (worth(&given), worth(&side.wanted));
+        self.rehold((&given, before), (&side.wanted, after));
+        self.publish_change(slot, self.orders.slab[slot].leaves, level, BookUpdate::REDUCED, out);
     }
 
     /// Takes a side out of the book; it ends here unless it is to enter again.

@@ -113,8 +113,7 @@ impl Engine {
         self.promise_less(slot, &before);
         self.tell_replaced(slot, requester, true, out);
         if let Some(level) = level {
-            let order = self.orders.slab[slot];
-            self.publish_book_update(&order, order.leaves, level, BookUpdate::REDUCED, out);
+            self.publish_change(slot, self.orders.slab[slot].leaves, level, BookUpdate::REDUCED, out);
         }
     }
 
@@ -123,8 +122,7 @@ impl Engine {
         let after = self.promise_at(slot);
         match (self.orders.terms(slot).place, after.side) {
             (Place::Book, _) | (Place::Call, Side::Sell) => {
-                self.release(before);
-                self.hold(&after);
+                self.rehold((before, self.worth_of(before)), (&after, self.worth_of(&after)));
                 self.balance_link(slot, &after);
             }
             (Place::Call, Side::Buy) => {
@@ -156,8 +154,7 @@ impl Engine {
         let wanted = Promise { limit: replace.price, lots: leaves, ..given };
         let (given_worth, wanted_worth) = self.check_move(slot, replace, &wanted, &given)?;
         let level = self.instruments[given.instrument].book_mut().remove(&mut self.orders.slab, slot);
-        self.release_worth(&given, given_worth);
-        self.hold_worth(&wanted, wanted_worth);
+        self.rehold((&given, given_worth), (&wanted, wanted_worth));
         let display = self.orders.terms(slot).display();
         self.orders.slab.amend(slot, replace.price, replace.qty, leaves, display);
         self.tell_replaced(slot, requester, false, out);

@@ -234,6 +234,7 @@ impl Engine {
     }
 
     /// Publishes a change of a resting order.
+    #[inline(always)]
     pub(crate) fn publish_book_update(
         &mut self,
         order: &Order,
@@ -265,7 +266,7 @@ impl Engine {
 }
 
 /// A change of a resting order; `leaves` and `level` are as of after it, and count what shows.
-#[inline]
+#[inline(always)]
 pub(crate) fn book_update(
     (time, instrument): (TimeNs, InstrumentId),
     order: &Order,
