@@ -270,15 +270,22 @@ impl Engine {
     /// Only bids of accounts with a cap on them are counted.
     #[inline]
     fn count_bid(&mut self, promise: &Promise, change: impl Fn(u64, u64) -> u64) {
-        if promise.side == Side::Buy && self.accounts[promise.account].limits.window_accelerators_max != 0 {
-            self.change_open_bids(promise, change);
+        let Promise { account, instrument, side, lots, .. } = *promise;
+        if side == Side::Buy && self.accounts[account].limits.window_accelerators_max != 0 {
+            self.change_open_bids(account, instrument, lots, change);
         }
     }
 
+    /// Gets values, not the promise: that would have to lie in memory wherever one is counted.
     #[cold]
-    fn change_open_bids(&mut self, promise: &Promise, change: impl Fn(u64, u64) -> u64) {
-        let Promise { account, instrument, lots, .. } = *promise;
-        let instrument = &self.instruments[instrument];
+    fn change_open_bids(
+        &mut self,
+        account: AccountIx,
+        ix: InstrumentIx,
+        lots: u32,
+        change: impl Fn(u64, u64) -> u64,
+    ) {
+        let instrument = &self.instruments[ix];
         let accelerators = instrument.accelerators(lots);
         for asset in &instrument.assets {
             let wanted = change(self.open_bids.get(account, *asset), accelerators);

@@ -68,6 +68,8 @@ pub struct Engine {
     pub(crate) pulled_quotes: Vec<Slot>,
     pub(crate) legs: Vec<Leg>,
     pub(crate) leg_reports: Vec<LegDone>,
+    /// By slot asset: zeros, but while legs are checked.
+    pub(crate) slot_needs: Vec<u64>,
     pub(crate) call_memory: CallMemory,
 }
 
@@ -114,6 +116,7 @@ impl Engine {
             pulled_quotes: Vec::new(),
             legs: Vec::new(),
             leg_reports: Vec::new(),
+            slot_needs: Vec::new(),
             call_memory: CallMemory::default(),
         }
     }

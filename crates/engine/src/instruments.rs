@@ -4,7 +4,7 @@ use core::ops::Bound;
 use std::collections::BTreeMap;
 
 use joulebook_book::Book;
-use joulebook_ledger::{AssetIx, SlotKey, bid_hold, fee, with_fee};
+use joulebook_ledger::{AssetIx, bid_hold, fee, with_fee};
 use joulebook_protocol::messages::InstrumentDefinition;
 use joulebook_sys::{prefetch_read, prefetch_write};
 use joulebook_types::{
@@ -136,14 +136,6 @@ impl Instrument {
             Side::Buy => self.band_high,
             Side::Sell => self.band_low,
         }
-    }
-
-    /// Whether the instrument is about the accelerators of a slot.
-    pub(crate) fn covers(&self, slot: &SlotKey) -> bool {
-        let (start, minutes) = (u64::from(self.window.start_minute()), u64::from(self.window.minutes()));
-        let slot_minute = u64::from(slot.slot.raw()) * 15;
-        let same = self.product.class == slot.class && self.product.area == slot.area;
-        same && (start..start + minutes).contains(&slot_minute)
     }
 
     /// Accelerators that `lots` need in every slot of the window.

@@ -51,13 +51,13 @@ impl Engine {
 
     /// Whether the legs that sell find enough free capacity in every slot, all of them together.
     pub(crate) fn check_legs_capacity(
-        &self,
+        &mut self,
         account: AccountIx,
         legs: &[Leg],
         qty_offset: impl Fn(usize) -> usize,
     ) -> Result<(), Rejection> {
-        self.for_each_slot(legs, Side::Sell, |number, asset, needed| {
-            let free = self.ledger.position(account, asset).map_or(0, |position| position.free);
+        self.for_each_slot(legs, Side::Sell, |engine, number, asset, needed| {
+            let free = engine.ledger.position(account, asset).map_or(0, |position| position.free);
             if needed <= free {
                 return Ok(());
             }
@@ -67,7 +67,7 @@ impl Engine {
 
     /// Whether the legs that buy keep the account's cap in every slot, all of them together.
     pub(crate) fn check_legs_windows(
-        &self,
+        &mut self,
         account: AccountIx,
         legs: &[Leg],
         qty_offset: impl Fn(usize) -> usize,
@@ -76,8 +76,8 @@ impl Engine {
         if cap == 0 {
             return Ok(());
         }
-        self.for_each_slot(legs, Side::Buy, |number, asset, wanted| {
-            let would_be = self.window_use(account, asset) + i128::from(wanted);
+        self.for_each_slot(legs, Side::Buy, |engine, number, asset, wanted| {
+            let would_be = engine.window_use(account, asset) + i128::from(wanted);
             if would_be <= i128::from(cap) {
                 return Ok(());
             }
@@ -87,19 +87,41 @@ impl Engine {
 
     /// Checks each slot of each leg of a side with the accelerators that it and the legs before it need there.
     fn for_each_slot(
-        &self,
+        &mut self,
         legs: &[Leg],
         side: Side,
-        check: impl Fn(usize, AssetIx, u64) -> Result<(), Rejection>,
+        check: impl Fn(&Self, usize, AssetIx, u64) -> Result<(), Rejection>,
+    ) -> Result<(), Rejection> {
+        let mut needs = core::mem::take(&mut self.slot_needs);
+        let result = self.add_up_slots(&mut needs, legs, side, check);
+        let assets = legs.iter().flat_map(|leg| &self.instruments[leg.instrument].assets);
+        for asset in assets {
+            if let Some(need) = needs.get_mut(asset.index()) {
+                *need = 0;
+            }
+        }
+        self.slot_needs = needs;
+        result
+    }
+
+    /// `needs` has what legs need in each slot, by the slot's number; it starts and ends with zeros.
+    fn add_up_slots(
+        &self,
+        needs: &mut Vec<u64>,
+        legs: &[Leg],
+        side: Side,
+        check: impl Fn(&Self, usize, AssetIx, u64) -> Result<(), Rejection>,
     ) -> Result<(), Rejection> {
         for (number, leg) in legs.iter().enumerate().filter(|(_, leg)| leg.side == side) {
-            for asset in &self.instruments[leg.instrument].assets {
-                let slot = self.ledger.slot_key(*asset);
-                let over = |leg: &&Leg| leg.side == side && self.instruments[leg.instrument].covers(&slot);
-                let accelerators = |leg: &Leg| self.instruments[leg.instrument].accelerators(leg.qty);
-                let needed = legs[..=number].iter().filter(over).map(accelerators).sum();
-                check(number, *asset, needed)
-                    .map_err(|rejection| rejection.of_instrument(self.instruments[leg.instrument].id))?;
+            let instrument = &self.instruments[leg.instrument];
+            for asset in &instrument.assets {
+                if needs.len() <= asset.index() {
+                    needs.resize(asset.index() + 1, 0);
+                }
+                let need = &mut needs[asset.index()];
+                *need += instrument.accelerators(leg.qty);
+                check(self, number, *asset, *need)
+                    .map_err(|rejection| rejection.of_instrument(instrument.id))?;
             }
         }
         Ok(())

@@ -367,7 +367,15 @@ impl Capacity {
     }
 
     /// Accelerators that the account could sell in all of the slots together.
+    #[inline]
     pub(crate) fn free(&self, account: AccountIx, assets: &[AssetIx]) -> u64 {
+        match assets {
+            [asset] => self.position(account, *asset).map_or(0, |position| position.free),
+            _ => self.free_in_all(account, assets),
+        }
+    }
+
+    fn free_in_all(&self, account: AccountIx, assets: &[AssetIx]) -> u64 {
         let (mut guess, mut least) = (PositionIx::NONE, None);
         for asset in assets {
             let Some(ix) = self.position_near(guess, account, *asset) else { return 0 };

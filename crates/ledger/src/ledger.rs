@@ -140,6 +140,7 @@ impl Ledger {
     }
 
     /// Accelerators that the account could sell in all of the slots together.
+    #[inline]
     pub fn free_capacity(&self, account: AccountIx, assets: &[AssetIx]) -> u64 {
         self.capacity.free(account, assets)
     }

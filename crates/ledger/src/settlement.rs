@@ -55,7 +55,7 @@ impl Ledger {
         assert!(fees >= MicroEc::ZERO, "a rebate is at most the other side's fee");
         let sold = match trade.assets {
             [asset] => self.sell_slot(trade, *asset),
-            _ => self.sell_slots(trade),
+            _ => self.sell_slots(*trade),
         };
         let free_part = trade.notional - sold.escrow;
         let fee_from_free = trade.seller_fee - sold.fee;
@@ -81,12 +81,13 @@ impl Ledger {
         Sold { escrow, fee }
     }
 
-    /// The same of any window: each slot has its share of the credits.
-    fn sell_slots(&mut self, trade: &Settlement<'_>) -> Sold {
-        let share = slot_share(trade);
+    /// The same of any window: each slot has its share of the credits. Gets a copy, so that a trade of one slot need not lie
+    /// in memory.
+    fn sell_slots(&mut self, trade: Settlement<'_>) -> Sold {
+        let share = slot_share(&trade);
         // Only a fee asks what all slots together pay at once, before the first of them is posted.
         let all = match trade.seller_fee > MicroEc::ZERO {
-            true => self.fee_from_escrow(trade, share),
+            true => self.fee_from_escrow(&trade, share),
             false => Sold::default(),
         };
         let mut sold = Sold::default();

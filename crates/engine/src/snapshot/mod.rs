@@ -88,6 +88,7 @@ impl Engine {
             pulled_quotes: _,
             legs: _,
             leg_reports: _,
+            slot_needs: _,
             call_memory: _,
         } = self;
         let mut writer = Writer::new(sink);
