@@ -128,18 +128,25 @@ impl Book {
     }
 
     fn finish_joining(&mut self, orders: &mut OrderSlab, slot: Slot, begun: Unfinished) -> LevelTotal {
-        let Unfinished { level, rank } = begun;
-        let Order { side, price, leaves, links, .. } = orders[slot];
-        let OrderSlab { prices, queues, .. } = orders;
-        let ladder = &mut self.ladders[index(side)];
-        let price = RankedPrice::new(side, price);
-        if links.level != NO_LEVEL {
-            ladder.open(prices, level, rank, price);
-            return queues.level(level).total();
+        let Order { side, price, links, .. } = orders[slot];
+        if links.level == NO_LEVEL {
+            return self.make_room(orders, slot, begun);
         }
+        let price = RankedPrice::new(side, price);
+        self.ladders[index(side)].open(&mut orders.prices, begun.level, begun.rank, price);
+        orders.queues.level(begun.level).total()
+    }
+
+    /// Adds where the price has no page of levels yet, or its last block is full.
+    #[inline(never)]
+    fn make_room(&mut self, orders: &mut OrderSlab, slot: Slot, begun: Unfinished) -> LevelTotal {
+        let Unfinished { level, rank } = begun;
+        let Order { side, price, leaves, .. } = orders[slot];
+        let OrderSlab { prices, queues, .. } = orders;
         let (level, (place, total)) = if queues.level(level).is_empty() {
+            let ladder = &mut self.ladders[index(side)];
             let level = prices.grow(queues, &mut ladder.trunk, rank);
-            ladder.open(prices, level, rank, price);
+            ladder.open(prices, level, rank, RankedPrice::new(side, price));
             (level, queues.push_back(level, slot, leaves).expect("an empty level has room"))
         } else {
             (level, queues.push_with_room(level, slot, leaves))
@@ -236,11 +243,18 @@ impl Book {
 
     /// The rest of it when the order was the last of its block or of its level.
     fn give_back(&mut self, orders: &mut OrderSlab, side: Side, from: Links) -> LevelTotal {
-        orders.queues.give_back(from.level, from.place);
         let total = orders.queues.level(from.level).total();
-        if total.orders == 0 {
-            let ladder = &mut self.ladders[index(side)];
-            ladder.close(orders, from.level, &self.tick, side);
+        if total.orders > 0 {
+            orders.queues.give_back(from.level, from.place);
+            return total;
+        }
+        orders.queues.make_empty(from.level, from.place);
+        let ladder = &mut self.ladders[index(side)];
+        if from.level == ladder.best_level {
+            ladder.step_back(&orders.prices, &self.tick, side);
+        }
+        if orders.prices.close(from.level) {
+            orders.prices.return_page(&mut orders.queues, &mut ladder.trunk, from.level);
         }
         total
     }

@@ -4,7 +4,6 @@ use joulebook_types::{Price, Side};
 
 use crate::price_tree::{PriceTree, Trunk};
 use crate::queue::{LevelIx, NO_LEVEL};
-use crate::slab::OrderSlab;
 use crate::tick::{RankedPrice, Tick};
 
 /// The levels of one side. They lie in the pool that all books share, so a side without orders owns nothing.
@@ -13,7 +12,7 @@ pub(crate) struct Ladder {
     /// Behind every price when there is no level.
     best_price: RankedPrice,
     best_rank: u64,
-    best_level: LevelIx,
+    pub(crate) best_level: LevelIx,
     pub(crate) trunk: Trunk,
 }
 
@@ -57,19 +56,16 @@ impl Ladder {
         }
     }
 
-    /// Takes a level away whose last order has gone.
-    pub(crate) fn close(&mut self, orders: &mut OrderSlab, level: LevelIx, tick: &Tick, side: Side) {
-        let OrderSlab { prices, queues, .. } = orders;
-        if level == self.best_level {
-            let next = prices.after(level);
-            self.best_level = next;
-            if next == NO_LEVEL {
-                (self.best_price, self.best_rank) = (RankedPrice::LAST, u64::MAX);
-            } else {
-                self.best_rank = prices.rank(next);
-                self.best_price = RankedPrice::new(side, tick.price(side, self.best_rank));
-            }
+    /// The next level becomes the best one.
+    #[inline(never)]
+    pub(crate) fn step_back(&mut self, tree: &PriceTree, tick: &Tick, side: Side) {
+        let next = tree.after(self.best_level);
+        self.best_level = next;
+        if next == NO_LEVEL {
+            (self.best_price, self.best_rank) = (RankedPrice::LAST, u64::MAX);
+        } else {
+            self.best_rank = tree.rank(next);
+            self.best_price = RankedPrice::new(side, tick.price(side, self.best_rank));
         }
-        prices.close(queues, &mut self.trunk, level);
     }
 }

@@ -124,16 +124,13 @@ impl PriceTree {
         self.pages[(level as u64 / FANOUT) as usize].present |= 1 << (level as u64 % FANOUT);
     }
 
-    /// Marks a level as one without orders; pages and nodes without levels go back to the pool.
+    /// Marks a level as one without orders. Whether its page has none left; then [`PriceTree::return_page`] comes next.
     #[inline]
-    pub(crate) fn close(&mut self, queues: &mut Queues, trunk: &mut Trunk, level: LevelIx) {
-        let page = level as u64 / FANOUT;
-        let branch = &mut self.pages[page as usize];
+    #[must_use]
+    pub(crate) fn close(&mut self, level: LevelIx) -> bool {
+        let branch = &mut self.pages[(level as u64 / FANOUT) as usize];
         branch.present &= !(1 << (level as u64 % FANOUT));
-        if branch.present == 0 {
-            queues.give_page_back(page as u32);
-            self.return_page(trunk, page as u32);
-        }
+        branch.present == 0
     }
 
     /// The first level.
@@ -270,8 +267,11 @@ impl PriceTree {
         number
     }
 
+    /// Gives back the page of a level, and the nodes that lead to no other.
     #[cold]
-    fn return_page(&mut self, trunk: &mut Trunk, page: u32) {
+    pub(crate) fn return_page(&mut self, queues: &mut Queues, trunk: &mut Trunk, level: LevelIx) {
+        let page = level / PAGE;
+        queues.give_page_back(page);
         let Branch { first, parent, .. } = self.pages[page as usize];
         let mut number = parent;
         while number != 0 {

@@ -175,7 +175,7 @@ impl Queues {
         (total, block.0[TAKEN] != 0)
     }
 
-    /// Gives a block back whose last order has gone, and leaves a queue without orders as new.
+    /// Gives a block back whose last order has gone, of a level that has others.
     pub(crate) fn give_back(&mut self, level: LevelIx, place: Place) {
         let number = place / BLOCK;
         if number != level {
@@ -183,16 +183,24 @@ impl Queues {
         }
         let Block([_, next, previous, ..]) = *self.block(number);
         let queue = self.block(level);
-        if queue.is_empty() {
-            assert!(queue.lots() == 0, "a level's lots are those of its orders, so they end together");
-            queue.make_empty(level);
-        } else if number == queue.0[OLDEST] {
+        if number == queue.0[OLDEST] {
             queue.0[OLDEST] = next;
         } else if number == queue.0[NEWEST] / BLOCK {
             let last = u32::BITS - 1 - self.block(previous).0[TAKEN].leading_zeros();
             self.block(level).0[NEWEST] = previous * BLOCK + last;
         } else {
             self.link(previous, next);
+        }
+    }
+
+    /// Makes a level as new whose last order has left the place.
+    #[inline]
+    pub(crate) fn make_empty(&mut self, level: LevelIx, place: Place) {
+        let queue = self.block(level);
+        assert!(queue.lots() == 0, "a level's lots are those of its orders, so they end together");
+        queue.make_empty(level);
+        if place / BLOCK != level {
+            self.vacant_blocks.push(place / BLOCK);
         }
     }
 
