@@ -100,7 +100,7 @@ pub enum FeedFault {
     Malformed,
 }
 
-/// Instruments that a receiver keeps; no exchange of ours lists more.
+/// Instruments that a receiver keeps; no exchange of ours lists more at a time.
 const MARKETS_MAX: usize = 65_536;
 
 impl FeedReceiver {
@@ -284,10 +284,13 @@ impl FeedReceiver {
         self.markets.get_mut(&instrument).filter(|market| market.is_synced())
     }
 
-    /// Room is found unless a publisher lists absurdly many.
+    /// Windows come for ever, so the oldest one that is settled makes room. Room is found unless a publisher lists absurdly
+    /// many at a time.
     fn market_or_new(&mut self, instrument: InstrumentId) -> Option<&mut Market> {
         if MARKETS_MAX <= self.markets.len() && !self.markets.contains_key(&instrument) {
-            return None;
+            let is_settled = |market: &Market| market.phase() == Some(Phase::Settled);
+            let (oldest, _) = self.markets().find(|(_, market)| is_settled(market))?;
+            self.markets.remove(&oldest);
         }
         Some(self.markets.entry(instrument).or_default())
     }

@@ -481,3 +481,22 @@ fn checksums_come_regularly() {
     let checksums = messages.iter().filter(|message| matches!(message, Ok(FeedMessage::L2Checksum(_))));
     assert_eq!(checksums.count(), 3);
 }
+
+/// As many as a receiver keeps.
+const MARKETS_MAX: u32 = 65_536;
+
+#[test]
+fn settled_windows_make_room_for_new_ones() {
+    let mut receiver = FeedReceiver::new(LEVELS_AND_TRADES);
+    (1..=MARKETS_MAX).for_each(|raw| _ = receiver.on_public(&definition(raw)));
+    assert_eq!(receiver.on_public(&definition(MARKETS_MAX + 1)), FeedChange::None, "all of them trade");
+    for raw in [7, 3] {
+        receiver.on_public(&phase(raw, Phase::Settled));
+    }
+    let next = MARKETS_MAX + 2;
+    let change = FeedChange::Definition { instrument: instrument(next) };
+    assert_eq!(receiver.on_public(&definition(next)), change);
+    assert!(receiver.market(instrument(next)).is_some());
+    assert!(receiver.market(instrument(3)).is_none(), "the oldest that is settled goes");
+    assert!(receiver.market(instrument(7)).is_some());
+}
