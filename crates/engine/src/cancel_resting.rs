@@ -42,7 +42,7 @@ impl Engine {
         let (client_order_id, order_id) = (cancel.client_order_id, order.order_id);
         let outcome = Outcome { client_order_id, order_id, slot: SlotHint::UNKNOWN, reason: None };
         session.outcomes.record(outcome, &mut self.outcome_budget);
-        self.orders.leave(&mut session.orders, slot);
+        self.orders.delist(&mut session.orders, slot);
         let ix = InstrumentIx::new(order.instrument);
         let instrument = &mut self.instruments[ix];
         let worth = Worth::of(instrument, order.side, order.price, order.total_leaves());
@@ -50,7 +50,7 @@ impl Engine {
         account.open_value -= i128::from(worth.value.raw());
         account.open_orders -= 1;
         worth.hold.give_back(&mut self.ledger, account_ix, &instrument.assets);
-        let level = instrument.book_mut().remove(&mut self.orders.slab, slot);
+        let level = instrument.book_mut().withdraw(&mut self.orders.slab, slot);
         let canceled = OrderCanceled {
             client_order_id: owner.client_order_id,
             order_id: order.order_id,
@@ -66,7 +66,6 @@ impl Engine {
         let mut teller = Teller { time, received, tells_all, hash, outbox };
         teller.tell(session, session_ix, canceled, out);
         teller.publish(book_update((time, instrument.id), &order, 0, level, BookUpdate::REMOVED), out);
-        self.orders.slab.remove(slot);
         if account.open_orders == 0 {
             self.note_closed(account_ix, ix);
         }

@@ -130,26 +130,39 @@ impl Orders {
     #[inline(always)]
     pub(crate) fn open(&mut self, list: &mut SessionList, order: &Order, owner: Owner, terms: Terms) -> Slot {
         let slot = self.slab.insert(*order);
-        let page = self.index.insert(order.order_id, slot);
+        self.enlist(list, order.order_id, slot, owner, terms);
+        slot
+    }
+
+    /// Takes an order that lies in the slab into all other lists.
+    #[inline(always)]
+    pub(crate) fn enlist(
+        &mut self,
+        list: &mut SessionList,
+        order_id: OrderId,
+        slot: Slot,
+        owner: Owner,
+        terms: Terms,
+    ) {
+        let page = self.index.insert(order_id, slot);
         let place = self.of_sessions.push(list, slot);
         let cold = Cold { owner, terms, place, page };
         match self.cold.get_mut(slot.index()) {
             Some(place) => *place = cold,
             None => self.cold.push(cold),
         }
-        slot
     }
 
     /// Forgets an order that has left its book, of the session whose list this is.
     #[inline(always)]
     pub(crate) fn close(&mut self, list: &mut SessionList, slot: Slot) {
-        self.leave(list, slot);
+        self.delist(list, slot);
         self.slab.remove(slot);
     }
 
     /// Takes an order out of all lists but the slab.
     #[inline(always)]
-    pub(crate) fn leave(&mut self, list: &mut SessionList, slot: Slot) {
+    pub(crate) fn delist(&mut self, list: &mut SessionList, slot: Slot) {
         let order = &self.slab[slot];
         let Cold { place, page, .. } = self.cold[slot.index()];
         self.index.remove(order.order_id, page);

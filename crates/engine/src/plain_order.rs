@@ -130,6 +130,8 @@ impl Engine {
         if !enters {
             return false;
         }
+        // The slab grows on the other way.
+        let Some(slot) = self.orders.slab.vacancy() else { return false };
         let Some(worth) = Worth::of(instrument, order.side, order.price, order.qty) else { return false };
         // The last question: what is free is held right away.
         if !worth.hold.take(&mut self.ledger, account_ix, &instrument.assets) {
@@ -145,15 +147,15 @@ impl Engine {
         entered.instrument = ix.raw();
         entered.account = account_ix.raw();
         entered.post_only = order.post_only;
-        let owner = Owner { session: session_ix, client_order_id: order.client_order_id };
-        let slot = self.orders.open(&mut session.orders, &entered, owner, Terms::PLAIN);
+        let level = instrument.book_mut().enter(&mut self.orders.slab, slot, entered);
         let (client_order_id, order_id) = (order.client_order_id, entered.order_id);
+        let owner = Owner { session: session_ix, client_order_id };
+        self.orders.enlist(&mut session.orders, order_id, slot, owner, Terms::PLAIN);
         let outcome = Outcome { client_order_id, order_id, slot: slot.hint(), reason: None };
         session.outcomes.record(outcome, &mut self.outcome_budget);
         let Self { time, received, tells_all, ref mut hash, ref mut outbox, .. } = *self;
         let mut teller = Teller { time, received, tells_all, hash, outbox };
         teller.tell(session, session_ix, order.accepted(order_id, slot.hint()), out);
-        let level = instrument.book_mut().add(&mut self.orders.slab, slot);
         let joined = book_update((time, order.instrument), &entered, order.qty, level, BookUpdate::ADDED);
         teller.publish(joined, out);
         self.end_step(out);
