@@ -39,6 +39,9 @@ const SNAPSHOTS_SKIPPED_MAX: u64 = 8;
 /// How long a stop waits for the thread. It ends at its next step; encoding a large state is one.
 const PATIENCE: Duration = Duration::from_millis(250);
 
+/// After a beginning that failed, the next one, unless the disk is full before.
+const BEGIN_AGAIN: Duration = Duration::from_secs(60);
+
 /// What recovery hands to the shadow.
 pub struct ShadowStart {
     pub dir: PathBuf,
@@ -72,6 +75,12 @@ impl ShadowStart {
         // Nobody knows what the first one will take.
         let a_segment = u64::from(self.config.segment_mib) << 20;
         self.snapshot.map_or(a_segment, |name| self.file_bytes(name))
+    }
+
+    /// A snapshot is worth the try.
+    fn has_room(&self) -> bool {
+        let newest = self.snapshot.map_or(0, |name| self.file_bytes(name));
+        joulebook_sys::free_bytes(&self.dir).map_or(true, |free| newest <= free)
     }
 
     fn file_bytes(&self, name: SnapshotName) -> u64 {
@@ -133,8 +142,9 @@ impl ShadowThread {
     }
 }
 
-/// Why a shadow does not go on.
-enum Ended {
+/// Why a shadow does not begin.
+enum NoBeginning {
+    /// Neither now nor later.
     Journal(ShadowError),
     Snapshot(SnapshotProblem),
     Open(OpenError),
@@ -154,23 +164,16 @@ impl Worker {
         // It does what the exchange did: should it break an invariant, one of the two is wrong.
         let _guard = self.control.fault_on_panic();
         let followed = self.work();
-        // There will be no other snapshot.
-        self.start.room.keep(0, 0);
-        if self.is_stopping() {
-            return;
-        }
-        match followed {
-            Ok(()) => {}
-            Err(Ended::Journal(error)) => self.condemn(&error),
-            // Nothing is wrong with the exchange: it only goes on without snapshots, and says so.
-            Err(Ended::Snapshot(problem)) => self.report_failure(&problem),
-            Err(Ended::Open(error)) => self.report_failure(&error),
+        if let Err(error) = followed
+            && !self.is_stopping()
+        {
+            self.condemn(&error);
         }
     }
 
     /// At the lowest priority; but while orders wait for a snapshot, at that of all others. A thread does not get its
     /// priority back, so each quiet time has one of its own.
-    fn work(&mut self) -> Result<(), Ended> {
+    fn work(&mut self) -> Result<(), ShadowError> {
         let mut shadow = None;
         while !self.is_stopping() {
             let is_short = self.is_short();
@@ -184,7 +187,10 @@ impl Worker {
     }
 
     /// `None` when there is no thread to be had.
-    fn follow_quietly(&mut self, shadow: &mut Option<Shadow<FileStorage>>) -> Option<Result<(), Ended>> {
+    fn follow_quietly(
+        &mut self,
+        shadow: &mut Option<Shadow<FileStorage>>,
+    ) -> Option<Result<(), ShadowError>> {
         std::thread::scope(|scope| {
             let quiet = std::thread::Builder::new().name("shadow".into()).spawn_scoped(scope, || {
                 // Without the lowest priority it still works, only less quietly.
@@ -206,15 +212,15 @@ impl Worker {
     }
 
     /// Goes back to the snapshot that recovery began with.
-    fn begin(&mut self) -> Result<Shadow<FileStorage>, Ended> {
-        let storage = FileStorage::open_read_only(&self.start.dir).map_err(Ended::Open)?;
+    fn begin(&mut self) -> Result<Shadow<FileStorage>, NoBeginning> {
+        let storage = FileStorage::open_read_only(&self.start.dir).map_err(NoBeginning::Open)?;
         let JournalConfig { snapshot_commands, verify, .. } = self.start.config;
         let mut compare = if verify { Compare::All } else { Compare::Nothing };
         let (mark, engine) = match self.start.snapshot {
             None => (None, Engine::new()),
             Some(name) => {
                 let found = open_snapshot(&mut self.start.snapshots, name);
-                let (header, engine) = found.map_err(Ended::Snapshot)?;
+                let (header, engine) = found.map_err(NoBeginning::Snapshot)?;
                 self.start.metrics.seq.set(gauge(name.seq.raw()));
                 self.start.metrics.bytes.set(gauge(self.start.file_bytes(name)));
                 compare = compare.behind(&header);
@@ -222,11 +228,19 @@ impl Worker {
             }
         };
         let follower = JournalFollower::new(storage, SHARD, mark.as_ref())
-            .map_err(|error| Ended::Journal(error.into()))?;
+            .map_err(|error| NoBeginning::Journal(error.into()))?;
         let first_due = (!verify).then_some(self.start.last_seq);
         let shadow = Shadow::new(engine, follower, ShadowConfig { snapshot_commands, compare, first_due });
         self.keep_room(&shadow);
         Ok(shadow)
+    }
+
+    /// Nothing is wrong with the exchange: it only goes on without snapshots, and says so. What cannot be read now may be
+    /// later, and without a snapshot no segment ever goes.
+    fn put_off(&self, why: &dyn std::fmt::Display) {
+        self.report_failure(why);
+        self.start.room.keep(0, 0);
+        self.parker.park_timeout(BEGIN_AGAIN);
     }
 
     /// Has new segments leave room for the next snapshot.
@@ -235,10 +249,25 @@ impl Worker {
     }
 
     /// Returns when the exchange stops, or must, or when there is no longer or again room on the disk.
-    fn follow(&mut self, shadow: &mut Option<Shadow<FileStorage>>, is_short: bool) -> Result<(), Ended> {
+    fn follow(
+        &mut self,
+        shadow: &mut Option<Shadow<FileStorage>>,
+        is_short: bool,
+    ) -> Result<(), ShadowError> {
         let shadow = match shadow {
             Some(shadow) => shadow,
-            None => shadow.insert(self.begin()?),
+            None => match self.begin() {
+                Ok(begun) => shadow.insert(begun),
+                Err(NoBeginning::Journal(error)) => return Err(error),
+                Err(NoBeginning::Open(error)) => {
+                    self.put_off(&error);
+                    return Ok(());
+                }
+                Err(NoBeginning::Snapshot(problem)) => {
+                    self.put_off(&problem);
+                    return Ok(());
+                }
+            },
         };
         while !self.is_stopping() && self.is_short() == is_short {
             // Before the turn: what it finds was durable then, at least.
@@ -249,7 +278,7 @@ impl Worker {
                     self.report_failure(&error);
                     ShadowTurn::Idle
                 }
-                Err(error) => return Err(Ended::Journal(error)),
+                Err(error) => return Err(error),
             };
             self.start.metrics.shadow_seq.set(gauge(shadow.last_seq().raw()));
             if self.is_time(shadow) {
@@ -268,11 +297,13 @@ impl Worker {
         let (is_short, kept) = (self.is_short(), self.start.config.snapshots_kept);
         let due = self.shortage.snapshots_to_keep(is_short, kept, Instant::now());
         let Some(kept) = due else { return };
-        let would_help = shadow.would_free_segments();
-        if would_help {
-            self.take(shadow);
-        }
+        // What costs nothing first: it may be all that is needed, and a snapshot needs room too.
         self.retire(kept);
+        let would_help = shadow.would_free_segments();
+        if would_help && self.start.has_room() {
+            self.take(shadow);
+            self.retire(kept);
+        }
         if self.shortage.is_hopeless(would_help) {
             // Better than to take no orders.
             self.start.room.concede();
@@ -554,13 +585,15 @@ mod tests {
         // The snapshot that recovery had is gone: no reason to stop trading.
         let mut shelf = FileSnapshots::open_read_only(dir.path());
         let name = *shelf.list().unwrap().last().unwrap();
-        let rig = {
-            let bytes = std::fs::read(shelf.path(name)).unwrap();
-            std::fs::write(shelf.path(name), &bytes[..bytes.len() - 1]).unwrap();
-            start_from(&dir, 100, Some(name))
-        };
+        let bytes = std::fs::read(shelf.path(name)).unwrap();
+        std::fs::write(shelf.path(name), &bytes[..bytes.len() - 1]).unwrap();
+        let rig = start_from(&dir, 100, Some(name));
         wait_until("the page", || rig.console.health().snapshots.reason().contains("no snapshot: "));
         assert!(!rig.control.is_condemned() && rig.control.health() == Health::Running);
+        // It is back, and needed.
+        std::fs::write(shelf.path(name), &bytes).unwrap();
+        rig.control.set_read_only(true);
+        wait_until("another beginning", || rig.metrics.snapshots().shadow_seq.value() == BATCHES as i64);
         rig.thread.stop();
     }
 }
