@@ -1,7 +1,8 @@
 //! Changing an open order.
 
-use joulebook_protocol::messages::NewOrder;
-use joulebook_types::Side;
+use joulebook_protocol::Command;
+use joulebook_protocol::messages::{CancelOrder, NewOrder, ReplaceOrder};
+use joulebook_types::{AccountId, OrderId, Side, SlotHint};
 
 use crate::market::*;
 
@@ -113,4 +114,55 @@ fn another_session_may_replace_and_both_hear_of_it() {
     let said = market.send_from(BUYER, 2, replace(1, 0, "27.00"));
     assert_eq!(said.iter().filter(|line| line.contains("ReducedToZero")).count(), 2);
     assert_eq!(market.send(BUYER_2, replace(1, 2, "27.00")), ["21: rejected UnknownOrder"]);
+}
+
+/// The same request with the slot of its order: the n-th order lies in the n-th slot while none is used again.
+fn with_slot(command: Command) -> Command {
+    let slot = |id: OrderId| SlotHint::new(id.raw() as u32 - 1);
+    match command {
+        Command::ReplaceOrder(replace) => ReplaceOrder { slot: slot(replace.order_id), ..replace }.into(),
+        Command::CancelOrder(cancel) => CancelOrder { slot: slot(cancel.order_id), ..cancel }.into(),
+        other => other,
+    }
+}
+
+/// What accounts have, hold and have open.
+fn figures(market: &Market) -> Vec<((i64, i64, i64), u32, i128)> {
+    let figures = |account| {
+        let exposure = market.engine.exposure(AccountId::new(account)).unwrap();
+        (market.credits(account), exposure.open_orders, exposure.open_value)
+    };
+    [BUYER, BUYER_2, SELLER].map(figures).to_vec()
+}
+
+#[test]
+fn whoever_names_the_slot_too_gets_the_same() {
+    let commands: [(u32, Command); 19] = [
+        (BUYER, replace(1, 5, "27.50").into()),
+        (BUYER, replace(1, 8, "27.50").into()),
+        (BUYER, replace(1, 8, "26.00").into()),
+        (BUYER, replace(1, 3, "26.00").into()),
+        (SELLER, replace(3, 9, "29.00").into()),
+        (SELLER, replace(3, 4, "28.50").into()),
+        (BUYER, replace(1, 1_000_000, "27.00").into()),
+        (SELLER, replace(3, 1_000_000, "28.00").into()),
+        (BUYER, replace(1, 3, "0.00").into()),
+        (SELLER, sell(2, "26.50").into()),
+        (BUYER_2, replace(2, 6, "26.50").into()),
+        (BUYER_2, replace(1, 6, "26.50").into()),
+        (BUYER_2, cancel(1).into()),
+        (BUYER, replace(1, 3, "29.00").into()),
+        (BUYER_2, cancel(2).into()),
+        (SELLER, cancel(3).into()),
+        (SELLER, cancel(3).into()),
+        (BUYER, cancel(1).into()),
+        (BUYER, buy(1, "27.00").into()),
+    ];
+    let (mut by_id, mut by_slot) = (queue(), queue());
+    for (account, command) in commands {
+        let said = by_id.send_all(account, command);
+        assert_eq!(by_slot.send_all(account, with_slot(command)), said);
+        assert_eq!(figures(&by_slot), figures(&by_id), "{said:?}");
+        assert_eq!(by_slot.engine.recount(), Ok(()));
+    }
 }
