@@ -8,7 +8,7 @@ use joulebook_protocol::messages::{
     Unsubscribe, YieldDefinition,
 };
 use joulebook_protocol::{Message, PublicEvent, RejectReason, encode};
-use joulebook_types::{InstrumentId, Side};
+use joulebook_types::{InstrumentId, Phase, Side};
 
 use crate::subscriber::{Due, Subscriber};
 use crate::{CHECKSUM_EVERY, L2Book, LEVELS, LEVELS_AND_TRADES, Level, SubscriberId, TRADES, YieldTable};
@@ -18,7 +18,9 @@ use crate::{CHECKSUM_EVERY, L2Book, LEVELS, LEVELS_AND_TRADES, Level, Subscriber
 pub struct FeedPublisher {
     epoch: u64,
     /// By instrument id, which the engine hands out densely.
-    listings: Vec<Option<Listing>>,
+    listings: Vec<Option<Box<Listing>>>,
+    /// The instruments that settled last, oldest first.
+    settled: VecDeque<InstrumentId>,
     yields: YieldTable,
     subscribers: Vec<Option<Subscriber>>,
     /// Subscribers that want whatever is listed later.
@@ -63,6 +65,8 @@ struct Reader {
 
 /// Levels sent in snapshots per call of [`FeedPublisher::serve`]: some 50 us.
 const LEVELS_PER_SERVE: usize = 2_000;
+/// Settled instruments that late subscribers still hear of. Windows come for ever, and the engine forgets them too.
+const SETTLED_MAX: usize = 1_024;
 /// Subscriptions of one subscriber that may wait for their snapshots.
 const DONE_DUE_MAX: usize = 1_024;
 
@@ -72,6 +76,7 @@ impl FeedPublisher {
         Self {
             epoch,
             listings: Vec::new(),
+            settled: VecDeque::new(),
             yields: YieldTable::default(),
             subscribers: Vec::new(),
             future: Vec::new(),
@@ -173,12 +178,12 @@ impl FeedPublisher {
 
     /// The listed instrument; `None` for an unknown id.
     pub fn listing(&self, instrument: InstrumentId) -> Option<&Listing> {
-        self.listings.get(instrument.raw() as usize)?.as_ref()
+        self.listings.get(instrument.raw() as usize)?.as_deref()
     }
 
     /// Every listed instrument, in the order of listing.
     pub fn listings(&self) -> impl Iterator<Item = &Listing> {
-        self.listings.iter().flatten()
+        self.listings.iter().flatten().map(|listing| &**listing)
     }
 
     /// The listed instrument with the highest id.
@@ -256,6 +261,25 @@ impl FeedPublisher {
         listing.indication = None;
         self.encode(change);
         self.fan_out(change.instrument, LEVELS_AND_TRADES, to);
+        self.note_settled(change.instrument, change.phase);
+    }
+
+    /// Forgets an instrument that settled long ago when another one has settled.
+    fn note_settled(&mut self, instrument: InstrumentId, phase: u8) {
+        if phase != Phase::Settled.raw() {
+            return;
+        }
+        self.settled.push_back(instrument);
+        if self.settled.len() <= SETTLED_MAX {
+            return;
+        }
+        let Some(oldest) = self.settled.pop_front() else { return };
+        let gone = self.listings.get_mut(oldest.raw() as usize).and_then(Option::take);
+        for reader in gone.into_iter().flat_map(|listing| listing.readers) {
+            let subscriber = self.subscriber(reader.subscriber);
+            subscriber.instruments.retain(|known| *known != oldest);
+            subscriber.due.retain(|due| *due != Due::Snapshot(oldest));
+        }
     }
 
     fn on_bands(&mut self, bands: &BandsChanged, to: &mut impl Subscribers) {
@@ -278,7 +302,7 @@ impl FeedPublisher {
         if self.listings.len() <= index {
             self.listings.resize_with(index + 1, || None);
         }
-        self.listings[index] = Some(Listing {
+        let listing = Listing {
             definition: *definition,
             bands: None,
             book: L2Book::default(),
@@ -286,7 +310,9 @@ impl FeedPublisher {
             last_trade: None,
             seq: 0,
             readers: Vec::new(),
-        });
+        };
+        self.listings[index] = Some(Box::new(listing));
+        self.note_settled(instrument, definition.phase);
         for index in 0..self.future.len() {
             let id = self.future[index];
             if let Some(kinds) = self.subscriber(id).future {
@@ -440,7 +466,7 @@ impl FeedPublisher {
     }
 
     fn listing_mut(&mut self, instrument: InstrumentId) -> Option<&mut Listing> {
-        self.listings.get_mut(instrument.raw() as usize)?.as_mut()
+        self.listings.get_mut(instrument.raw() as usize)?.as_deref_mut()
     }
 
     fn subscriber(&mut self, id: SubscriberId) -> &mut Subscriber {

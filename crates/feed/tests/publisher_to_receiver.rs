@@ -500,3 +500,25 @@ fn settled_windows_make_room_for_new_ones() {
     assert!(receiver.market(instrument(3)).is_none(), "the oldest that is settled goes");
     assert!(receiver.market(instrument(7)).is_some());
 }
+
+#[test]
+fn a_publisher_keeps_the_instruments_that_settled_last() {
+    const KEPT: u32 = 1_024;
+    let (mut publisher, mut streams) = (FeedPublisher::new(1), Streams::default());
+    publisher.publish(&definition(1), &mut streams);
+    publisher.subscribe(ONE, &everything(LEVELS_AND_TRADES)).unwrap();
+    while publisher.serve(&mut streams) {}
+    for raw in 2..=KEPT + 2 {
+        publisher.publish(&definition(raw), &mut streams);
+        // Those that settle while their snapshot is due are forgotten all the same.
+        publisher.publish(&phase(raw, Phase::Settled), &mut streams);
+    }
+    while publisher.serve(&mut streams) {}
+    let known = |raw: u32| publisher.listing(instrument(raw)).is_some();
+    assert!(known(1) && !known(2) && known(3) && known(KEPT + 2));
+    assert_eq!(publisher.listings().count() as u32, KEPT + 1);
+    let gone = Subscribe { instrument: instrument(2), kinds: LEVELS, ..Subscribe::default() };
+    assert_eq!(publisher.subscribe(ONE, &gone), Err(RejectReason::UnknownInstrument));
+    publisher.publish(&phase(2, Phase::Settled), &mut streams);
+    assert!(publisher.listing(instrument(3)).is_some(), "what is unknown settles nothing");
+}
