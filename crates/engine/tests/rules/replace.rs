@@ -137,7 +137,7 @@ fn figures(market: &Market) -> Vec<((i64, i64, i64), u32, i128)> {
 
 #[test]
 fn whoever_names_the_slot_too_gets_the_same() {
-    let commands: [(u32, Command); 19] = [
+    let commands: [(u32, Command); 20] = [
         (BUYER, replace(1, 5, "27.50").into()),
         (BUYER, replace(1, 8, "27.50").into()),
         (BUYER, replace(1, 8, "26.00").into()),
@@ -150,6 +150,7 @@ fn whoever_names_the_slot_too_gets_the_same() {
         (SELLER, sell(2, "26.50").into()),
         (BUYER_2, replace(2, 6, "26.50").into()),
         (BUYER_2, replace(1, 6, "26.50").into()),
+        (BUYER_2, replace(2, 2, "26.00").into()),
         (BUYER_2, cancel(1).into()),
         (BUYER, replace(1, 3, "29.00").into()),
         (BUYER_2, cancel(2).into()),
