@@ -161,12 +161,14 @@ fn begin_in_the_middle(disk: &mut Disk, choice: usize, batches: &[Read], end: &E
     assert!(refused.is_err(), "a mark with another hash belongs to another journal");
 }
 
-/// Whether the command after `seq` begins a segment behind the damaged one.
+/// Whether the command after `seq` begins a segment behind the damaged one; or that one, if nothing is wrong with it but what
+/// comes before it.
 fn begins_after(error: &JournalError, disk: &Disk, seq: SeqNum) -> bool {
-    let JournalError::Corrupt { file, .. } = error else { return false };
+    let JournalError::Corrupt { file, what, .. } = error else { return false };
     let Ok(damaged) = file.parse::<u64>() else { return false };
     let first_seq = |bytes: &Vec<u8>| bytes[48..].first_chunk().map(|seq| u64::from_le_bytes(*seq));
-    disk.segments.range(damaged + 1..).any(|(_, bytes)| first_seq(bytes) == Some(seq.raw() + 1))
+    let unseen = if what.contains("older format than the one before") { damaged } else { damaged + 1 };
+    disk.segments.range(unseen..).any(|(_, bytes)| first_seq(bytes) == Some(seq.raw() + 1))
 }
 
 /// Who reads while the journal is written gets the same batches, perhaps not the last ones.
