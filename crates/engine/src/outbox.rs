@@ -4,6 +4,7 @@ use core::mem::offset_of;
 
 use joulebook_protocol::messages::{OrderAccepted, OrderReplaced, RequestRepeated, Stamp};
 use joulebook_protocol::{HEADER_BYTES, Message};
+use joulebook_sys::prefetch_write;
 use joulebook_types::SlotHint;
 use zerocopy::IntoBytes;
 
@@ -12,6 +13,8 @@ use crate::sessions::SessionIx;
 /// The longest private event: header and block.
 pub(crate) const FRAME_BYTES_MAX: usize = 104;
 const CHUNK_ENTRIES: usize = 1_024;
+/// The ring is larger than a cache, so the place of an event is asked for so many events before it is written.
+const ENTRIES_AHEAD: usize = 6;
 type Chunk = Box<[Entry; CHUNK_ENTRIES]>;
 
 /// The newest events of all sessions together, oldest first.
@@ -188,7 +191,11 @@ impl Outbox {
         let position = self.end;
         self.end = position + 1;
         let index = (position - self.enters) as usize;
-        (Position(position), &mut self.chunks[self.chunk][index % CHUNK_ENTRIES])
+        let chunk = &mut self.chunks[self.chunk];
+        let coming = &chunk[(index + ENTRIES_AHEAD) % CHUNK_ENTRIES];
+        prefetch_write(coming);
+        prefetch_write(&coming.frame[FRAME_BYTES_MAX / 2]);
+        (Position(position), &mut chunk[index % CHUNK_ENTRIES])
     }
 
     #[cold]
