@@ -43,7 +43,7 @@ impl Engine {
         Err(rejection.met(instrument.phase.raw(), wanted.raw()))
     }
 
-    /// Instruments that cannot go there stay where they are. Returns how many went.
+    /// Instruments that cannot go there when it is their turn stay where they are. Returns how many went.
     fn set_phase_of_many(&mut self, set: &SetPhase, wanted: Phase, out: &mut Events) -> u64 {
         let mut changed = 0;
         let mut last = InstrumentId::NONE;

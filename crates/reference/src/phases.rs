@@ -18,35 +18,43 @@ impl Market {
     pub(crate) fn set_phase(&mut self, session: usize, set: &SetPhase) -> Checked {
         let of_request = |rejection: crate::rejection::Rejection| rejection.of_instrument(set.instrument);
         let phase = check_phase_choice(set).map_err(of_request)?;
-        let chosen = self.chosen_instruments(set, phase).map_err(of_request)?;
-        let changed = chosen.len() as u64;
-        for index in chosen {
+        let changed = if set.instrument.is_none() {
+            self.set_phase_of_many(set, phase)
+        } else {
+            let index = self.check_one(set, phase).map_err(of_request)?;
             self.enter_phase(index, phase, set.duration_ms, set.random_ms);
-        }
+            1
+        };
         self.request_done::<SetPhase>(session, set.client_order_id, changed);
         Ok(())
     }
 
-    /// The instruments that the request moves: the one that it names, or all of a class and an area that can go there.
-    fn chosen_instruments(&self, set: &SetPhase, phase: Phase) -> Checked<Vec<usize>> {
-        if !set.instrument.is_none() {
-            let index = self.find_instrument(set.instrument, offset_of!(SetPhase, instrument))?;
-            if self.instruments[index].is_closed() {
-                return Err(self.gate_closed(index));
-            }
-            if !self.can_go(index, phase) {
-                let invalid = field(RejectReason::InvalidTransition, offset_of!(SetPhase, phase));
-                return Err(invalid.met(self.instruments[index].phase.raw(), phase.raw()));
-            }
-            return Ok(vec![index]);
+    fn check_one(&self, set: &SetPhase, phase: Phase) -> Checked<usize> {
+        let index = self.find_instrument(set.instrument, offset_of!(SetPhase, instrument))?;
+        if self.instruments[index].is_closed() {
+            return Err(self.gate_closed(index));
         }
-        let meant = |index: &usize| {
-            let instrument = &self.instruments[*index];
-            (set.class == ClassCode::default() || set.class == instrument.class)
-                && (set.area == AreaCode::default() || set.area == instrument.area)
-        };
-        let all = (0..self.instruments.len()).filter(meant);
-        Ok(all.filter(|index| self.can_go(*index, phase)).collect())
+        if !self.can_go(index, phase) {
+            let invalid = field(RejectReason::InvalidTransition, offset_of!(SetPhase, phase));
+            return Err(invalid.met(self.instruments[index].phase.raw(), phase.raw()));
+        }
+        Ok(index)
+    }
+
+    /// All instruments of a class and an area that can go there when it is their turn: what trades in one may cancel
+    /// quotes in the next.
+    fn set_phase_of_many(&mut self, set: &SetPhase, phase: Phase) -> u64 {
+        let mut changed = 0;
+        for index in 0..self.instruments.len() {
+            let instrument = &self.instruments[index];
+            let is_meant = (set.class == ClassCode::default() || set.class == instrument.class)
+                && (set.area == AreaCode::default() || set.area == instrument.area);
+            if is_meant && self.can_go(index, phase) {
+                self.enter_phase(index, phase, set.duration_ms, set.random_ms);
+                changed += 1;
+            }
+        }
+        changed
     }
 
     fn can_go(&self, index: usize, to: Phase) -> bool {

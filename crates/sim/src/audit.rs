@@ -209,9 +209,13 @@ impl Audit {
         let seq = self.fast.last_seq();
         let mut fast = self.events.iter();
         for (number, slow) in said.iter().enumerate() {
-            let same = fast.next().is_some_and(|record| is_same(record.destination, record.frame, slow));
+            let record = fast.next();
+            let same = record.as_ref().is_some_and(|record| is_same(record.destination, record.frame, slow));
             Check::Rules.that(same, || {
-                format!("event {number} of command {seq} ({what}) differs: the slow engine says {slow:?}")
+                let fast = record.map_or("no more".to_owned(), |record| show(record.frame));
+                format!(
+                    "event {number} of command {seq} ({what}) differs: the slow engine says {slow:?}, the fast one {fast}"
+                )
             })?;
         }
         Check::Rules.that(fast.next().is_none(), || {
@@ -307,6 +311,17 @@ fn is_same(destination: Destination, frame: &[u8], slow: &Said) -> bool {
             to == *connection && SessionMessage::decode(&frame).as_ref() == Ok(message)
         }
         (Destination::Public | Destination::Connection(_), _other) => false,
+    }
+}
+
+fn show(frame: &[u8]) -> String {
+    match Frame::split(frame) {
+        Ok(Some((frame, []))) => match (PublicEvent::decode(&frame), Event::decode(&frame)) {
+            (Ok(event), _) => format!("{event:?}"),
+            (_, Ok(event)) => format!("{event:?}"),
+            (Err(_), Err(_)) => format!("a session's frame of template {}", frame.header.template_id),
+        },
+        _ => "bytes that are no frame".to_owned(),
     }
 }
 
