@@ -263,13 +263,14 @@ pub fn prints_past_trailing_stops(stops: u32) -> Recording {
         };
         market.tape.send(account, order.into(), |_| {});
     }
-    market.record(|market| {
-        for round in 0..COMMANDS / 2 {
-            let ticks = MIDDLE + round * 7 % 20;
-            market.enter(0, Side::Sell, ticks, 1, TimeInForce::Gtc);
-            market.enter(0, Side::Buy, ticks, 1, TimeInForce::Ioc);
-        }
-    })
+    let trade = |market: &mut Market, round: u32| {
+        let ticks = MIDDLE + round * 7 % 20;
+        market.enter(0, Side::Sell, ticks, 1, TimeInForce::Gtc);
+        market.enter(0, Side::Buy, ticks, 1, TimeInForce::Ioc);
+    };
+    // All prices were seen once: the first print takes each of the stops into a group.
+    (0..20).for_each(|round| trade(&mut market, round));
+    market.record(|market| (0..COMMANDS / 2).for_each(|round| trade(market, round)))
 }
 
 /// One command that ends a call auction in which half of 10,000 orders can trade.
