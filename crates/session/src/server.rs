@@ -388,11 +388,14 @@ impl ServerSession {
     }
 
     /// Passes on a frame that the engine addressed to this session.
+    ///
+    /// The engine's first word to a session is the verdict on its logon. What comes before was meant for another one:
+    /// an exchange that starts again may still speak to a connection of its last life, which had this one's number.
     pub fn on_event(&mut self, frame: &[u8], now: Now) {
-        if self.is_closed() {
+        let template_id = frame.get(2..4).map_or(0, |id| u16::from_le_bytes([id[0], id[1]]));
+        if !self.may_hear(template_id) {
             return;
         }
-        let template_id = frame.get(2..4).map_or(0, |id| u16::from_le_bytes([id[0], id[1]]));
         let known = template(template_id);
         if known.is_some_and(|known| known.kind == Kind::Event) {
             let (orders, cancels) = (&mut self.orders, &mut self.cancels);
@@ -406,6 +409,18 @@ impl ServerSession {
         self.liveness.sent(now.steady);
         self.on_verdict(template_id, frame, now);
         self.check_backlog(now);
+    }
+
+    fn may_hear(&self, template_id: u16) -> bool {
+        match self.state {
+            State::AwaitHello | State::AwaitLogon { .. } | State::Verifying { .. } | State::Closed(_) => {
+                false
+            }
+            State::Opening { .. } => {
+                matches!(template_id, LogonAccepted::TEMPLATE_ID | LogonRejected::TEMPLATE_ID)
+            }
+            State::Open { account, .. } => !account.is_none(),
+        }
     }
 
     /// What the engine's own session messages mean for this side.

@@ -67,6 +67,27 @@ fn nothing_is_news_before_the_logon() {
 }
 
 #[test]
+fn what_was_meant_for_a_connection_of_the_last_life_reaches_nobody() {
+    let stale = ack(7, id(42));
+    let mut pipe = Pipe::new(trader(), SessionLimits::default());
+    pipe.event(&stale);
+    pipe.settle();
+    assert!(matches!(pipe.commands.as_slice(), [Command::SessionOpened(_)]), "the engine is asked");
+    pipe.event(&stale);
+    pipe.event(&Terminate::default());
+    pipe.event(&accepted());
+    assert!(pipe.client.is_ready());
+    assert!(!pipe.seen.iter().any(|output| matches!(output, ClientOutput::Event { .. })), "{:?}", pipe.seen);
+
+    let mut pipe = Pipe::new(ClientConfig::anonymous(), SessionLimits::default());
+    pipe.event(&stale);
+    pipe.settle();
+    assert!(pipe.server.is_open());
+    pipe.event(&stale);
+    assert!(!pipe.seen.iter().any(|output| matches!(output, ClientOutput::Event { .. })), "{:?}", pipe.seen);
+}
+
+#[test]
 fn the_engine_may_refuse_a_logon_too() {
     let mut pipe = Pipe::new(trader(), SessionLimits::default());
     pipe.settle();
