@@ -412,15 +412,8 @@ impl ServerSession {
     }
 
     fn may_hear(&self, template_id: u16) -> bool {
-        match self.state {
-            State::AwaitHello | State::AwaitLogon { .. } | State::Verifying { .. } | State::Closed(_) => {
-                false
-            }
-            State::Opening { .. } => {
-                matches!(template_id, LogonAccepted::TEMPLATE_ID | LogonRejected::TEMPLATE_ID)
-            }
-            State::Open { account, .. } => !account.is_none(),
-        }
+        let is_verdict = matches!(template_id, LogonAccepted::TEMPLATE_ID | LogonRejected::TEMPLATE_ID);
+        self.is_known_to_engine() && (self.is_open() || is_verdict)
     }
 
     /// What the engine's own session messages mean for this side.
