@@ -35,55 +35,55 @@ impl Engine {
 
     /// Applies the next command of the batch, as its journal record has it. A record that is no command changes nothing.
     ///
-    /// The requests that markets are made of are read to where they are needed, and their kind is looked at once.
+    /// The requests that markets are made of are told by one word, and read to where they are needed.
     #[inline]
     pub fn apply_record(&mut self, record: &[u8], out: &mut Events) -> Result<(), RecordError> {
-        let (origin, frame) = SequencedCommand::split(record)?;
-        match frame.header.template_id {
-            NewOrder::TEMPLATE_ID => self.apply_new_order(origin, frame.block, out),
-            CancelOrder::TEMPLATE_ID => self.apply_cancel_order(origin, frame.block, out),
-            ReplaceOrder::TEMPLATE_ID => self.apply_replace_order(origin, frame.block, out),
-            ReduceOrder::TEMPLATE_ID => self.apply_request(origin, frame.block, Self::reduce_order, out),
-            _ => self.apply_rarer(record, out),
-        }
+        let done = match SequencedCommand::header_word(record) {
+            NewOrder::SHORT_HEADER => self.apply_new_order(record, out),
+            CancelOrder::SHORT_HEADER => self.apply_cancel_order(record, out),
+            ReplaceOrder::SHORT_HEADER => self.apply_replace_order(record, out),
+            _ => false,
+        };
+        if done { Ok(()) } else { self.apply_any(record, out) }
     }
 
-    /// A function of its own, into which nothing else is compiled.
+    /// Applies a new order that goes the short way. A function of its own, into which nothing else is compiled.
     #[inline(never)]
-    fn apply_new_order(&mut self, origin: Origin, block: &[u8], out: &mut Events) -> Result<(), RecordError> {
-        match PlainOrder::read(block) {
-            Some(order) if self.rest_plain(origin, &order, out) => Ok(()),
-            Some(_) | None => self.apply_request(origin, block, Self::new_order, out),
-        }
+    fn apply_new_order(&mut self, record: &[u8], out: &mut Events) -> bool {
+        let Some((origin, block)) = SequencedCommand::split_at_block(record) else { return false };
+        PlainOrder::read(block).is_some_and(|order| self.rest_plain(origin, &order, out))
     }
 
     /// The same for cancels.
     #[inline(never)]
-    fn apply_cancel_order(
-        &mut self,
-        origin: Origin,
-        block: &[u8],
-        out: &mut Events,
-    ) -> Result<(), RecordError> {
-        let cancel = CancelOrder::decode(block).map_err(RecordError::Command)?;
-        match self.cancel_resting(origin, &cancel, out) {
-            true => Ok(()),
-            false => self.apply_request(origin, block, Self::cancel_order, out),
-        }
+    fn apply_cancel_order(&mut self, record: &[u8], out: &mut Events) -> bool {
+        const BLOCK_BYTES: usize = CancelOrder::BLOCK_MIN;
+        let Some((origin, block)) = SequencedCommand::split_at_block::<BLOCK_BYTES>(record) else {
+            return false;
+        };
+        CancelOrder::decode(block).is_ok_and(|cancel| self.cancel_resting(origin, &cancel, out))
     }
 
     /// And for replaces.
     #[inline(never)]
-    fn apply_replace_order(
-        &mut self,
-        origin: Origin,
-        block: &[u8],
-        out: &mut Events,
-    ) -> Result<(), RecordError> {
-        let replace = ReplaceOrder::decode(block).map_err(RecordError::Command)?;
-        match self.move_resting(origin, &replace, out) {
-            true => Ok(()),
-            false => self.apply_request(origin, block, Self::replace_order, out),
+    fn apply_replace_order(&mut self, record: &[u8], out: &mut Events) -> bool {
+        const BLOCK_BYTES: usize = ReplaceOrder::BLOCK_MIN;
+        let Some((origin, block)) = SequencedCommand::split_at_block::<BLOCK_BYTES>(record) else {
+            return false;
+        };
+        ReplaceOrder::decode(block).is_ok_and(|replace| self.move_resting(origin, &replace, out))
+    }
+
+    /// Any record, of which none goes the short way.
+    #[inline(never)]
+    fn apply_any(&mut self, record: &[u8], out: &mut Events) -> Result<(), RecordError> {
+        let (origin, frame) = SequencedCommand::split(record)?;
+        match frame.header.template_id {
+            NewOrder::TEMPLATE_ID => self.apply_request(origin, frame.block, Self::new_order, out),
+            CancelOrder::TEMPLATE_ID => self.apply_request(origin, frame.block, Self::cancel_order, out),
+            ReplaceOrder::TEMPLATE_ID => self.apply_request(origin, frame.block, Self::replace_order, out),
+            ReduceOrder::TEMPLATE_ID => self.apply_request(origin, frame.block, Self::reduce_order, out),
+            _ => self.apply_rarer(record, out),
         }
     }
 

@@ -72,7 +72,7 @@ impl Engine {
     }
 
     /// The command, the batch entry or the timer in hand is finished.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn end_step(&mut self, out: &mut Events) {
         if self.stops.may_fire() {
             self.fire_stops(out);

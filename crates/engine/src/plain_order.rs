@@ -61,8 +61,7 @@ const _: () = assert!(
 impl PlainOrder {
     /// Reads the block of a record without a rest, as plain orders are sent.
     #[inline(always)]
-    pub(crate) fn read(block: &[u8]) -> Option<Self> {
-        let block: &[u8; NewOrder::BLOCK_MIN] = block.try_into().ok()?;
+    pub(crate) fn read(block: &[u8; NewOrder::BLOCK_MIN]) -> Option<Self> {
         let words = block.as_chunks().0;
         let word = |place: usize| u64::from_le_bytes(words[place]);
         let side = match word(CHOICES) & !POST_ONLY {
@@ -87,7 +86,7 @@ impl PlainOrder {
     /// The same of a message.
     #[inline]
     pub(crate) fn of(order: &NewOrder) -> Option<Self> {
-        let (sent, rest) = order.as_bytes().split_at(NewOrder::BLOCK_MIN);
+        let (sent, rest) = order.as_bytes().split_first_chunk()?;
         if rest.iter().all(|byte| *byte == 0) { Self::read(sent) } else { None }
     }
 

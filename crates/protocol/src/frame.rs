@@ -21,6 +21,13 @@ pub struct FrameHeader {
 }
 
 impl FrameHeader {
+    /// All of it as one number.
+    pub const fn word(self) -> u64 {
+        let Self { block_len, template_id, schema_id, version } = self;
+        let upper = (schema_id as u64) << 32 | (version as u64) << 48;
+        upper | (template_id as u64) << 16 | block_len as u64
+    }
+
     /// Whether it is of this version of the schema, and no longer than any of its messages.
     #[inline]
     pub(crate) fn is_ours(&self) -> bool {

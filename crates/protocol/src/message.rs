@@ -21,6 +21,9 @@ pub trait Message: FromBytes + IntoBytes + Immutable + Copy {
         version: VERSION,
     };
 
+    /// The header, as one number, of a frame that says no more than every version of the message does.
+    const SHORT_HEADER: u64 = FrameHeader { block_len: Self::BLOCK_MIN as u16, ..Self::HEADER }.word();
+
     /// Reads the block of a frame, as [`Self::read`] does.
     #[inline]
     fn decode(block: &[u8]) -> Result<Self, DecodeError> {

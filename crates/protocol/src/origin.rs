@@ -93,6 +93,20 @@ impl SequencedCommand {
         self.command.read(&frame).map_err(RecordError::Command)
     }
 
+    /// The header of a record's frame as one number, as [`FrameHeader::word`]. Zero, which no header is, when there is none.
+    #[inline]
+    pub fn header_word(record: &[u8]) -> u64 {
+        let header = record.get(size_of::<Origin>()..).and_then(<[u8]>::first_chunk);
+        header.map_or(0, |header| u64::from_le_bytes(*header))
+    }
+
+    /// Origin and block of a record whose block has this length.
+    #[inline]
+    pub fn split_at_block<const BLOCK_BYTES: usize>(record: &[u8]) -> Option<(Origin, &[u8; BLOCK_BYTES])> {
+        let (origin, frame) = Origin::split_record(record).ok()?;
+        Some((origin, frame.get(size_of::<FrameHeader>()..)?.try_into().ok()?))
+    }
+
     /// Origin and frame of a record, whose message is not looked at.
     #[inline]
     pub fn split(record: &[u8]) -> Result<(Origin, Frame<'_>), RecordError> {

@@ -73,16 +73,34 @@ pub fn apply_batch(
     digest.steps.clear();
     engine.begin_batch(first_seq, time, out);
     digest.steps.push(short_chain(engine));
-    let mut seq = first_seq;
-    let mut lookahead = Lookahead::new(engine, &records);
-    for record in records {
-        lookahead.step(engine);
-        engine.apply_record(record, out).map_err(|error| ReplayError::Unreadable { seq, error })?;
-        digest.steps.push(short_chain(engine));
-        seq = seq.next();
-    }
+    // Each way is compiled by itself, so a batch that asks for nothing ahead does not pay for it.
+    let applied = if engine.looks_ahead() {
+        let mut lookahead = Lookahead::new(engine, records.clone());
+        apply_each(engine, records, out, &mut digest.steps, |engine| lookahead.step(engine))
+    } else {
+        apply_each(engine, records, out, &mut digest.steps, |_| {})
+    };
+    // What cannot be read changes nothing, so the engine stands before it.
+    applied.map_err(|error| ReplayError::Unreadable { seq: engine.last_seq().next(), error })?;
     engine.end_batch(out);
     (digest.seq, digest.chain) = (engine.last_seq(), engine.event_chain_hash());
+    Ok(())
+}
+
+/// Carries out every command, each behind a call of `before`.
+#[inline]
+fn apply_each(
+    engine: &mut Engine,
+    records: Records<'_>,
+    out: &mut Events,
+    steps: &mut Vec<u32>,
+    mut before: impl FnMut(&Engine),
+) -> Result<(), RecordError> {
+    for record in records {
+        before(engine);
+        engine.apply_record(record, out)?;
+        steps.push(short_chain(engine));
+    }
     Ok(())
 }
 
@@ -92,7 +110,7 @@ const FAR: usize = 8;
 const MIDDLE: usize = 5;
 const NEAR: usize = 2;
 
-/// Asks for the memory of the commands that come next, when there are so many orders that it pays.
+/// Asks for the memory of the commands that come next.
 struct Lookahead<'a> {
     records: Records<'a>,
     /// The commands that come next, each in its turn.
@@ -102,10 +120,7 @@ struct Lookahead<'a> {
 }
 
 impl<'a> Lookahead<'a> {
-    #[inline]
-    fn new(engine: &Engine, records: &Records<'a>) -> Self {
-        // Nothing lies ahead of the end.
-        let records = if engine.looks_ahead() { records.clone() } else { Records::default() };
+    fn new(engine: &Engine, records: Records<'a>) -> Self {
         let mut lookahead = Self { records, coming: [Ahead::default(); FAR], at: 0 };
         (0..FAR).for_each(|_| lookahead.step(engine));
         lookahead
