@@ -1,6 +1,6 @@
 //! The one place where commands part.
 
-use joulebook_protocol::messages::{CancelOrder, NewOrder, ReduceOrder, ReplaceOrder};
+use joulebook_protocol::messages::{CancelOrder, NewOrder, ReduceOrder, ReplaceOrder, TokenOrder};
 use joulebook_protocol::{Command, Message, Origin, RecordError, SequencedCommand};
 
 use crate::plain_order::PlainOrder;
@@ -83,6 +83,7 @@ impl Engine {
             CancelOrder::TEMPLATE_ID => self.apply_request(origin, frame.block, Self::cancel_order, out),
             ReplaceOrder::TEMPLATE_ID => self.apply_request(origin, frame.block, Self::replace_order, out),
             ReduceOrder::TEMPLATE_ID => self.apply_request(origin, frame.block, Self::reduce_order, out),
+            TokenOrder::TEMPLATE_ID => self.apply_request(origin, frame.block, Self::token_order, out),
             _ => self.apply_rarer(record, out),
         }
     }

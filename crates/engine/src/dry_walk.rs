@@ -7,8 +7,7 @@
 //! takes the walk out of the engine (`core::mem::take`), calls [`DryWalk::begin`] once, and then either
 //! [`DryWalk::fill`] for each order in turn, or [`DryWalk::open`] for each book and [`DryWalk::front`],
 //! [`DryWalk::take`] and [`DryWalk::skip`] for each maker, and puts the walk back. All books of one walk share what
-//! protections have seen of it, so they must be walked in the order in which they will be matched. Until something is
-//! taken, [`Front::of_book`] says the same of a book that is not open yet.
+//! protections have seen of it, so they must be walked in the order in which they will be matched.
 
 use std::collections::VecDeque;
 

@@ -80,6 +80,7 @@ mod stop_checks;
 mod stops;
 mod tell;
 mod timers;
+mod token_asks;
 mod token_order;
 mod token_walk;
 mod trade;

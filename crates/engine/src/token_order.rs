@@ -5,42 +5,34 @@ use core::mem::offset_of;
 use joulebook_ledger::AccountIx;
 use joulebook_protocol::messages::{TokenOrder, TokenOrderDone};
 use joulebook_protocol::{CancelReason, RejectReason};
-use joulebook_types::{InstrumentId, MicroEc, Phase, SelfTradeMode, Side, SlotHint, TimeInForce, TokenPrice};
+use joulebook_types::{
+    AreaCode, InstrumentId, MicroEc, SelfTradeMode, Side, SlotHint, TimeInForce, TokenMinutes, TokenPrice,
+    Window,
+};
 
-use crate::cancel::Requester;
-use crate::dry_walk::DryWalk;
-use crate::instruments::InstrumentIx;
 use crate::legs::lowest;
 use crate::matching::Taker;
 use crate::order_choices::{invalid, self_trade_mode_of_whole};
 use crate::request::{Done, Rejection};
 use crate::sessions::SessionIx;
-use crate::token_walk::{Leg, Planned, TokenWalk, Wanted};
+use crate::token_asks::{Buying, Planning};
+use crate::token_walk::{Leg, TokenWalk, Walked, Wanted};
+use crate::yields::OfModel;
 use crate::{Engine, Events};
 
-/// The instruments that an order names, in its order, where the engine keeps them.
-struct Named {
-    places: [InstrumentIx; TokenOrder::INSTRUMENTS_MAX],
-    count: usize,
-}
-
-impl Named {
-    fn all(&self) -> &[InstrumentIx] {
-        &self.places[..self.count]
-    }
-}
-
-/// What a token order did.
-#[derive(Clone, Copy, Debug, Default)]
-struct Bought {
-    ktok_minutes: u128,
-    notional: MicroEc,
-    fees: MicroEc,
-    fills: u32,
+/// What the legs of an order have in common, as far as they are known.
+struct Common<'a> {
+    account: AccountIx,
+    is_capped: bool,
+    yields: OfModel<'a>,
+    /// Those of the first leg.
+    area_and_window: Option<(AreaCode, Window)>,
+    /// A bit for each instrument, which others share: most orders are seen to name none twice without a comparison.
+    seen: u64,
+    smallest_lot: TokenMinutes,
 }
 
 impl Engine {
-    /// Plans all fills before the first: a fill-or-kill order is then only a question about the plan.
     pub(crate) fn token_order(
         &mut self,
         session: SessionIx,
@@ -48,178 +40,182 @@ impl Engine {
         out: &mut Events,
     ) -> Result<Done, Rejection> {
         let mut walk = core::mem::take(&mut self.token_walk);
-        let mut dry = core::mem::take(&mut self.dry_walk);
-        let planned = self.plan_token_order(&mut walk, &mut dry, session, order);
-        self.dry_walk = dry;
-        let done = planned.map(|reason| self.buy_tokens(&walk, session, order, reason, out));
+        let done = self.walk_for_tokens(&mut walk, session, order, out);
         self.token_walk = walk;
         done
     }
 
-    /// Why the plan ends; `None` when it fills the order as far as whole lots allow.
-    fn plan_token_order(
-        &self,
-        walk: &mut TokenWalk,
-        dry: &mut DryWalk,
-        session: SessionIx,
-        order: &TokenOrder,
-    ) -> Result<Option<CancelReason>, Rejection> {
-        let wanted = self.check_token_order(walk, session, order)?;
-        let reason = walk.make_plan(self, dry, &wanted);
-        if order.time_in_force == TimeInForce::Fok.raw() && reason.is_some() {
-            let planned = walk.planned_ktok_minutes() / 60;
-            return Err(Rejection::whole(RejectReason::FokNotFillable).met(planned, order.quantity.raw()));
-        }
-        Ok(reason)
-    }
-
-    fn buy_tokens(
+    /// A fill-or-kill order is planned before it has any effect. Debug builds plan all orders, so that each of them shows
+    /// whether plans come true.
+    #[inline(always)]
+    fn walk_for_tokens(
         &mut self,
-        walk: &TokenWalk,
+        walk: &mut TokenWalk,
         session: SessionIx,
         order: &TokenOrder,
-        reason: Option<CancelReason>,
         out: &mut Events,
-    ) -> Done {
-        let mut taker = self.token_taker(session, order);
-        let mut bought = Bought { ktok_minutes: walk.planned_ktok_minutes(), ..Bought::default() };
-        for planned in walk.plan() {
-            match *planned {
-                Planned::Fill { instrument, maker, lots } => {
-                    let front = self.instruments[instrument].book().front(&self.orders.slab, Side::Sell);
-                    assert_eq!(front, Some(maker), "the plan takes makers in the order of their queues");
-                    taker.instrument = instrument;
-                    // It counts tokens, not lots: no lots are left open beyond the fill in hand.
-                    taker.leaves = lots;
-                    let (notional, fee) = self.trade(&mut taker, maker, lots, out);
-                    bought.notional += notional;
-                    bought.fees += fee;
-                    bought.fills += 1;
-                }
-                Planned::CancelOwn { maker } => {
-                    self.cancel_open_order(maker, CancelReason::SelfTrade, Requester::NOBODY, out);
-                }
+    ) -> Result<Done, Rejection> {
+        let wanted = self.check_token_order(walk, session, order)?;
+        let kill = order.time_in_force == TimeInForce::Fok.raw();
+        let mut plan = None;
+        if kill || cfg!(debug_assertions) {
+            let planned = self.plan_token_order(walk, session, order, &wanted)?;
+            if kill && planned.reason.is_some() {
+                let rejection = Rejection::whole(RejectReason::FokNotFillable);
+                return Err(rejection.met(planned.bought / 60, order.quantity.raw()));
             }
+            plan = Some(planned);
         }
-        self.tell(session, token_order_done(order, &taker, &bought, reason), out);
-        Done { order_id: taker.order_id, slot: SlotHint::UNKNOWN }
+        let taker = self.token_taker(session, order, walk);
+        let mut buying =
+            Buying { engine: self, taker, notional: MicroEc::ZERO, fees: MicroEc::ZERO, fills: 0, out };
+        let walked = walk.run(&mut buying, &wanted);
+        assert!(plan.is_none_or(|plan| plan == walked), "what was planned is what happens");
+        let done = token_order_done(order, &buying, &walked);
+        self.tell(session, done, out);
+        Ok(Done { order_id: done.order_id, slot: SlotHint::UNKNOWN })
     }
 
-    /// Checks in the order of the reject codes and sets up the walk's legs.
+    /// What the order would get. The walk has its legs again afterwards.
+    #[cold]
+    fn plan_token_order(
+        &mut self,
+        walk: &mut TokenWalk,
+        session: SessionIx,
+        order: &TokenOrder,
+        wanted: &Wanted,
+    ) -> Result<Walked, Rejection> {
+        let mut dry = core::mem::take(&mut self.dry_walk);
+        dry.begin();
+        let credits = self.ledger.credits(self.sessions[session].account).free;
+        let planned = walk.run(&mut Planning { engine: self, walk: &mut dry, credits }, wanted);
+        self.dry_walk = dry;
+        self.check_token_order(walk, session, order)?;
+        Ok(planned)
+    }
+
+    /// Sets up the walk's legs. Every rule is asked of each leg; the answer is the lowest code that any of them and the
+    /// order as a whole meet.
+    #[inline(always)]
     fn check_token_order(
         &self,
         walk: &mut TokenWalk,
         session: SessionIx,
         order: &TokenOrder,
     ) -> Result<Wanted, Rejection> {
-        use RejectReason::*;
-        let field = Rejection::field;
         let self_trade = check_choices(order)?;
         self.check_entry(session)?;
-        let count = usize::from(order.count);
-        let named = &order.instruments[..count.min(TokenOrder::INSTRUMENTS_MAX)];
-        let named = self.find_named(named)?;
-        if order.quantity.raw() == 0 {
-            return Err(field(QtyZero, offset_of!(TokenOrder, quantity)).met(1, 0));
-        }
         let account = self.sessions[session].account;
-        self.check_order_value(account, order_value(order), offset_of!(TokenOrder, quantity))?;
-        if count == 0 || count > TokenOrder::INSTRUMENTS_MAX {
-            let rejection = field(InstrumentCount, offset_of!(TokenOrder, count));
-            return Err(rejection.met(TokenOrder::INSTRUMENTS_MAX, count));
+        let mut common = Common {
+            account,
+            is_capped: self.accounts[account].limits.window_accelerators_max != 0,
+            yields: self.yields.of_model(order.model),
+            area_and_window: None,
+            seen: 0,
+            smallest_lot: TokenMinutes::MAX,
+        };
+        let count = usize::from(order.count).min(TokenOrder::INSTRUMENTS_MAX);
+        walk.clear();
+        let mut refused = None;
+        for index in 0..count {
+            if let Err(rejection) = self.add_token_leg(walk, &mut common, order, index) {
+                refused = lowest([refused, Some(rejection)]);
+            }
         }
-        self.check_one_window(&named)?;
-        self.set_legs(walk, account, order, &named)?;
-        let quantity = order.quantity.minutes();
-        let smallest = walk.smallest_lot();
-        if quantity < smallest {
-            let rejection = field(BelowLot, offset_of!(TokenOrder, quantity));
-            return Err(rejection.met(smallest.raw().div_ceil(60), order.quantity.raw()));
-        }
-        if order.limit.raw() <= 0 {
-            let rejection = field(TokenPriceNotPositive, offset_of!(TokenOrder, limit));
-            return Err(rejection.met(1, order.limit.raw()));
+        let figures = self.check_token_figures(account, order, common.smallest_lot);
+        if refused.is_some() || figures.is_err() {
+            return Err(lowest([refused, figures.err()]).expect("one of them is there"));
         }
         Ok(Wanted {
-            quantity,
+            quantity: order.quantity.minutes(),
             limit: order.limit,
             overshoot: order.flags & TokenOrder::OVERSHOOT != 0,
-            credits: self.ledger.credits(account).free,
             trade_group: self.accounts.trade_group(account),
             self_trade,
         })
     }
 
-    /// Looks all instruments up, once: listed, not switched off and open. The lowest code over all of them is the answer.
-    fn find_named(&self, named: &[InstrumentId]) -> Result<Named, Rejection> {
-        let mut found =
-            Named { places: [InstrumentIx::NOWHERE; TokenOrder::INSTRUMENTS_MAX], count: named.len() };
-        let mut refused = None;
-        for (index, id) in named.iter().enumerate() {
-            match self.instruments.find(*id) {
-                Some(ix) if self.is_part_open(ix) => found.places[index] = ix,
-                Some(_) | None => refused = lowest([refused, self.part_refused(*id, index)]),
-            }
-        }
-        refused.map_or(Ok(found), Err)
-    }
-
-    #[cold]
-    fn part_refused(&self, id: InstrumentId, index: usize) -> Option<Rejection> {
-        let part = self.find_instrument(id, offset_of_named(index)).and_then(|ix| self.check_part_open(ix));
-        part.err().map(|rejection| rejection.of_instrument(id))
-    }
-
-    /// No instrument twice, one area, one window.
-    fn check_one_window(&self, named: &Named) -> Result<(), Rejection> {
-        let refuse = |reason, index: usize| {
-            let id = self.instruments[named.all()[index]].id;
-            Err(Rejection::field(reason, offset_of_named(index)).of_instrument(id))
-        };
-        let all = named.all();
-        if let Some(index) = (1..all.len()).find(|index| all[..*index].contains(&all[*index])) {
-            return refuse(RejectReason::DuplicateInstrument, index);
-        }
-        let place = |ix: &InstrumentIx| {
-            let instrument = &self.instruments[*ix];
-            (instrument.product.area, instrument.window)
-        };
-        let first = all.first().map(place);
-        match all.iter().position(|ix| Some(place(ix)) != first) {
-            Some(index) => refuse(RejectReason::MixedWindow, index),
-            None => Ok(()),
-        }
-    }
-
-    fn set_legs(
+    /// Of an instrument that the order names: listed, not switched off and open, not named before, of one area and window
+    /// with the first, and with a yield.
+    #[inline(always)]
+    fn add_token_leg(
         &self,
         walk: &mut TokenWalk,
+        common: &mut Common<'_>,
+        order: &TokenOrder,
+        index: usize,
+    ) -> Result<(), Rejection> {
+        let id = order.instruments[index];
+        let ix = match self.instruments.find(id) {
+            Some(ix) if self.is_part_open(ix) => ix,
+            Some(_) | None => return Err(self.part_refused(id, index)),
+        };
+        let refuse = |reason| Err(Rejection::field(reason, offset_of_named(index)).of_instrument(id));
+        let bit = 1 << (ix.raw() % u64::BITS);
+        if common.seen & bit != 0 && order.instruments[..index].contains(&id) {
+            return refuse(RejectReason::DuplicateInstrument);
+        }
+        common.seen |= bit;
+        let instrument = &self.instruments[ix];
+        let place = (instrument.product.area, instrument.window);
+        if *common.area_and_window.get_or_insert(place) != place {
+            return refuse(RejectReason::MixedWindow);
+        }
+        let Some(yield_ktok) = common.yields.get(instrument.product.class) else {
+            let rejection = Rejection::field(RejectReason::NoYield, offset_of!(TokenOrder, model));
+            return Err(rejection.of_instrument(id).met(0, order.model.raw()));
+        };
+        let room = if common.is_capped { self.window_room(common.account, ix) } else { None };
+        let leg = Leg::new(ix, instrument, yield_ktok, room);
+        common.smallest_lot = common.smallest_lot.min(leg.delivers(1));
+        walk.add_leg(leg, instrument.book().best(Side::Sell));
+        Ok(())
+    }
+
+    /// Why no leg becomes of an instrument whatever the others are.
+    #[cold]
+    fn part_refused(&self, id: InstrumentId, index: usize) -> Rejection {
+        let part = self.find_instrument(id, offset_of_named(index)).and_then(|ix| self.check_part_open(ix));
+        part.expect_err("an instrument that is open is no reason").of_instrument(id)
+    }
+
+    /// What is about the order as a whole.
+    #[inline(always)]
+    fn check_token_figures(
+        &self,
         account: AccountIx,
         order: &TokenOrder,
-        named: &Named,
+        smallest_lot: TokenMinutes,
     ) -> Result<(), Rejection> {
-        walk.clear();
-        let yields = self.yields.of_model(order.model);
-        let is_capped = self.accounts[account].limits.window_accelerators_max != 0;
-        for ix in named.all() {
-            let instrument = &self.instruments[*ix];
-            assert!(instrument.phase == Phase::Open, "checked before");
-            let no_yield = || {
-                let rejection = Rejection::field(RejectReason::NoYield, offset_of!(TokenOrder, model));
-                rejection.of_instrument(instrument.id).met(0, order.model.raw())
-            };
-            let yield_ktok = yields.get(instrument.product.class).ok_or_else(no_yield)?;
-            let room = if is_capped { self.window_room(account, *ix) } else { None };
-            walk.add_leg(Leg::new(*ix, instrument, yield_ktok, room));
+        use RejectReason::*;
+        let field = Rejection::field;
+        if order.quantity.raw() == 0 {
+            return Err(field(QtyZero, offset_of!(TokenOrder, quantity)).met(1, 0));
+        }
+        if self.accounts[account].limits.order_value_max != MicroEc::ZERO {
+            self.check_order_value(account, order_value(order), offset_of!(TokenOrder, quantity))?;
+        }
+        let count = usize::from(order.count);
+        if count == 0 || count > TokenOrder::INSTRUMENTS_MAX {
+            let rejection = field(InstrumentCount, offset_of!(TokenOrder, count));
+            return Err(rejection.met(TokenOrder::INSTRUMENTS_MAX, count));
+        }
+        if order.quantity.minutes() < smallest_lot {
+            let rejection = field(BelowLot, offset_of!(TokenOrder, quantity));
+            return Err(rejection.met(smallest_lot.raw().div_ceil(60), order.quantity.raw()));
+        }
+        if order.limit.raw() <= 0 {
+            let rejection = field(TokenPriceNotPositive, offset_of!(TokenOrder, limit));
+            return Err(rejection.met(1, order.limit.raw()));
         }
         Ok(())
     }
 
-    fn token_taker(&mut self, session: SessionIx, order: &TokenOrder) -> Taker {
-        let ix = self.instruments.find(order.instruments[0]).expect("checked before");
-        // The plan has looked at everything that the order may meet.
+    #[inline(always)]
+    fn token_taker(&mut self, session: SessionIx, order: &TokenOrder, walk: &TokenWalk) -> Taker {
+        // The walk looks at everything that the order may meet.
         let self_trade = SelfTradeMode::CancelAggressor;
-        self.sweeping_taker(session, order.client_order_id, self_trade, ix, Side::Buy)
+        self.sweeping_taker(session, order.client_order_id, self_trade, walk.some_book(), Side::Buy)
     }
 }
 
@@ -235,6 +231,7 @@ fn order_value(order: &TokenOrder) -> MicroEc {
     MicroEc::new(i64::try_from(value).unwrap_or(i64::MAX))
 }
 
+#[inline(always)]
 fn check_choices(order: &TokenOrder) -> Result<SelfTradeMode, Rejection> {
     match TimeInForce::from_raw(order.time_in_force) {
         Some(TimeInForce::Ioc | TimeInForce::Fok) => {}
@@ -249,29 +246,26 @@ fn check_choices(order: &TokenOrder) -> Result<SelfTradeMode, Rejection> {
     self_trade_mode_of_whole(order.self_trade, offset_of!(TokenOrder, self_trade))
 }
 
-fn token_order_done(
-    order: &TokenOrder,
-    taker: &Taker,
-    bought: &Bought,
-    reason: Option<CancelReason>,
-) -> TokenOrderDone {
+#[inline(always)]
+fn token_order_done(order: &TokenOrder, buying: &Buying<'_>, walked: &Walked) -> TokenOrderDone {
+    let Buying { notional, fees, fills, .. } = *buying;
     TokenOrderDone {
         client_order_id: order.client_order_id,
-        order_id: taker.order_id,
-        filled_ktok_minutes: u64::try_from(bought.ktok_minutes).unwrap_or(u64::MAX),
-        notional: bought.notional,
-        fees: bought.fees,
-        average_price: average_price(bought),
-        fills: bought.fills,
-        reason: reason.map_or(0, CancelReason::raw),
+        order_id: buying.taker.order_id,
+        filled_ktok_minutes: u64::try_from(walked.bought).unwrap_or(u64::MAX),
+        notional,
+        fees,
+        average_price: average_price(notional, walked.bought),
+        fills,
+        reason: walked.reason.map_or(0, CancelReason::raw),
         ..Default::default()
     }
 }
 
 /// Notional per million tokens, rounded toward zero; zero without fills.
-fn average_price(bought: &Bought) -> TokenPrice {
+fn average_price(notional: MicroEc, ktok_minutes: u128) -> TokenPrice {
     // micro-EC / (kilo-token minutes / 60) * 1,000 kilo-tokens per million
-    let scaled = bought.notional.raw().unsigned_abs() as u128 * 60 * 1_000;
-    let average = scaled.checked_div(bought.ktok_minutes).unwrap_or(0);
+    let scaled = u128::from(notional.raw().unsigned_abs()) * 60 * 1_000;
+    let average = scaled.checked_div(ktok_minutes).unwrap_or(0);
     TokenPrice::new(i64::try_from(average).unwrap_or(i64::MAX))
 }

@@ -3,16 +3,16 @@
 use joulebook_book::Slot;
 use joulebook_protocol::CancelReason;
 use joulebook_types::{
-    InstrumentId, LotSize, MicroEc, Qty, SelfTradeMode, Side, TokenMinutes, TokenPrice, Yield,
+    InstrumentId, LotSize, MicroEc, Price, Qty, SelfTradeMode, Side, TokenMinutes, TokenPrice, Yield,
 };
 
 use crate::Engine;
 use crate::accounts::TradeGroup;
 use crate::bands::Reach;
-use crate::dry_walk::{DryWalk, Front};
+use crate::dry_walk::Front;
 use crate::instruments::{Instrument, InstrumentIx};
 
-/// What a token order wants, and with which means.
+/// What a token order wants.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted {
     pub(crate) quantity: TokenMinutes,
@@ -20,57 +20,72 @@ pub(crate) struct Wanted {
     pub(crate) limit: TokenPrice,
     /// Whether the last lot may deliver more than the quantity.
     pub(crate) overshoot: bool,
-    pub(crate) credits: MicroEc,
     pub(crate) trade_group: TradeGroup,
     pub(crate) self_trade: SelfTradeMode,
+}
+
+/// The asks that a walk takes from: those of the books, or, when the question is what would be, those of a dry walk.
+pub(crate) trait Asks {
+    fn engine(&self) -> &Engine;
+
+    /// What the order can still pay with.
+    fn credits(&self) -> MicroEc;
+
+    /// The best price that is left in a book.
+    fn best(&mut self, ix: InstrumentIx) -> Option<Price>;
+
+    /// The maker at that price that is next.
+    fn next(&mut self, ix: InstrumentIx) -> Front;
+
+    /// Takes lots from the maker that is next.
+    fn take(&mut self, ix: InstrumentIx, front: &Front, lots: u32);
+
+    /// Takes the maker that is next, which is of the order's own group, out of the book.
+    fn cancel_own(&mut self, ix: InstrumentIx, maker: Slot);
 }
 
 /// One book of the walk.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Leg {
-    instrument: InstrumentIx,
-    id: InstrumentId,
-    lot: LotSize,
+    /// Of the best ask, as long as the leg walks.
+    price: Price,
     yield_ktok: Yield,
-    lot_tokens: TokenMinutes,
+    id: InstrumentId,
+    instrument: InstrumentIx,
+    lot: LotSize,
     /// Accelerators that the buyer's window cap still lets in; `None` without a cap.
     room: Option<u64>,
-    /// The number of the book in the dry walk, once that is open.
-    book: Option<usize>,
-    /// The maker that is next in it; `None` when the leg does not walk any more.
-    front: Option<Front>,
-    state: LegState,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum LegState {
-    Walking,
-    /// Its next ask lies beyond a price band: as if there were none.
-    Bounded,
     /// The window cap lets no further lot in.
-    Capped,
+    is_capped: bool,
 }
 
-/// What the order will do, one after the other.
+/// What a walk did, and why it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Planned {
-    /// Take lots from a maker.
-    Fill { instrument: InstrumentIx, maker: Slot, lots: u32 },
-    /// Cancel an order of its own group.
-    CancelOwn { maker: Slot },
+pub(crate) struct Walked {
+    /// Kilo-token minutes of all fills.
+    pub(crate) bought: u128,
+    /// `None` when the order is filled as far as whole lots allow.
+    pub(crate) reason: Option<CancelReason>,
 }
 
-/// The plan of one token order, in memory that is used again.
+/// What became of a look at the cheapest ask.
+enum Look {
+    Took(TokenMinutes),
+    /// That ask is not in the way any more.
+    GoOn,
+    End(CancelReason),
+}
+
+/// The legs of one token order, in memory that is used again.
 #[derive(Debug, Default)]
 pub(crate) struct TokenWalk {
+    /// Those that walk come first, in no order.
     legs: Vec<Leg>,
-    plan: Vec<Planned>,
-    /// Kilo-token minutes of all fills.
-    planned: u128,
+    walking: usize,
 }
 
 impl Leg {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(
         ix: InstrumentIx,
         instrument: &Instrument,
@@ -78,177 +93,211 @@ impl Leg {
         room: Option<u64>,
     ) -> Self {
         Self {
-            instrument: ix,
-            id: instrument.id,
-            lot: instrument.lot,
+            price: Price::ZERO,
             yield_ktok,
-            lot_tokens: yield_ktok.delivers(instrument.lot, Qty::new(1)),
+            id: instrument.id,
+            instrument: ix,
+            lot: instrument.lot,
             room,
-            book: None,
-            front: None,
-            state: LegState::Walking,
+            is_capped: false,
         }
     }
 
-    /// The number of its book in the dry walk.
-    fn open(&mut self, engine: &Engine, dry: &mut DryWalk) -> usize {
-        *self.book.get_or_insert_with(|| dry.open(engine, self.instrument, Side::Buy))
-    }
-
-    /// Walks no more.
-    fn end(&mut self, state: LegState) {
-        self.state = state;
-        self.front = None;
+    /// What some of its lots deliver.
+    #[inline(always)]
+    pub(crate) fn delivers(&self, lots: u32) -> TokenMinutes {
+        self.yield_ktok.delivers(self.lot, Qty::from(lots))
     }
 
     /// Whether a lot of it is still wanted.
-    #[inline]
+    #[inline(always)]
     fn is_wanted(&self, tokens: TokenMinutes, overshoot: bool) -> bool {
-        overshoot || self.lot_tokens <= tokens
+        overshoot || self.delivers(1) <= tokens
     }
 
-    /// Lots that `tokens` still ask for.
-    fn lots_for(&self, tokens: TokenMinutes, overshoot: bool) -> u32 {
+    /// How many of a maker's lots `tokens` still ask for.
+    #[inline(always)]
+    fn lots_for(&self, tokens: TokenMinutes, overshoot: bool, shown: u32) -> u32 {
+        // Most fills take all that a maker shows: only the last one of an order needs a division.
+        if self.delivers(shown) <= tokens {
+            return shown;
+        }
         let lots = match overshoot {
-            true => tokens.lots_covering(self.lot_tokens),
-            false => tokens.lots_below(self.lot_tokens),
+            true => tokens.lots_covering(self.delivers(1)),
+            false => tokens.lots_below(self.delivers(1)),
         };
-        u32::try_from(lots).unwrap_or(u32::MAX)
+        u32::try_from(lots).unwrap_or(u32::MAX).min(shown)
     }
 
     /// How many of `lots` the window cap lets in.
+    #[inline(always)]
     fn lots_in_room(&self, lots: u32) -> u32 {
         let Some(room) = self.room else { return lots };
         u32::try_from(room / u64::from(self.lot.accelerators())).map_or(lots, |fitting| lots.min(fitting))
+    }
+
+    /// Whether its tokens are cheaper than those of another, or cost the same and its instrument comes first.
+    #[inline(always)]
+    fn is_before(&self, other: &Self) -> bool {
+        Yield::compare_per_token(self.price, self.yield_ktok, other.price, other.yield_ktok)
+            .then(self.id.cmp(&other.id))
+            .is_lt()
     }
 }
 
 impl TokenWalk {
     pub(crate) fn clear(&mut self) {
         self.legs.clear();
+        self.walking = 0;
     }
 
-    pub(crate) fn add_leg(&mut self, leg: Leg) {
-        self.legs.push(leg);
+    /// One of the books, whichever.
+    pub(crate) fn some_book(&self) -> InstrumentIx {
+        self.legs.first().expect("an order names instruments").instrument
     }
 
-    /// What the smallest lot of all legs delivers.
-    pub(crate) fn smallest_lot(&self) -> TokenMinutes {
-        self.legs.iter().map(|leg| leg.lot_tokens).min().expect("an order names instruments")
-    }
-
-    /// What the order will do, in the order in which it happens.
-    pub(crate) fn plan(&self) -> &[Planned] {
-        &self.plan
-    }
-
-    /// What the fills deliver together, in kilo-token minutes.
-    pub(crate) fn planned_ktok_minutes(&self) -> u128 {
-        self.planned
-    }
-
-    /// Plans the fills and says why they end: `None` when the order is filled as far as whole lots allow.
-    pub(crate) fn make_plan(
-        &mut self,
-        engine: &Engine,
-        dry: &mut DryWalk,
-        wanted: &Wanted,
-    ) -> Option<CancelReason> {
-        self.plan.clear();
-        self.planned = 0;
-        dry.begin();
-        // Most books are only looked at: a walk is opened in those that something is taken from.
-        for leg in &mut self.legs {
-            leg.front = Front::of_book(engine, leg.instrument, Side::Buy);
+    /// One more book, with its best ask.
+    #[inline(always)]
+    pub(crate) fn add_leg(&mut self, leg: Leg, best: Option<Price>) {
+        let index = self.legs.len();
+        self.legs.push(Leg { price: best.unwrap_or(Price::ZERO), ..leg });
+        if best.is_some() {
+            if self.walking < index {
+                self.legs.swap(self.walking, index);
+            }
+            self.walking += 1;
         }
-        let (mut remaining, mut credits) = (wanted.quantity, wanted.credits);
-        while remaining > TokenMinutes::ZERO {
-            let Some((index, front)) = self.cheapest(remaining, wanted) else {
-                return self.end(remaining, wanted.overshoot);
+    }
+
+    /// Takes the cheapest tokens, maker by maker, until the order has what it wants or nothing suits.
+    #[inline(always)]
+    pub(crate) fn run(&mut self, asks: &mut impl Asks, wanted: &Wanted) -> Walked {
+        let (mut remaining, mut bought) = (wanted.quantity, 0);
+        let reason = loop {
+            let Some(index) = self.cheapest(remaining, wanted) else {
+                break self.end(remaining, wanted.overshoot);
             };
-            let leg = &mut self.legs[index];
-            let bound = engine.trade_bound(leg.instrument, Side::Buy);
-            if bound.reach(Side::Buy, front.price) != Reach::Within {
-                leg.end(LegState::Bounded);
-                continue;
-            }
-            if front.trade_group == wanted.trade_group.0 {
-                match wanted.self_trade {
-                    SelfTradeMode::CancelAggressor => return Some(CancelReason::SelfTrade),
-                    SelfTradeMode::CancelResting => {}
-                    SelfTradeMode::CancelBoth | SelfTradeMode::Decrement => {
-                        self.plan.push(Planned::CancelOwn { maker: front.maker });
-                        return Some(CancelReason::SelfTrade);
-                    }
+            match self.look(asks, wanted, index, remaining) {
+                Look::Took(tokens) => {
+                    remaining = remaining.saturating_sub(tokens);
+                    bought += tokens.raw();
                 }
-                self.plan.push(Planned::CancelOwn { maker: front.maker });
-                let book = leg.open(engine, dry);
-                dry.skip(engine, book);
-                leg.front = dry.front(engine, book);
-                continue;
+                Look::GoOn => {}
+                Look::End(reason) => break Some(reason),
             }
-            let fitting = leg.lots_in_room(leg.lots_for(remaining, wanted.overshoot).min(front.lots));
-            if fitting == 0 {
-                leg.end(LegState::Capped);
-                continue;
+            if remaining == TokenMinutes::ZERO {
+                break None;
             }
-            let instrument = &engine.instruments[leg.instrument];
-            let lots = instrument.affordable(front.price, fitting, credits);
-            if lots == 0 {
-                return Some(CancelReason::CreditsExhausted);
-            }
-            credits -= instrument.taker_cost(front.price, lots).expect("it is affordable");
-            leg.room = leg.room.map(|room| room - instrument.accelerators(lots));
-            let tokens = leg.yield_ktok.delivers(leg.lot, Qty::from(lots));
-            remaining = remaining.saturating_sub(tokens);
-            self.planned += tokens.raw();
-            self.plan.push(Planned::Fill { instrument: leg.instrument, maker: front.maker, lots });
-            let book = leg.open(engine, dry);
-            dry.take(engine, book, lots);
-            self.look_again(engine, dry, index, front.maker);
-        }
-        None
+        };
+        Walked { bought, reason }
     }
 
-    /// Looks who is next after a fill: in the book of the fill, and in all of them when the fill may have pulled quotes.
-    fn look_again(&mut self, engine: &Engine, dry: &mut DryWalk, filled: usize, maker: Slot) {
-        let legs = match engine.orders.terms(maker).is_quote {
-            true => &mut self.legs[..],
-            false => &mut self.legs[filled..=filled],
-        };
-        for leg in legs.iter_mut().filter(|leg| leg.state == LegState::Walking) {
-            let book = leg.open(engine, dry);
-            leg.front = dry.front(engine, book);
+    /// Looks at the maker that is next at the cheapest ask and does with it what is to be done.
+    #[inline(always)]
+    fn look(&mut self, asks: &mut impl Asks, wanted: &Wanted, index: usize, remaining: TokenMinutes) -> Look {
+        let leg = &mut self.legs[index];
+        let ix = leg.instrument;
+        if asks.engine().trade_bound(ix, Side::Buy).reach(Side::Buy, leg.price) != Reach::Within {
+            self.leave(index);
+            return Look::GoOn;
+        }
+        let front = asks.next(ix);
+        if front.trade_group == wanted.trade_group.0 {
+            return self.meet_own(asks, wanted, index, &front);
+        }
+        let fitting = leg.lots_in_room(leg.lots_for(remaining, wanted.overshoot, front.lots));
+        if fitting == 0 {
+            leg.is_capped = true;
+            self.leave(index);
+            return Look::GoOn;
+        }
+        let instrument = &asks.engine().instruments[ix];
+        let lots = instrument.affordable(front.price, fitting, asks.credits());
+        if lots == 0 {
+            return Look::End(CancelReason::CreditsExhausted);
+        }
+        leg.room = leg.room.map(|room| room - instrument.accelerators(lots));
+        let tokens = leg.delivers(lots);
+        let is_quote = asks.engine().orders.terms(front.maker).is_quote;
+        asks.take(ix, &front, lots);
+        // The fill of a quote may have pulled others, in any of the books.
+        if is_quote {
+            self.look_everywhere_again(asks);
+        } else {
+            self.look_again(asks, index);
+        }
+        Look::Took(tokens)
+    }
+
+    /// Nobody trades with its own group.
+    #[cold]
+    fn meet_own(&mut self, asks: &mut impl Asks, wanted: &Wanted, index: usize, front: &Front) -> Look {
+        let ix = self.legs[index].instrument;
+        match wanted.self_trade {
+            SelfTradeMode::CancelAggressor => return Look::End(CancelReason::SelfTrade),
+            SelfTradeMode::CancelResting => {}
+            SelfTradeMode::CancelBoth | SelfTradeMode::Decrement => {
+                asks.cancel_own(ix, front.maker);
+                return Look::End(CancelReason::SelfTrade);
+            }
+        }
+        asks.cancel_own(ix, front.maker);
+        self.look_again(asks, index);
+        Look::GoOn
+    }
+
+    /// A leg walks no more: the last of those that do takes its place.
+    fn leave(&mut self, index: usize) {
+        self.walking -= 1;
+        self.legs.swap(index, self.walking);
+    }
+
+    /// Looks what a book asks for now.
+    #[inline(always)]
+    fn look_again(&mut self, asks: &mut impl Asks, index: usize) {
+        match asks.best(self.legs[index].instrument) {
+            Some(price) => self.legs[index].price = price,
+            None => self.leave(index),
+        }
+    }
+
+    #[cold]
+    fn look_everywhere_again(&mut self, asks: &mut impl Asks) {
+        for index in (0..self.walking).rev() {
+            self.look_again(asks, index);
         }
     }
 
     /// Why nothing more is bought although something is wanted.
+    #[cold]
     fn end(&self, remaining: TokenMinutes, overshoot: bool) -> Option<CancelReason> {
         let mut wanted = self.legs.iter().filter(|leg| leg.is_wanted(remaining, overshoot)).peekable();
         wanted.peek()?;
-        match wanted.any(|leg| leg.state == LegState::Capped) {
+        match wanted.any(|leg| leg.is_capped) {
             true => Some(CancelReason::WindowCap),
             false => Some(CancelReason::ImmediateRemainder),
         }
     }
 
-    /// The leg with the lowest price per token within the limit, the lower instrument id first, and its next maker.
-    fn cheapest(&self, remaining: TokenMinutes, wanted: &Wanted) -> Option<(usize, Front)> {
-        let mut best: Option<(usize, &Leg, &Front)> = None;
-        for (index, leg) in self.legs.iter().enumerate() {
-            let Some(front) = &leg.front else { continue };
-            if !leg.is_wanted(remaining, wanted.overshoot) {
-                continue;
+    /// The leg with the lowest price per token, if that is within the limit, the lower instrument id first.
+    #[inline(always)]
+    fn cheapest(&mut self, remaining: TokenMinutes, wanted: &Wanted) -> Option<usize> {
+        loop {
+            let walking = &self.legs[..self.walking];
+            let (mut best, mut best_index) = (walking.first()?, 0);
+            for (index, leg) in walking.iter().enumerate().skip(1) {
+                if leg.is_before(best) {
+                    (best, best_index) = (leg, index);
+                }
             }
-            let is_better = best.is_none_or(|(_, other, other_front)| {
-                Yield::compare_per_token(front.price, leg.yield_ktok, other_front.price, other.yield_ktok)
-                    .then(leg.id.cmp(&other.id))
-                    .is_lt()
-            });
-            if is_better && wanted.limit.allows(front.price, leg.yield_ktok) {
-                best = Some((index, leg, front));
+            if !wanted.limit.allows(best.price, best.yield_ktok) {
+                return None;
             }
+            if best.is_wanted(remaining, wanted.overshoot) {
+                return Some(best_index);
+            }
+            // Less and less is wanted, so it will not be again.
+            self.leave(best_index);
         }
-        best.map(|(index, _, front)| (index, *front))
     }
 }

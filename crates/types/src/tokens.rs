@@ -88,6 +88,7 @@ impl TokenPrice {
 
 impl TokenMinutes {
     pub const ZERO: Self = Self(0);
+    pub const MAX: Self = Self(u128::MAX);
 
     pub const fn raw(self) -> u128 {
         self.0
