@@ -1,6 +1,8 @@
 //! Which prices have a level, in order: a radix tree whose leaves are pages of 64 levels, from a pool that all books
 //! share. A level keeps its place while it lives, so an order finds its level without a search.
 
+use joulebook_sys::reserve_in_large_pages;
+
 use crate::queue::{LevelIx, NO_LEVEL, PAGE, Queues};
 
 const BITS: u32 = 6;
@@ -246,7 +248,9 @@ impl PriceTree {
 
     fn new_page(&mut self, queues: &mut Queues, rank: u64, parent: u32) -> u32 {
         let page = queues.take_page();
-        self.pages.resize(self.pages.len().max(page as usize + 1), Branch::VACANT);
+        let coming = (page as usize + 1).saturating_sub(self.pages.len());
+        reserve_in_large_pages(&mut self.pages, coming);
+        self.pages.resize(self.pages.len() + coming, Branch::VACANT);
         self.pages[page as usize] = Branch::new(rank, 1, parent);
         self.link(parent, rank, page * FANOUT as u32);
         page * FANOUT as u32
@@ -257,6 +261,7 @@ impl PriceTree {
     fn new_node(&mut self, rank: u64, height: u32, parent: u32) -> u32 {
         let number = self.vacant_nodes.pop().unwrap_or_else(|| {
             self.nodes.push(Branch::VACANT);
+            reserve_in_large_pages(&mut self.children, FANOUT as usize);
             self.children.resize(self.children.len() + FANOUT as usize, 0);
             (self.nodes.len() - 1) as u32
         });

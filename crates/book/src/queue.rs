@@ -4,7 +4,7 @@
 //! An order knows its place, so leaving the queue touches its block and the level, and no neighbor. A block whose last
 //! order has gone returns to the pool at once, so memory follows the resting orders.
 
-use joulebook_sys::prefetch_write;
+use joulebook_sys::{prefetch_write, reserve_in_large_pages};
 use joulebook_types::Qty;
 
 use crate::level::LevelTotal;
@@ -262,6 +262,7 @@ impl Queues {
     pub(crate) fn take_page(&mut self) -> u32 {
         self.vacant_pages.pop().unwrap_or_else(|| {
             let first = self.blocks.len() as u32;
+            reserve_in_large_pages(&mut self.blocks, PAGE as usize);
             self.blocks.resize((first + PAGE) as usize, Block([0; BLOCK as usize]));
             (first..first + PAGE).for_each(|level| self.block(level).make_empty(level));
             first / PAGE

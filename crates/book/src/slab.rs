@@ -1,6 +1,6 @@
 //! Where orders lie: one slab for all books, so that an order keeps its slot while it moves within its book.
 
-use joulebook_sys::prefetch_write;
+use joulebook_sys::{prefetch_write, reserve_in_large_pages};
 use joulebook_types::{OrderId, Price, Side, SlotHint};
 
 use crate::book::Entering;
@@ -304,6 +304,7 @@ impl OrderSlab {
 fn grow(orders: &mut Vec<Order>, first_vacant: &mut Slot) {
     let slot = Slot(u32::try_from(orders.len()).expect("fewer than 2^32 orders"));
     assert!(slot != Slot::NONE, "the last slot number means none");
+    reserve_in_large_pages(orders, 1);
     orders.push(Order::VACANT);
     *first_vacant = slot;
 }

@@ -4,6 +4,7 @@
 use core::ops::Bound;
 use std::collections::BTreeMap;
 
+use joulebook_sys::reserve_exact_in_large_pages;
 use joulebook_types::InstrumentId;
 
 use crate::instruments::InstrumentIx;
@@ -128,7 +129,10 @@ impl PlaceTable {
             return;
         }
         let len = (2 * self.entries.len()).max(Self::LEN_MIN);
-        let old = core::mem::replace(&mut self.entries, vec![PlaceEntry::default(); len]);
+        let mut entries = Vec::new();
+        reserve_exact_in_large_pages(&mut entries, len);
+        entries.resize(len, PlaceEntry::default());
+        let old = core::mem::replace(&mut self.entries, entries);
         self.shift = u32::BITS - len.trailing_zeros();
         for entry in old.into_iter().filter(|entry| !entry.id.is_none()) {
             self.insert(entry.id, InstrumentIx::new(entry.place));

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use joulebook_book::Book;
 use joulebook_ledger::{AssetIx, bid_hold, fee, with_fee};
 use joulebook_protocol::messages::InstrumentDefinition;
-use joulebook_sys::{prefetch_read, prefetch_write};
+use joulebook_sys::{prefetch_read, prefetch_write, reserve_exact_in_large_pages};
 use joulebook_types::{
     AreaCode, ClassCode, InstrumentId, LotSize, MicroEc, Phase, Price, Qty, Side, TimeNs, Window,
 };
@@ -264,7 +264,8 @@ impl Instruments {
     /// Grows by a quarter: twice as many places would leave half of them empty for long, and each is half a kibibyte.
     fn push(&mut self, instrument: Instrument) {
         if self.places.len() == self.places.capacity() {
-            self.places.reserve_exact(self.places.len() / 4 + 1);
+            let more = self.places.len() / 4 + 1;
+            reserve_exact_in_large_pages(&mut self.places, more);
         }
         self.places.push(instrument);
     }

@@ -1,7 +1,7 @@
 //! All open orders: the slab that books share, whose they are, on what terms, and how they are found.
 
 use joulebook_book::{Order, OrderSlab, Slot};
-use joulebook_sys::prefetch_write;
+use joulebook_sys::{prefetch_write, reserve_in_large_pages};
 use joulebook_types::{ClientOrderId, OrderId, OrderType, SelfTradeMode, SlotHint, TimeInForce, TimeNs};
 
 use crate::order_index::{OrderIndex, PageIx};
@@ -149,8 +149,14 @@ impl Orders {
         let cold = Cold { owner, terms, place, page };
         match self.cold.get_mut(slot.index()) {
             Some(place) => *place = cold,
-            None => self.cold.push(cold),
+            None => self.add_cold(cold),
         }
+    }
+
+    #[cold]
+    fn add_cold(&mut self, cold: Cold) {
+        reserve_in_large_pages(&mut self.cold, 1);
+        self.cold.push(cold);
     }
 
     /// Forgets an order that has left its book, of the session whose list this is.

@@ -4,7 +4,7 @@
 //! the pool, so memory follows the open orders.
 
 use joulebook_book::Slot;
-use joulebook_sys::prefetch_write;
+use joulebook_sys::{prefetch_write, reserve_in_large_pages};
 
 /// A block's number times [`BLOCK`], plus the index of a word in it. Block zero is never used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,6 +134,7 @@ impl SessionOrders {
     #[inline(never)]
     fn append_block(&mut self, list: &SessionList) -> ListPlace {
         let number = self.vacant.pop().unwrap_or_else(|| {
+            reserve_in_large_pages(&mut self.blocks, 1);
             self.blocks.push(Block([0; BLOCK as usize]));
             (self.blocks.len() - 1) as u32
         });

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use joulebook_sys::reserve_in_large_pages;
 use joulebook_types::{AreaCode, ClassCode, MicroEc, QuarterSlot};
 
 use crate::account::AccountIx;
@@ -436,6 +437,7 @@ impl Capacity {
                 ix
             }
             None => {
+                reserve_in_large_pages(&mut self.positions, 1);
                 self.positions.push(position);
                 PositionIx(u32::try_from(self.positions.len() - 1).expect("fewer than 2^32 positions"))
             }

@@ -1,5 +1,7 @@
 //! Where the position of an account in a slot lies: an open hash table that can only be asked by key.
 
+use joulebook_sys::reserve_exact_in_large_pages;
+
 use crate::account::AccountIx;
 use crate::capacity::{AssetIx, Position, PositionIx};
 
@@ -69,8 +71,11 @@ impl PositionTable {
     }
 
     fn grow(&mut self, positions: &[Position]) {
-        let places = (2 * self.places.len()).max(PLACES_MIN);
-        let before = core::mem::replace(&mut self.places, vec![PositionIx::NONE; places]);
+        let len = (2 * self.places.len()).max(PLACES_MIN);
+        let mut places = Vec::new();
+        reserve_exact_in_large_pages(&mut places, len);
+        places.resize(len, PositionIx::NONE);
+        let before = core::mem::replace(&mut self.places, places);
         for ix in before.into_iter().filter(|ix| *ix != PositionIx::NONE) {
             self.place(positions, ix);
         }

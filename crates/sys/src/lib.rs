@@ -1,10 +1,12 @@
-//! Small safe wrappers over the system calls that the edges of the exchange need, and over the one instruction of the
-//! processor that the hot path asks for by name: prefetch. Linux only.
+//! Small safe wrappers over the system calls that the edges of the exchange need, and over what the hot path asks of the
+//! processor and of its memory: prefetch, large pages. Linux only.
 #![deny(unsafe_code)]
 
 mod clock;
 mod event;
 mod file;
+#[allow(unsafe_code)]
+mod large_pages;
 #[allow(unsafe_code)]
 mod prefetch;
 mod process;
@@ -17,6 +19,7 @@ pub use file::{
     Advisory, free_bytes, lock_exclusive, lock_holder, reserve, sync_data, sync_directory, write_all_at,
     write_zeros_at,
 };
+pub use large_pages::{reserve_exact_in_large_pages, reserve_in_large_pages};
 pub use prefetch::{prefetch_read, prefetch_write};
 pub use process::resident_bytes;
 pub use thread::{available_cores, lower_current_thread_priority, pin_current_thread};

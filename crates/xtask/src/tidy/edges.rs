@@ -8,7 +8,7 @@ use super::tree::{File, Tree, numbered};
 const EDGES: &[(&str, &[&str])] = &[
     ("types", &[]),
     ("protocol", &[]),
-    // Of `sys` the deterministic crates use the prefetch alone, which changes nothing that can be seen.
+    // Of `sys` the deterministic crates use prefetch and large pages alone, which change nothing that can be seen.
     ("book", &["sys"]),
     ("ledger", &["sys"]),
     // The slow engine that tests compare it with shares nothing with it but the messages.

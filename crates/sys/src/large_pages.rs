@@ -1,0 +1,106 @@
+//! Room for lists that become large and are then read at random places.
+//!
+//! A processor remembers where a few thousand pages lie. With pages of 4 KiB that is a dozen megabytes, and whatever lies
+//! beyond costs a walk through the page tables besides its cache line. With pages of 2 MiB it is gigabytes.
+
+use core::mem::MaybeUninit;
+
+use rustix::mm::{Advice, madvise};
+
+/// A large page, of x86-64 and of most others.
+const PAGE_BYTES: usize = 2 << 20;
+/// Memory smaller than this stays in small pages: of a large one in use on average half is used, and many exchanges are small.
+const LARGE_BYTES_MIN: usize = 2 * PAGE_BYTES;
+
+/// Makes room for `additional` more items as [`Vec::reserve`] does, in large pages once the list is large. It becomes at
+/// least twice as long, so that items which come one by one are seldom moved.
+pub fn reserve_in_large_pages<T>(list: &mut Vec<T>, additional: usize) {
+    if list.capacity() - list.len() < additional {
+        let items = (list.len() + additional).max(2 * list.capacity());
+        reserve_exact_in_large_pages(list, items - list.len());
+    }
+}
+
+/// The same, but it becomes only as long as it has to.
+pub fn reserve_exact_in_large_pages<T>(list: &mut Vec<T>, additional: usize) {
+    let items = list.len() + additional;
+    if items <= list.capacity() || items.saturating_mul(size_of::<T>()) < LARGE_BYTES_MIN {
+        return list.reserve_exact(additional);
+    }
+    // Asked for before anything is written: a page in use would have to be made large later, by copying it.
+    let mut longer = Vec::with_capacity(items);
+    ask_for_large_pages(longer.spare_capacity_mut());
+    longer.append(list);
+    *list = longer;
+}
+
+/// Asks that the whole large pages of this memory be backed as such. Only when, never what, is affected.
+fn ask_for_large_pages<T>(memory: &mut [MaybeUninit<T>]) {
+    let start: *mut u8 = memory.as_mut_ptr().cast();
+    let skipped = start.align_offset(PAGE_BYTES);
+    let bytes = size_of_val(memory).saturating_sub(skipped) / PAGE_BYTES * PAGE_BYTES;
+    if bytes > 0 {
+        let first = start.wrapping_add(skipped);
+        // SAFETY: these pages lie within memory that is borrowed here for writing, and the advice leaves what is in them
+        // as it is.
+        let advised = unsafe { madvise(first.cast(), bytes, Advice::LinuxHugepage) };
+        // Refused by a system that has none: small pages do the same, more slowly.
+        let _ = advised;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One item after the other, through many moves from small into large memory and beyond.
+    #[test]
+    fn items_stay_what_they_are_while_the_list_grows() {
+        let mut list: Vec<[u64; 8]> = Vec::new();
+        let (mut moves, mut capacity) = (0, 0);
+        for item in 0..200_000 {
+            reserve_in_large_pages(&mut list, 1);
+            list.push([item; 8]);
+            moves += usize::from(list.capacity() != capacity);
+            capacity = list.capacity();
+        }
+        assert!(list.iter().zip(0..).all(|(item, number)| *item == [number; 8]));
+        assert!(list.len() * size_of::<[u64; 8]>() > LARGE_BYTES_MIN);
+        assert!((8..=20).contains(&moves), "it doubles: {moves}");
+    }
+
+    #[test]
+    fn room_is_made_as_it_was_asked_for() {
+        for bytes in [0, 1, LARGE_BYTES_MIN - 1, LARGE_BYTES_MIN, 3 * PAGE_BYTES + 5] {
+            let mut list = vec![7_u8; bytes];
+            reserve_exact_in_large_pages(&mut list, 10);
+            assert!(list.capacity() >= bytes + 10 && list.capacity() < bytes + 64, "{bytes}");
+            let capacity = list.capacity();
+            reserve_exact_in_large_pages(&mut list, 10);
+            assert_eq!(list.capacity(), capacity, "there was room");
+            reserve_in_large_pages(&mut list, capacity - bytes + 1);
+            assert!(list.capacity() >= 2 * capacity, "{bytes}");
+            assert!(list.iter().all(|byte| *byte == 7) && list.len() == bytes);
+        }
+    }
+
+    /// On a system that gives large pages to who asks for them, they are there.
+    #[test]
+    fn the_system_was_asked() {
+        let mut list: Vec<u8> = Vec::new();
+        reserve_exact_in_large_pages(&mut list, 4 * PAGE_BYTES);
+        let inside = list.spare_capacity_mut()[2 * PAGE_BYTES..].as_ptr() as usize;
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let mut within = false;
+        let flags = maps.lines().find_map(|line| {
+            let range = line.split(' ').next().and_then(|range| range.split_once('-'));
+            let bound = |text| usize::from_str_radix(text, 16).ok();
+            if let Some((first, end)) = range.and_then(|(first, end)| Some((bound(first)?, bound(end)?))) {
+                within = first <= inside && inside < end;
+            }
+            line.strip_prefix("VmFlags:").filter(|_| within)
+        });
+        let has_large = std::path::Path::new("/sys/kernel/mm/transparent_hugepage").exists();
+        assert_eq!(flags.expect("it is mapped").split(' ').any(|flag| flag == "hg"), has_large);
+    }
+}
