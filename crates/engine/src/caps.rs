@@ -262,9 +262,13 @@ impl Engine {
     #[inline(always)]
     pub(crate) fn uncount_open_value(&mut self, promise: &Promise, value: MicroEc) {
         self.accounts[promise.account].open_value -= i128::from(value.raw());
-        self.count_bid(promise, |wanted, less| {
-            wanted.checked_sub(less).expect("only what was counted is taken off")
-        });
+        self.count_bid(promise, taken_off);
+    }
+
+    /// Takes lots that were bid off what an account with a cap on them has open.
+    #[cold]
+    pub(crate) fn uncount_lots_bid(&mut self, account: AccountIx, ix: InstrumentIx, lots: u32) {
+        self.change_open_bids(account, ix, lots, taken_off);
     }
 
     /// Only bids of accounts with a cap on them are counted.
@@ -333,4 +337,9 @@ impl Engine {
             }
         }
     }
+}
+
+/// What is left of the accelerators that an account's open bids want.
+fn taken_off(wanted: u64, less: u64) -> u64 {
+    wanted.checked_sub(less).expect("only what was counted is taken off")
 }

@@ -63,6 +63,12 @@ impl Terms {
         if self.display_qty == 0 { u32::MAX } else { self.display_qty }
     }
 
+    /// Whether what becomes of the order is nothing to another order, to a timer, or to a table of quotes.
+    #[inline(always)]
+    fn concern_nobody(&self) -> bool {
+        self.partner.is_none() && self.expires == TimeNs::ZERO && !self.is_quote
+    }
+
     /// Whether a remainder may rest.
     #[inline(always)]
     pub(crate) fn rests(&self) -> bool {
@@ -80,6 +86,12 @@ impl Terms {
 struct Cold {
     owner: Owner,
     terms: Terms,
+    listed: Listed,
+}
+
+/// Where an order is listed beside the slab.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Listed {
     /// Where the session's list has it.
     place: ListPlace,
     /// Where the index has the order's id.
@@ -146,7 +158,7 @@ impl Orders {
     ) {
         let page = self.index.insert(order_id, slot);
         let place = self.of_sessions.push(list, slot);
-        let cold = Cold { owner, terms, place, page };
+        let cold = Cold { owner, terms, listed: Listed { place, page } };
         match self.cold.get_mut(slot.index()) {
             Some(place) => *place = cold,
             None => self.add_cold(cold),
@@ -169,10 +181,15 @@ impl Orders {
     /// Takes an order out of all lists but the slab.
     #[inline(always)]
     pub(crate) fn delist(&mut self, list: &mut SessionList, slot: Slot) {
-        let order = &self.slab[slot];
-        let Cold { place, page, .. } = self.cold[slot.index()];
-        self.index.remove(order.order_id, page);
-        self.of_sessions.remove(list, place);
+        let order_id = self.slab[slot].order_id;
+        self.unlist(list, order_id, self.cold[slot.index()].listed);
+    }
+
+    /// The same of an order whose places are known.
+    #[inline(always)]
+    pub(crate) fn unlist(&mut self, list: &mut SessionList, order_id: OrderId, listed: Listed) {
+        self.index.remove(order_id, listed.page);
+        self.of_sessions.remove(list, listed.place);
     }
 
     /// The same of an order that shows all of its lots and rests until it is canceled.
@@ -196,7 +213,7 @@ impl Orders {
     pub(crate) fn prepare_leaving(&self, slot: Slot) {
         self.slab.prepare_leaving(slot);
         if let Some(cold) = self.cold.get(slot.index()) {
-            self.of_sessions.prepare(cold.place);
+            self.of_sessions.prepare(cold.listed.place);
         }
     }
 
@@ -232,7 +249,7 @@ impl Orders {
 
     /// The order after this one in the list of its session.
     pub(crate) fn next_of_session(&self, list: &SessionList, slot: Slot) -> Option<Slot> {
-        self.of_sessions.after(list, self.cold[slot.index()].place)
+        self.of_sessions.after(list, self.cold[slot.index()].listed.place)
     }
 
     /// The session's open orders, oldest first.
@@ -246,11 +263,15 @@ impl Orders {
     #[inline(always)]
     pub(crate) fn owner_alone(&self, slot: Slot) -> Option<Owner> {
         let Cold { owner, terms, .. } = &self.cold[slot.index()];
-        let alone = terms.place == Place::Book
-            && terms.partner.is_none()
-            && terms.expires == TimeNs::ZERO
-            && !terms.is_quote;
+        let alone = terms.place == Place::Book && terms.concern_nobody();
         alone.then_some(*owner)
+    }
+
+    /// Whose a resting order is, where it is listed, and whether its end concerns nothing else.
+    #[inline(always)]
+    pub(crate) fn of_maker(&self, slot: Slot) -> (Owner, Listed, bool) {
+        let Cold { owner, terms, listed } = &self.cold[slot.index()];
+        (*owner, *listed, terms.concern_nobody())
     }
 
     /// Open orders in the index, which is those in the slab.

@@ -37,14 +37,6 @@ impl Engine {
         }
     }
 
-    /// A trade printed: stops that it reaches will act when the order in hand is done.
-    pub(crate) fn note_print(&mut self, ix: InstrumentIx, print: Price) {
-        let (step, now) = (self.step, self.time);
-        let instrument = &mut self.instruments[ix];
-        instrument.prices.print(print, step, now, instrument.bands.velocity_window_ms);
-        self.stops.note_print(ix, print);
-    }
-
     /// An auction has printed its one price.
     pub(crate) fn note_auction_print(&mut self, ix: InstrumentIx, print: Price) {
         self.instruments[ix].prices.print_of_auction(print, self.step, self.time);

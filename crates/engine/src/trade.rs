@@ -1,15 +1,15 @@
 //! One trade: what moves in the ledger, what leaves the book, and who is told.
 
-use joulebook_book::{Filled, LevelTotal, Order, Slot};
-use joulebook_ledger::{AccountIx, Settlement, fee};
+use joulebook_book::{LevelTotal, Order, Slot};
+use joulebook_ledger::{AccountIx, Ledger, Settlement, fee};
 use joulebook_protocol::messages::{BookUpdate, OrderFilled, Trade};
 use joulebook_types::{InstrumentId, MicroEc, OrderId, Price, Qty, Side, TimeNs, TradeId};
 
-use crate::holds::Promise;
 use crate::hooks::MakerFill;
-use crate::instruments::InstrumentIx;
+use crate::instruments::{Instrument, InstrumentIx};
 use crate::matching::{Funding, Taker};
-use crate::orders::Owner;
+use crate::orders::{Listed, Orders, Owner};
+use crate::tell::Teller;
 use crate::{Engine, Events};
 
 /// What a trade costs whom.
@@ -35,6 +35,10 @@ struct Maker {
     shown: u32,
     /// All open lots.
     leaves: u32,
+    owner: Owner,
+    listed: Listed,
+    /// Whether what becomes of it concerns no other order, no date, no quote, and no hidden lots.
+    is_alone: bool,
 }
 
 /// Liquidity flags of `OrderFilled`.
@@ -44,6 +48,9 @@ const TAKER: u8 = 2;
 impl Engine {
     /// Takes `lots` from `front`, the best maker of the other side, which shows at least as many. Returns notional and
     /// taker's fee.
+    ///
+    /// Every record is borrowed once, from the instrument to both sessions. What a maker's fill causes beyond itself comes
+    /// when all of them are given back.
     pub(crate) fn trade(
         &mut self,
         taker: &mut Taker,
@@ -51,52 +58,62 @@ impl Engine {
         lots: u32,
         out: &mut Events,
     ) -> (MicroEc, MicroEc) {
-        let maker = self.maker_at(front);
-        let figures = self.figures(taker, &maker, lots);
-        self.settle_trade(taker, &maker, &figures);
-        let book = self.instruments[taker.instrument].book_mut();
-        let filled = book.fill_front(&mut self.orders.slab, front, lots);
+        let maker = Maker::at(&self.orders, front);
+        let instrument = &mut self.instruments[taker.instrument];
+        self.last_trade_id = self.last_trade_id.next();
+        let figures = Figures::of(instrument, self.last_trade_id, &maker, lots);
+        let at_limit = settle(&mut self.ledger, instrument, taker, &maker, &figures);
         taker.leaves -= lots;
-        self.report_trade(taker, &maker, filled, &figures, out);
-        self.note_print(taker.instrument, figures.price);
-        self.finish_fill(&maker, &figures, out);
+        let book = instrument.book_mut();
+        let ends = maker.is_alone && lots == maker.leaves;
+        let level = match ends {
+            true => book.withdraw(&mut self.orders.slab, front),
+            false => book.fill_front(&mut self.orders.slab, front, lots).level,
+        };
+        let Self { time, received, tells_all, ref mut hash, ref mut outbox, .. } = *self;
+        let mut teller = Teller { time, received, tells_all, hash, outbox };
+        let fill = Fill { instrument: instrument.id, taker, maker: &maker, figures: &figures };
+        teller.publish(fill.trade(time), out);
+        let makers = &mut self.sessions[maker.owner.session];
+        teller.tell(makers, maker.owner.session, fill.of_maker(), out);
+        let account = &mut self.accounts[maker.account];
+        // The maker trades at its own limit, so what it gave is worth what was paid.
+        account.open_value -= i128::from(figures.notional.raw());
+        if ends {
+            account.open_orders -= 1;
+            self.orders.unlist(&mut makers.orders, maker.order_id, maker.listed);
+        }
+        teller.tell(&mut self.sessions[taker.session], taker.session, fill.of_taker(), out);
+        teller.publish(fill.book_update(time, level), out);
+        self.accounts[taker.account].open_value -= i128::from(at_limit.raw());
+        instrument.prices.print(figures.price, self.step, time, instrument.bands.velocity_window_ms);
+        // Stops that the print reaches will act when the order in hand is done.
+        self.stops.note_print(taker.instrument, figures.price);
+        self.uncount_bids(taker, maker.account, lots);
+        match ends {
+            true => self.note_closed(maker.account, taker.instrument),
+            false if maker.is_alone => {}
+            false => self.finish_fill(&{ maker }, &{ figures }, out),
+        }
         self.after_taker_fill(taker, out);
         (figures.notional, figures.taker_fee)
     }
 
+    /// The open bids of the buyer's account, if it has a cap on them, are fewer by what traded.
     #[inline(always)]
-    fn maker_at(&self, slot: Slot) -> Maker {
-        let order = &self.orders.slab[slot];
-        Maker {
-            slot,
-            order_id: order.order_id,
-            account: AccountIx::new(order.account),
-            side: order.side,
-            price: order.price,
-            shown: order.leaves,
-            leaves: order.total_leaves(),
-        }
-    }
-
-    /// Numbers the trade and says what it costs.
-    #[inline(always)]
-    fn figures(&mut self, taker: &Taker, maker: &Maker, lots: u32) -> Figures {
-        let instrument = &self.instruments[taker.instrument];
-        let qty = Qty::from(lots);
-        let notional = instrument.lot.notional(maker.price, qty).expect("the buyer's hold covers it");
-        self.last_trade_id = self.last_trade_id.next();
-        Figures {
-            trade_id: self.last_trade_id,
-            price: maker.price,
-            lots,
-            notional,
-            maker_fee: fee(notional, instrument.maker_fee_ppm),
-            taker_fee: fee(notional, instrument.taker_fee_ppm),
+    fn uncount_bids(&mut self, taker: &Taker, maker: AccountIx, lots: u32) {
+        let buyer = match taker.side {
+            Side::Buy if !taker.holds() => return,
+            Side::Buy => taker.account,
+            Side::Sell => maker,
+        };
+        if self.accounts[buyer].limits.window_accelerators_max != 0 {
+            self.uncount_lots_bid(buyer, taker.instrument, lots);
         }
     }
 
     /// The maker's next slice, its end, and what its fill causes.
-    #[inline(always)]
+    #[inline(never)]
     fn finish_fill(&mut self, maker: &Maker, figures: &Figures, out: &mut Events) {
         let slot = maker.slot;
         let quote_fill = match self.orders.terms(slot).is_quote {
@@ -131,108 +148,6 @@ impl Engine {
         }
     }
 
-    #[inline(always)]
-    fn settle_trade(&mut self, taker: &Taker, maker: &Maker, figures: &Figures) {
-        let ((buyer, buyer_fee), (seller, seller_fee)) = match taker.side {
-            Side::Buy => ((taker.account, figures.taker_fee), (maker.account, figures.maker_fee)),
-            Side::Sell => ((maker.account, figures.maker_fee), (taker.account, figures.taker_fee)),
-        };
-        let instrument = &self.instruments[taker.instrument];
-        let Figures { price, lots, notional, .. } = *figures;
-        let taken = Promise { lots, ..taker.promise() };
-        // What a taker holds is counted at its own limit.
-        let at_limit = match (taker.holds(), taker.limit == price) {
-            (false, _) => MicroEc::ZERO,
-            (true, true) => notional,
-            (true, false) => self.value(&taken),
-        };
-        let buyer_release = match (taker.side, taker.funding) {
-            (Side::Sell, _) => instrument.released(notional, price, maker.leaves, lots),
-            (Side::Buy, Funding::Hold) => instrument.released(at_limit, taker.limit, taker.leaves, lots),
-            (Side::Buy, Funding::FreeCredits) => {
-                let cost = notional + buyer_fee;
-                self.ledger.hold_credits(buyer, cost).expect("the lots were cut to what the credits pay for");
-                cost
-            }
-        };
-        self.ledger.settle(&Settlement {
-            buyer,
-            seller,
-            assets: &instrument.assets,
-            accelerators: instrument.accelerators(lots),
-            notional,
-            buyer_fee,
-            seller_fee,
-            buyer_release,
-        });
-        let given = Promise { account: maker.account, side: maker.side, limit: maker.price, ..taken };
-        // The maker trades at its own limit, so what it gave is worth what was paid.
-        self.uncount_open_value(&given, notional);
-        if taker.holds() {
-            self.uncount_open_value(&taken, at_limit);
-        }
-    }
-
-    /// The trade for everybody, the fill for the maker, the fill for the taker, and the book without what traded.
-    #[inline(always)]
-    fn report_trade(
-        &mut self,
-        taker: &Taker,
-        maker: &Maker,
-        filled: Filled,
-        figures: &Figures,
-        out: &mut Events,
-    ) {
-        let instrument = self.instruments[taker.instrument].id;
-        let Figures { trade_id, price, lots: qty, .. } = *figures;
-        let trade = Trade {
-            time: self.time,
-            trade_id,
-            price,
-            maker_order_id: maker.order_id,
-            instrument,
-            qty,
-            aggressor: taker.side.raw(),
-            ..Default::default()
-        };
-        self.publish(trade, out);
-        let Owner { session, client_order_id } = *self.orders.owner(filled.maker);
-        let fill = OrderFilled { trade_id, price, instrument, qty, ..Default::default() };
-        let maker_fill = OrderFilled {
-            client_order_id,
-            order_id: maker.order_id,
-            fee: figures.maker_fee,
-            leaves_qty: maker.leaves - qty,
-            side: maker.side.raw(),
-            liquidity: MAKER,
-            ..fill
-        };
-        self.tell(session, maker_fill, out);
-        let taker_fill = OrderFilled {
-            client_order_id: taker.client_order_id,
-            order_id: taker.order_id,
-            fee: figures.taker_fee,
-            leaves_qty: taker.leaves,
-            side: taker.side.raw(),
-            liquidity: TAKER,
-            ..fill
-        };
-        self.tell(taker.session, taker_fill, out);
-        let update = BookUpdate {
-            time: self.time,
-            order_id: maker.order_id,
-            price,
-            level_qty: filled.level.qty.raw(),
-            instrument,
-            leaves_qty: maker.shown - qty,
-            level_orders: filled.level.orders,
-            side: maker.side.raw(),
-            action: BookUpdate::FILLED,
-            ..Default::default()
-        };
-        self.publish(update, out);
-    }
-
     /// Publishes a change of a resting order.
     #[inline(always)]
     pub(crate) fn publish_book_update(
@@ -262,6 +177,166 @@ impl Engine {
         let instrument = self.instruments[InstrumentIx::new(order.instrument)].id;
         let update = book_update((self.time, instrument), order, leaves, level, action);
         self.publish(update, out);
+    }
+}
+
+impl Maker {
+    #[inline(always)]
+    fn at(orders: &Orders, slot: Slot) -> Self {
+        let order = &orders.slab[slot];
+        let (owner, listed, concerns_nobody) = orders.of_maker(slot);
+        Self {
+            slot,
+            order_id: order.order_id,
+            account: AccountIx::new(order.account),
+            side: order.side,
+            price: order.price,
+            shown: order.leaves,
+            leaves: order.total_leaves(),
+            owner,
+            listed,
+            is_alone: concerns_nobody && order.hidden == 0,
+        }
+    }
+}
+
+impl Figures {
+    #[inline(always)]
+    fn of(instrument: &Instrument, trade_id: TradeId, maker: &Maker, lots: u32) -> Self {
+        let qty = Qty::from(lots);
+        let notional = instrument.lot.notional(maker.price, qty).expect("the buyer's hold covers it");
+        Self {
+            trade_id,
+            price: maker.price,
+            lots,
+            notional,
+            maker_fee: fee(notional, instrument.maker_fee_ppm),
+            taker_fee: fee(notional, instrument.taker_fee_ppm),
+        }
+    }
+}
+
+/// Moves what the trade moves. Returns what it takes off the value of the taker's open orders.
+#[inline(always)]
+fn settle(
+    ledger: &mut Ledger,
+    instrument: &Instrument,
+    taker: &Taker,
+    maker: &Maker,
+    figures: &Figures,
+) -> MicroEc {
+    let ((buyer, buyer_fee), (seller, seller_fee)) = match taker.side {
+        Side::Buy => ((taker.account, figures.taker_fee), (maker.account, figures.maker_fee)),
+        Side::Sell => ((maker.account, figures.maker_fee), (taker.account, figures.taker_fee)),
+    };
+    let Figures { price, lots, notional, .. } = *figures;
+    // What a taker holds is counted at its own limit.
+    let at_limit = match (taker.holds(), taker.limit == price) {
+        (false, _) => MicroEc::ZERO,
+        (true, true) => notional,
+        (true, false) => {
+            let value = instrument.lot.notional(taker.limit, Qty::from(lots));
+            value.expect("it was checked on entry")
+        }
+    };
+    let buyer_release = match (taker.side, taker.funding) {
+        (Side::Sell, _) => instrument.released(notional, price, maker.leaves, lots),
+        (Side::Buy, Funding::Hold) => instrument.released(at_limit, taker.limit, taker.leaves, lots),
+        (Side::Buy, Funding::FreeCredits) => {
+            let cost = notional + buyer_fee;
+            ledger.hold_credits(buyer, cost).expect("the lots were cut to what the credits pay for");
+            cost
+        }
+    };
+    ledger.settle(&Settlement {
+        buyer,
+        seller,
+        assets: &instrument.assets,
+        accelerators: instrument.accelerators(lots),
+        notional,
+        buyer_fee,
+        seller_fee,
+        buyer_release,
+    });
+    at_limit
+}
+
+/// A trade as it is told, after the taker's lots were taken off.
+#[derive(Clone, Copy)]
+struct Fill<'a> {
+    instrument: InstrumentId,
+    taker: &'a Taker,
+    maker: &'a Maker,
+    figures: &'a Figures,
+}
+
+/// In the order in which they are told: the trade for everybody, the fill for the maker, the fill for the taker, and the
+/// book without what traded.
+impl Fill<'_> {
+    #[inline(always)]
+    fn trade(&self, time: TimeNs) -> Trade {
+        let Figures { trade_id, price, lots: qty, .. } = *self.figures;
+        Trade {
+            time,
+            trade_id,
+            price,
+            maker_order_id: self.maker.order_id,
+            instrument: self.instrument,
+            qty,
+            aggressor: self.taker.side.raw(),
+            ..Default::default()
+        }
+    }
+
+    #[inline(always)]
+    fn of_maker(&self) -> OrderFilled {
+        let maker = self.maker;
+        OrderFilled {
+            client_order_id: maker.owner.client_order_id,
+            order_id: maker.order_id,
+            fee: self.figures.maker_fee,
+            leaves_qty: maker.leaves - self.figures.lots,
+            side: maker.side.raw(),
+            liquidity: MAKER,
+            ..self.of_both()
+        }
+    }
+
+    #[inline(always)]
+    fn of_taker(&self) -> OrderFilled {
+        let taker = self.taker;
+        OrderFilled {
+            client_order_id: taker.client_order_id,
+            order_id: taker.order_id,
+            fee: self.figures.taker_fee,
+            leaves_qty: taker.leaves,
+            side: taker.side.raw(),
+            liquidity: TAKER,
+            ..self.of_both()
+        }
+    }
+
+    #[inline(always)]
+    fn of_both(&self) -> OrderFilled {
+        let Figures { trade_id, price, lots: qty, .. } = *self.figures;
+        OrderFilled { trade_id, price, instrument: self.instrument, qty, ..Default::default() }
+    }
+
+    #[inline(always)]
+    fn book_update(&self, time: TimeNs, level: LevelTotal) -> BookUpdate {
+        let maker = self.maker;
+        BookUpdate {
+            time,
+            order_id: maker.order_id,
+            price: maker.price,
+            level_qty: level.qty.raw(),
+            instrument: self.instrument,
+            leaves_qty: maker.shown - self.figures.lots,
+            level_orders: level.orders,
+            side: maker.side.raw(),
+            action: BookUpdate::FILLED,
+            ..Default::default()
+        }
     }
 }
 
