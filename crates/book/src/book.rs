@@ -296,6 +296,7 @@ impl Book {
     }
 
     /// The order behind `slot` at the same price, or the first of the next price: the rest of [`Book::makers`].
+    #[inline]
     pub fn maker_after(&self, orders: &OrderSlab, slot: Slot) -> Option<Slot> {
         let Links { level, place } = orders[slot].links;
         assert!(level != NO_LEVEL, "only a resting order has one behind it");

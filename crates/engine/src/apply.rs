@@ -4,6 +4,7 @@ use joulebook_protocol::messages::{CancelOrder, NewOrder, ReduceOrder, ReplaceOr
 use joulebook_protocol::{Command, Message, Origin, RecordError, SequencedCommand};
 
 use crate::plain_order::PlainOrder;
+use crate::plain_taker::PlainTaker;
 use crate::request::{Done, Rejection, Request};
 use crate::sessions::SessionIx;
 use crate::{Engine, Events};
@@ -22,7 +23,8 @@ impl Engine {
     /// Orders, cancels and replaces with nothing special about them have a way of their own. Else nothing has happened.
     fn goes_short_way(&mut self, origin: Origin, command: &Command, out: &mut Events) -> bool {
         if let Command::NewOrder(order) = command {
-            return PlainOrder::of(order).is_some_and(|order| self.rest_plain(origin, &order, out));
+            return PlainOrder::of(order).is_some_and(|order| self.rest_plain(origin, &order, out))
+                || PlainTaker::of(order).is_some_and(|order| self.take_plain(origin, &order, out));
         }
         if let Command::CancelOrder(cancel) = command {
             return self.cancel_resting(origin, cancel, out);
@@ -39,7 +41,7 @@ impl Engine {
     #[inline]
     pub fn apply_record(&mut self, record: &[u8], out: &mut Events) -> Result<(), RecordError> {
         let done = match SequencedCommand::header_word(record) {
-            NewOrder::SHORT_HEADER => self.apply_new_order(record, out),
+            NewOrder::SHORT_HEADER => self.apply_new_order(record, out) || self.apply_taker(record, out),
             CancelOrder::SHORT_HEADER => self.apply_cancel_order(record, out),
             ReplaceOrder::SHORT_HEADER => self.apply_replace_order(record, out),
             _ => false,
@@ -52,6 +54,13 @@ impl Engine {
     fn apply_new_order(&mut self, record: &[u8], out: &mut Events) -> bool {
         let Some((origin, block)) = SequencedCommand::split_at_block(record) else { return false };
         PlainOrder::read(block).is_some_and(|order| self.rest_plain(origin, &order, out))
+    }
+
+    /// The same for orders that do not just rest.
+    #[inline(never)]
+    fn apply_taker(&mut self, record: &[u8], out: &mut Events) -> bool {
+        let Some((origin, block)) = SequencedCommand::split_at_block(record) else { return false };
+        PlainTaker::read(block).is_some_and(|order| self.take_plain(origin, &order, out))
     }
 
     /// The same for cancels.

@@ -141,6 +141,28 @@ impl Events {
         record[RECORD_HEADER_BYTES..].copy_from_slice(frame);
     }
 
+    /// Appends a fact for everybody, two messages for one connection and session each, and another fact, after one look at
+    /// the room that there is.
+    #[inline(always)]
+    pub(crate) fn push_row<First: Message, Private: Message, Last: Message>(
+        &mut self,
+        first: &First,
+        private: [(ConnectionId, u32, &Private); 2],
+        last: &Last,
+    ) {
+        let lengths = const { [record_bytes::<First>(), record_bytes::<Private>(), record_bytes::<Last>()] };
+        let [of_first, of_private, of_last] = lengths;
+        let (place, rest) = self.append(of_first + 2 * of_private + of_last).split_at_mut(of_first);
+        write_record(first, EVERYBODY, Record::NO_SESSION, place);
+        let (place, rest) = rest.split_at_mut(of_private);
+        let [(connection, session, message), second] = private;
+        write_record(message, connection, session, place);
+        let (place, rest) = rest.split_at_mut(of_private);
+        let (connection, session, message) = second;
+        write_record(message, connection, session, place);
+        write_record(last, EVERYBODY, Record::NO_SESSION, rest);
+    }
+
     #[inline(always)]
     fn push_message<M: Message>(&mut self, destination: u64, session: u32, message: &M) {
         write_frame(message, self.push_place::<M>(destination, session));
@@ -150,11 +172,8 @@ impl Events {
     /// stores.
     #[inline(always)]
     fn push_place<M: Message>(&mut self, destination: u64, session: u32) -> &mut [u8] {
-        let frame_len = const { (HEADER_BYTES + size_of::<M>()) as u16 };
-        let header = RecordHeader { destination, frame_len, template_id: M::TEMPLATE_ID, session };
-        let record = self.append(RECORD_HEADER_BYTES + HEADER_BYTES + size_of::<M>());
-        record[..RECORD_HEADER_BYTES].copy_from_slice(header.as_bytes());
-        &mut record[RECORD_HEADER_BYTES..]
+        let record = self.append(const { record_bytes::<M>() });
+        begin_record::<M>(destination, session, record)
     }
 
     /// As [`Self::push_to`], to be written by the caller with [`write_frame`].
@@ -180,6 +199,25 @@ impl Events {
         let needed = (self.end + len).max(2 * self.bytes.len()).max(BYTES_MIN);
         self.bytes.resize(needed, 0);
     }
+}
+
+/// What a message takes in the arena.
+const fn record_bytes<M: Message>() -> usize {
+    RECORD_HEADER_BYTES + HEADER_BYTES + size_of::<M>()
+}
+
+/// Writes what stands before a frame. Returns the place of the frame.
+#[inline(always)]
+fn begin_record<M: Message>(destination: u64, session: u32, record: &mut [u8]) -> &mut [u8] {
+    let frame_len = const { (HEADER_BYTES + size_of::<M>()) as u16 };
+    let header = RecordHeader { destination, frame_len, template_id: M::TEMPLATE_ID, session };
+    record[..RECORD_HEADER_BYTES].copy_from_slice(header.as_bytes());
+    &mut record[RECORD_HEADER_BYTES..]
+}
+
+#[inline(always)]
+fn write_record<M: Message>(message: &M, destination: ConnectionId, session: u32, record: &mut [u8]) {
+    write_frame(message, begin_record::<M>(destination.raw(), session, record));
 }
 
 /// Writes header and block of an event to a place that is as long as both.

@@ -55,6 +55,7 @@ mod outbox;
 mod outcomes;
 mod phases;
 mod plain_order;
+mod plain_taker;
 mod policy;
 mod price_references;
 mod protect;

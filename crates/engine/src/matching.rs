@@ -122,6 +122,7 @@ impl Engine {
     pub(crate) fn match_taker(&mut self, taker: &mut Taker, out: &mut Events) -> Stop {
         // Price references are those of the step's beginning, so what this order trades does not move them.
         let bound = self.trade_bound(taker.instrument, taker.side);
+        self.prepare_first(taker);
         while taker.leaves > 0 {
             let book = self.instruments[taker.instrument].book();
             if !book.crosses(taker.side, taker.limit) {
@@ -133,7 +134,9 @@ impl Engine {
                 .front(&self.orders.slab, taker.side.opposite())
                 .expect("a side that is crossed has orders");
             let maker = &self.orders.slab[front];
-            self.prepare_trades(taker, front, maker.leaves);
+            if taker.leaves > maker.leaves {
+                self.prepare_next(taker, front);
+            }
             match bound.reach(taker.side, maker.price) {
                 Reach::Within => {}
                 Reach::BeyondDynamic => return Stop::PriceBand,
@@ -155,15 +158,21 @@ impl Engine {
         Stop::Filled
     }
 
-    /// Asks for what a trade with the maker at the front reads last, and for the maker behind it if there is more to take:
-    /// in a book that nobody has touched for a while each of these would be waited for in turn.
+    /// Asks for what a trade with the first maker reads last: in a book that nobody has touched for a while each line would
+    /// be waited for in turn.
     #[inline(always)]
-    fn prepare_trades(&self, taker: &Taker, front: Slot, shown: u32) {
-        self.orders.prepare(front);
-        if taker.leaves > shown
-            && let Some(next) =
-                self.instruments[taker.instrument].book().maker_after(&self.orders.slab, front)
-        {
+    fn prepare_first(&self, taker: &Taker) {
+        let book = self.instruments[taker.instrument].book();
+        if let Some(front) = book.front(&self.orders.slab, taker.side.opposite()) {
+            self.orders.prepare(front);
+        }
+    }
+
+    /// Asks for the maker behind the one at the front, while there is a trade to make.
+    #[inline(always)]
+    fn prepare_next(&self, taker: &Taker, front: Slot) {
+        let book = self.instruments[taker.instrument].book();
+        if let Some(next) = book.maker_after(&self.orders.slab, front) {
             self.orders.prepare(next);
         }
     }

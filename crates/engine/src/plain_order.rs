@@ -23,13 +23,16 @@ use crate::{Engine, Events};
 /// A good-till-canceled limit order of which there is no more to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PlainOrder {
-    client_order_id: ClientOrderId,
-    price: Price,
-    instrument: InstrumentId,
-    qty: u32,
-    side: Side,
-    post_only: bool,
+    pub(crate) client_order_id: ClientOrderId,
+    pub(crate) price: Price,
+    pub(crate) instrument: InstrumentId,
+    pub(crate) qty: u32,
+    pub(crate) side: Side,
+    pub(crate) post_only: bool,
 }
+
+/// The block of an order that is sent without a rest.
+pub(crate) type PlainBlock = [u8; NewOrder::BLOCK_MIN];
 
 const WORD_BYTES: usize = size_of::<u64>();
 /// The words of an order's block that may say something if it is plain. Those behind them are zero.
@@ -38,15 +41,18 @@ const WORDS: usize = NewOrder::BLOCK_MIN / WORD_BYTES;
 const CHOICES: usize = offset_of!(NewOrder, side) / WORD_BYTES;
 const POST_ONLY: u64 = in_choices(NewOrder::POST_ONLY, offset_of!(NewOrder, flags));
 /// What it says of plain bids and asks, but for post-only.
-const BID: u64 = of_side(Side::Buy);
-const ASK: u64 = of_side(Side::Sell);
+const BID: u64 = of_side(Side::Buy, TimeInForce::Gtc);
+const ASK: u64 = of_side(Side::Sell, TimeInForce::Gtc);
+/// And of those that go at once if they do not trade.
+const IMMEDIATE_BID: u64 = of_side(Side::Buy, TimeInForce::Ioc);
+const IMMEDIATE_ASK: u64 = of_side(Side::Sell, TimeInForce::Ioc);
 
 const fn in_choices(field: u8, offset: usize) -> u64 {
     (field as u64) << (offset % WORD_BYTES * u8::BITS as usize)
 }
 
-const fn of_side(side: Side) -> u64 {
-    let time_in_force = in_choices(TimeInForce::Gtc.raw(), offset_of!(NewOrder, time_in_force));
+const fn of_side(side: Side, time_in_force: TimeInForce) -> u64 {
+    let time_in_force = in_choices(time_in_force.raw(), offset_of!(NewOrder, time_in_force));
     time_in_force | in_choices(side.raw(), offset_of!(NewOrder, side))
 }
 
@@ -61,14 +67,29 @@ const _: () = assert!(
 impl PlainOrder {
     /// Reads the block of a record without a rest, as plain orders are sent.
     #[inline(always)]
-    pub(crate) fn read(block: &[u8; NewOrder::BLOCK_MIN]) -> Option<Self> {
+    pub(crate) fn read(block: &PlainBlock) -> Option<Self> {
+        Self::read_choices(block, |choices| match choices & !POST_ONLY {
+            BID => Some(Side::Buy),
+            ASK => Some(Side::Sell),
+            _ => None,
+        })
+    }
+
+    /// The same of one that says nothing else but that it is immediate-or-cancel.
+    #[inline(always)]
+    pub(crate) fn read_immediate(block: &PlainBlock) -> Option<Self> {
+        Self::read_choices(block, |choices| match choices {
+            IMMEDIATE_BID => Some(Side::Buy),
+            IMMEDIATE_ASK => Some(Side::Sell),
+            _ => None,
+        })
+    }
+
+    #[inline(always)]
+    fn read_choices(block: &PlainBlock, side: impl FnOnce(u64) -> Option<Side>) -> Option<Self> {
         let words = block.as_chunks().0;
         let word = |place: usize| u64::from_le_bytes(words[place]);
-        let side = match word(CHOICES) & !POST_ONLY {
-            BID => Side::Buy,
-            ASK => Side::Sell,
-            _ => return None,
-        };
+        let side = side(word(CHOICES))?;
         if (CHOICES + 1..WORDS).any(|place| word(place) != 0) {
             return None;
         }
@@ -86,12 +107,23 @@ impl PlainOrder {
     /// The same of a message.
     #[inline]
     pub(crate) fn of(order: &NewOrder) -> Option<Self> {
+        Self::read(Self::block_of(order)?)
+    }
+
+    /// The block of a message as plain orders are sent, if it has no rest.
+    #[inline]
+    pub(crate) fn block_of(order: &NewOrder) -> Option<&PlainBlock> {
         let (sent, rest) = order.as_bytes().split_first_chunk()?;
-        if rest.iter().all(|byte| *byte == 0) { Self::read(sent) } else { None }
+        rest.iter().all(|byte| *byte == 0).then_some(sent)
     }
 
     #[inline(always)]
-    fn accepted(&self, order_id: OrderId, slot: SlotHint) -> OrderAccepted {
+    pub(crate) fn accepted(
+        &self,
+        order_id: OrderId,
+        slot: SlotHint,
+        time_in_force: TimeInForce,
+    ) -> OrderAccepted {
         OrderAccepted {
             client_order_id: self.client_order_id,
             order_id,
@@ -100,7 +132,7 @@ impl PlainOrder {
             qty: self.qty,
             slot,
             side: self.side.raw(),
-            time_in_force: TimeInForce::Gtc.raw(),
+            time_in_force: time_in_force.raw(),
             flags: if self.post_only { NewOrder::POST_ONLY } else { 0 },
             ..Default::default()
         }
@@ -154,7 +186,7 @@ impl Engine {
         session.outcomes.record(outcome, &mut self.outcome_budget);
         let Self { time, received, tells_all, ref mut hash, ref mut outbox, .. } = *self;
         let mut teller = Teller { time, received, tells_all, hash, outbox };
-        teller.tell(session, session_ix, order.accepted(order_id, slot.hint()), out);
+        teller.tell(session, session_ix, order.accepted(order_id, slot.hint(), TimeInForce::Gtc), out);
         let joined = book_update((time, order.instrument), &entered, order.qty, level, BookUpdate::ADDED);
         teller.publish(joined, out);
         self.end_step(out);

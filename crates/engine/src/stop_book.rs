@@ -160,7 +160,15 @@ impl Stops {
 
     /// Marks all stops that a print triggers and lets trailing ones follow it. It costs those that are reached, and a look
     /// at the first of each queue.
+    #[inline]
     pub(crate) fn note_print(&mut self, instrument: InstrumentIx, print: Price) {
+        if self.queues.get(instrument.index()).is_some() {
+            self.follow_print(instrument, print);
+        }
+    }
+
+    /// The same of an instrument that may have stops.
+    fn follow_print(&mut self, instrument: InstrumentIx, print: Price) {
         self.stirred = true;
         while let Some(number) = self.next_reached(instrument, print) {
             self.mark(number, print);

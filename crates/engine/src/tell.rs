@@ -1,12 +1,13 @@
 //! How events leave: numbered ones to a session, unnumbered answers, and facts for everybody.
 
-use joulebook_protocol::{Message, messages::Stamp};
-use joulebook_types::TimeNs;
+use joulebook_protocol::Message;
+use joulebook_protocol::messages::{BookUpdate, OrderFilled, Stamp, Trade};
+use joulebook_types::{ConnectionId, TimeNs};
 
 use crate::events::write_frame;
 use crate::hash::EventHash;
 use crate::outbox::{Outbox, Stamped};
-use crate::sessions::{Session, SessionIx};
+use crate::sessions::{Session, SessionIx, Sessions};
 use crate::{Engine, Events};
 
 const STAMP_WORDS: usize = size_of::<Stamp>() / size_of::<u64>();
@@ -30,18 +31,70 @@ impl Teller<'_> {
         mut event: M,
         out: &mut Events,
     ) {
+        let tells_all = self.tells_all;
+        let kept = self.number(session, session_ix, &mut event);
+        if session.is_connected() || tells_all {
+            write_frame(&event, out.place_for::<M>(session.connection, session_ix.raw()));
+        }
+        write_frame(&event, kept);
+    }
+
+    /// Stamps and hashes an event of the session. Returns the place where it is kept for a resend.
+    #[inline(always)]
+    fn number<M: Stamped>(
+        &mut self,
+        session: &mut Session,
+        session_ix: SessionIx,
+        event: &mut M,
+    ) -> &mut [u8] {
         session.last_event_seq += 1;
         let event_seq = session.last_event_seq;
         *event.stamp_mut() =
             Stamp { event_seq, sequenced: self.time, received: self.received, ..Stamp::default() };
         let lead = said(session.whose, event_seq, self.time.raw(), self.received.raw());
-        self.hash.absorb::<M, STAMP_WORDS>(lead, &event, without_slot::<M>);
+        self.hash.absorb::<M, STAMP_WORDS>(lead, event, without_slot::<M>);
         let (position, kept) = self.outbox.push::<M>(session_ix, session.newest_event);
         session.newest_event = position;
-        if session.is_connected() || self.tells_all {
-            write_frame(&event, out.place_for::<M>(session.connection, session_ix.raw()));
+        kept
+    }
+
+    /// Numbers, hashes and keeps an event. Returns whose connection it goes to, if anybody hears it.
+    #[inline(always)]
+    fn keep<M: Stamped>(
+        &mut self,
+        session: &mut Session,
+        session_ix: SessionIx,
+        event: &mut M,
+    ) -> Option<ConnectionId> {
+        let tells_all = self.tells_all;
+        let kept = self.number(session, session_ix, event);
+        write_frame(event, kept);
+        (session.is_connected() || tells_all).then_some(session.connection)
+    }
+
+    /// Tells all of a trade, in the order in which its events stand. Where both sides are logged on, as nearly always,
+    /// they are one row of the arena.
+    #[inline(always)]
+    pub(crate) fn tell_trade(
+        &mut self,
+        sessions: &mut Sessions,
+        (maker, taker): (SessionIx, SessionIx),
+        mut events: TradeEvents,
+        out: &mut Events,
+    ) {
+        self.hash.absorb_fact(&events.trade);
+        let of_maker = self.keep(&mut sessions[maker], maker, &mut events.of_maker);
+        let of_taker = self.keep(&mut sessions[taker], taker, &mut events.of_taker);
+        self.hash.absorb_fact(&events.update);
+        match (of_maker, of_taker) {
+            (Some(to_maker), Some(to_taker)) => {
+                let fills =
+                    [(to_maker, maker.raw(), &events.of_maker), (to_taker, taker.raw(), &events.of_taker)];
+                out.push_row(&events.trade, fills, &events.update);
+            }
+            // A copy, so that the events of others need not lie in memory.
+            (of_maker, of_taker) => ({ events }).push((of_maker, maker), (of_taker, taker), out),
         }
-        write_frame(&event, kept);
     }
 
     /// As [`Engine::publish`].
@@ -49,6 +102,35 @@ impl Teller<'_> {
     pub(crate) fn publish<M: Message>(&mut self, fact: M, out: &mut Events) {
         out.push_public(&fact);
         self.hash.absorb_fact(&fact);
+    }
+}
+
+/// What one trade has to tell, in this order.
+#[derive(Clone, Copy)]
+pub(crate) struct TradeEvents {
+    pub(crate) trade: Trade,
+    pub(crate) of_maker: OrderFilled,
+    pub(crate) of_taker: OrderFilled,
+    pub(crate) update: BookUpdate,
+}
+
+impl TradeEvents {
+    /// Appends those that somebody hears.
+    #[cold]
+    fn push(
+        &self,
+        (to_maker, maker): (Option<ConnectionId>, SessionIx),
+        (to_taker, taker): (Option<ConnectionId>, SessionIx),
+        out: &mut Events,
+    ) {
+        out.push_public(&self.trade);
+        if let Some(connection) = to_maker {
+            out.push_to(connection, maker.raw(), &self.of_maker);
+        }
+        if let Some(connection) = to_taker {
+            out.push_to(connection, taker.raw(), &self.of_taker);
+        }
+        out.push_public(&self.update);
     }
 }
 

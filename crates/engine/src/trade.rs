@@ -9,7 +9,7 @@ use crate::hooks::MakerFill;
 use crate::instruments::{Instrument, InstrumentIx};
 use crate::matching::{Funding, Taker};
 use crate::orders::{Listed, Orders, Owner};
-use crate::tell::Teller;
+use crate::tell::{Teller, TradeEvents};
 use crate::{Engine, Events};
 
 /// What a trade costs whom.
@@ -73,18 +73,20 @@ impl Engine {
         let Self { time, received, tells_all, ref mut hash, ref mut outbox, .. } = *self;
         let mut teller = Teller { time, received, tells_all, hash, outbox };
         let fill = Fill { instrument: instrument.id, taker, maker: &maker, figures: &figures };
-        teller.publish(fill.trade(time), out);
-        let makers = &mut self.sessions[maker.owner.session];
-        teller.tell(makers, maker.owner.session, fill.of_maker(), out);
+        teller.tell_trade(
+            &mut self.sessions,
+            (maker.owner.session, taker.session),
+            fill.events(time, level),
+            out,
+        );
         let account = &mut self.accounts[maker.account];
         // The maker trades at its own limit, so what it gave is worth what was paid.
         account.open_value -= i128::from(figures.notional.raw());
         if ends {
             account.open_orders -= 1;
-            self.orders.unlist(&mut makers.orders, maker.order_id, maker.listed);
+            let list = &mut self.sessions[maker.owner.session].orders;
+            self.orders.unlist(list, maker.order_id, maker.listed);
         }
-        teller.tell(&mut self.sessions[taker.session], taker.session, fill.of_taker(), out);
-        teller.publish(fill.book_update(time, level), out);
         self.accounts[taker.account].open_value -= i128::from(at_limit.raw());
         instrument.prices.print(figures.price, self.step, time, instrument.bands.velocity_window_ms);
         // Stops that the print reaches will act when the order in hand is done.
@@ -93,6 +95,7 @@ impl Engine {
         match ends {
             true => self.note_closed(maker.account, taker.instrument),
             false if maker.is_alone => {}
+            // Copies, so that what others trade need not lie in memory.
             false => self.finish_fill(&{ maker }, &{ figures }, out),
         }
         self.after_taker_fill(taker, out);
@@ -270,9 +273,17 @@ struct Fill<'a> {
     figures: &'a Figures,
 }
 
-/// In the order in which they are told: the trade for everybody, the fill for the maker, the fill for the taker, and the
-/// book without what traded.
 impl Fill<'_> {
+    #[inline(always)]
+    fn events(&self, time: TimeNs, level: LevelTotal) -> TradeEvents {
+        TradeEvents {
+            trade: self.trade(time),
+            of_maker: self.of_maker(),
+            of_taker: self.of_taker(),
+            update: self.book_update(time, level),
+        }
+    }
+
     #[inline(always)]
     fn trade(&self, time: TimeNs) -> Trade {
         let Figures { trade_id, price, lots: qty, .. } = *self.figures;

@@ -42,5 +42,6 @@ mod shards;
 mod stops;
 mod stops_in_phases;
 mod sweeps;
+mod takers;
 mod token_orders;
 mod trailing;
