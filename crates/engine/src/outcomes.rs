@@ -3,6 +3,7 @@
 use core::cmp::Ordering;
 
 use joulebook_protocol::{RejectReason, RequestStatus};
+use joulebook_sys::prefetch_write;
 use joulebook_types::{ClientOrderId, OrderId, SlotHint};
 
 /// How a request ended.
@@ -71,6 +72,10 @@ pub(crate) const KEPT_ALWAYS: usize = 256;
 /// The first memory of a session.
 const RING_MIN: usize = 16;
 
+/// All rings together are larger than a cache, and each is written so seldom that no processor sees it coming: the place
+/// of an outcome is asked for so many outcomes of its session before it is written.
+const OUTCOMES_AHEAD: usize = 4;
+
 impl OutcomeBudget {
     pub(crate) fn new(session_max: usize, total_max: usize) -> Self {
         let session_max = session_max.max(1);
@@ -131,6 +136,9 @@ impl Outcomes {
         let place = self.place(self.next);
         self.ring[place] = outcome;
         self.next += 1;
+        if let Some(coming) = self.ring.get(self.place(self.next + OUTCOMES_AHEAD)) {
+            prefetch_write(coming);
+        }
     }
 
     /// There is one.
