@@ -3,7 +3,7 @@
 use joulebook_ledger::{AccountIx, AssetIx};
 use joulebook_protocol::RejectReason;
 use joulebook_protocol::messages::{LegDone, SweepDone};
-use joulebook_types::{MicroEc, Phase, Price, SelfTradeMode, Side};
+use joulebook_types::{MicroEc, Price, SelfTradeMode, Side};
 
 use crate::dry_walk::DryOrder;
 use crate::instruments::InstrumentIx;
@@ -40,13 +40,6 @@ impl Engine {
     pub(crate) fn check_part_open(&self, ix: InstrumentIx) -> Result<(), Rejection> {
         self.check_class_entry(ix)?;
         self.check_open(ix)
-    }
-
-    /// The same when nobody asks why not.
-    #[inline]
-    pub(crate) fn is_part_open(&self, ix: InstrumentIx) -> bool {
-        let class_takes = self.disabled.classes.is_empty() || self.check_class_entry(ix).is_ok();
-        class_takes && self.instruments[ix].phase == Phase::Open
     }
 
     /// Whether the legs that sell find enough free capacity in every slot, all of them together.

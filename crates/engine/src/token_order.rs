@@ -6,8 +6,7 @@ use joulebook_ledger::AccountIx;
 use joulebook_protocol::messages::{TokenOrder, TokenOrderDone};
 use joulebook_protocol::{CancelReason, RejectReason};
 use joulebook_types::{
-    AreaCode, InstrumentId, MicroEc, SelfTradeMode, Side, SlotHint, TimeInForce, TokenMinutes, TokenPrice,
-    Window,
+    AreaCode, InstrumentId, MicroEc, Phase, SelfTradeMode, Side, SlotHint, TimeInForce, TokenPrice, Window,
 };
 
 use crate::legs::lowest;
@@ -17,19 +16,19 @@ use crate::request::{Done, Rejection};
 use crate::sessions::SessionIx;
 use crate::token_asks::{Buying, Planning};
 use crate::token_walk::{Leg, TokenWalk, Walked, Wanted};
-use crate::yields::OfModel;
 use crate::{Engine, Events};
 
 /// What the legs of an order have in common, as far as they are known.
-struct Common<'a> {
+struct Common {
     account: AccountIx,
     is_capped: bool,
-    yields: OfModel<'a>,
+    all_classes_enter: bool,
     /// Those of the first leg.
     area_and_window: Option<(AreaCode, Window)>,
     /// A bit for each instrument, which others share: most orders are seen to name none twice without a comparison.
     seen: u64,
-    smallest_lot: TokenMinutes,
+    /// Whether a lot of any of them is no more than the order wants.
+    is_lot_wanted: bool,
 }
 
 impl Engine {
@@ -109,10 +108,10 @@ impl Engine {
         let mut common = Common {
             account,
             is_capped: self.accounts[account].limits.window_accelerators_max != 0,
-            yields: self.yields.of_model(order.model),
+            all_classes_enter: self.disabled.classes.is_empty(),
             area_and_window: None,
             seen: 0,
-            smallest_lot: TokenMinutes::MAX,
+            is_lot_wanted: false,
         };
         let count = usize::from(order.count).min(TokenOrder::INSTRUMENTS_MAX);
         walk.clear();
@@ -122,7 +121,7 @@ impl Engine {
                 refused = lowest([refused, Some(rejection)]);
             }
         }
-        let figures = self.check_token_figures(account, order, common.smallest_lot);
+        let figures = self.check_token_figures(account, order, common.is_lot_wanted, walk);
         if refused.is_some() || figures.is_err() {
             return Err(lowest([refused, figures.err()]).expect("one of them is there"));
         }
@@ -141,33 +140,34 @@ impl Engine {
     fn add_token_leg(
         &self,
         walk: &mut TokenWalk,
-        common: &mut Common<'_>,
+        common: &mut Common,
         order: &TokenOrder,
         index: usize,
     ) -> Result<(), Rejection> {
         let id = order.instruments[index];
-        let ix = match self.instruments.find(id) {
-            Some(ix) if self.is_part_open(ix) => ix,
-            Some(_) | None => return Err(self.part_refused(id, index)),
-        };
+        let Some(ix) = self.instruments.find(id) else { return Err(self.part_refused(id, index)) };
+        let instrument = &self.instruments[ix];
+        if instrument.phase != Phase::Open || !common.all_classes_enter && self.check_class_entry(ix).is_err()
+        {
+            return Err(self.part_refused(id, index));
+        }
         let refuse = |reason| Err(Rejection::field(reason, offset_of_named(index)).of_instrument(id));
         let bit = 1 << (ix.raw() % u64::BITS);
         if common.seen & bit != 0 && order.instruments[..index].contains(&id) {
             return refuse(RejectReason::DuplicateInstrument);
         }
         common.seen |= bit;
-        let instrument = &self.instruments[ix];
         let place = (instrument.product.area, instrument.window);
         if *common.area_and_window.get_or_insert(place) != place {
             return refuse(RejectReason::MixedWindow);
         }
-        let Some(yield_ktok) = common.yields.get(instrument.product.class) else {
+        let Some(yield_ktok) = self.yields.get(order.model, instrument.product.class) else {
             let rejection = Rejection::field(RejectReason::NoYield, offset_of!(TokenOrder, model));
             return Err(rejection.of_instrument(id).met(0, order.model.raw()));
         };
         let room = if common.is_capped { self.window_room(common.account, ix) } else { None };
         let leg = Leg::new(ix, instrument, yield_ktok, room);
-        common.smallest_lot = common.smallest_lot.min(leg.delivers(1));
+        common.is_lot_wanted = common.is_lot_wanted || leg.delivers(1) <= order.quantity.minutes();
         walk.add_leg(leg, instrument.book().best(Side::Sell));
         Ok(())
     }
@@ -185,7 +185,8 @@ impl Engine {
         &self,
         account: AccountIx,
         order: &TokenOrder,
-        smallest_lot: TokenMinutes,
+        is_lot_wanted: bool,
+        walk: &TokenWalk,
     ) -> Result<(), Rejection> {
         use RejectReason::*;
         let field = Rejection::field;
@@ -200,9 +201,10 @@ impl Engine {
             let rejection = field(InstrumentCount, offset_of!(TokenOrder, count));
             return Err(rejection.met(TokenOrder::INSTRUMENTS_MAX, count));
         }
-        if order.quantity.minutes() < smallest_lot {
+        if !is_lot_wanted {
             let rejection = field(BelowLot, offset_of!(TokenOrder, quantity));
-            return Err(rejection.met(smallest_lot.raw().div_ceil(60), order.quantity.raw()));
+            let smallest = walk.smallest_lot().raw().div_ceil(60);
+            return Err(rejection.met(smallest, order.quantity.raw()));
         }
         if order.limit.raw() <= 0 {
             let rejection = field(TokenPriceNotPositive, offset_of!(TokenOrder, limit));

@@ -53,8 +53,8 @@ pub(crate) struct Leg {
     id: InstrumentId,
     instrument: InstrumentIx,
     lot: LotSize,
-    /// Accelerators that the buyer's window cap still lets in; `None` without a cap.
-    room: Option<u64>,
+    /// Lots that the buyer's window cap still lets in: without a cap more than there can be.
+    lots_max: u64,
     /// The window cap lets no further lot in.
     is_capped: bool,
 }
@@ -70,10 +70,18 @@ pub(crate) struct Walked {
 
 /// What became of a look at the cheapest ask.
 enum Look {
-    Took(TokenMinutes),
+    Took(TokenMinutes, Next),
     /// That ask is not in the way any more.
     GoOn,
     End(CancelReason),
+}
+
+/// Whose ask is the cheapest after a fill.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// The same leg's: its price has not changed, and no other gets cheaper.
+    SameLeg,
+    Unknown,
 }
 
 /// The legs of one token order, in memory that is used again.
@@ -85,6 +93,7 @@ pub(crate) struct TokenWalk {
 }
 
 impl Leg {
+    /// `room` is of accelerators.
     #[inline(always)]
     pub(crate) fn new(
         ix: InstrumentIx,
@@ -92,13 +101,14 @@ impl Leg {
         yield_ktok: Yield,
         room: Option<u64>,
     ) -> Self {
+        let lots_max = room.map_or(u64::MAX, |room| room / u64::from(instrument.lot.accelerators()));
         Self {
             price: Price::ZERO,
             yield_ktok,
             id: instrument.id,
             instrument: ix,
             lot: instrument.lot,
-            room,
+            lots_max,
             is_capped: false,
         }
     }
@@ -132,8 +142,7 @@ impl Leg {
     /// How many of `lots` the window cap lets in.
     #[inline(always)]
     fn lots_in_room(&self, lots: u32) -> u32 {
-        let Some(room) = self.room else { return lots };
-        u32::try_from(room / u64::from(self.lot.accelerators())).map_or(lots, |fitting| lots.min(fitting))
+        self.lots_max.min(u64::from(lots)) as u32
     }
 
     /// Whether its tokens are cheaper than those of another, or cost the same and its instrument comes first.
@@ -149,6 +158,11 @@ impl TokenWalk {
     pub(crate) fn clear(&mut self) {
         self.legs.clear();
         self.walking = 0;
+    }
+
+    /// What the smallest lot of all legs delivers.
+    pub(crate) fn smallest_lot(&self) -> TokenMinutes {
+        self.legs.iter().map(|leg| leg.delivers(1)).min().unwrap_or(TokenMinutes::ZERO)
     }
 
     /// One of the books, whichever.
@@ -173,14 +187,19 @@ impl TokenWalk {
     #[inline(always)]
     pub(crate) fn run(&mut self, asks: &mut impl Asks, wanted: &Wanted) -> Walked {
         let (mut remaining, mut bought) = (wanted.quantity, 0);
+        let mut known = None;
         let reason = loop {
-            let Some(index) = self.cheapest(remaining, wanted) else {
+            let Some(index) = known.or_else(|| self.cheapest(remaining, wanted)) else {
                 break self.end(remaining, wanted.overshoot);
             };
+            known = None;
             match self.look(asks, wanted, index, remaining) {
-                Look::Took(tokens) => {
+                Look::Took(tokens, next) => {
                     remaining = remaining.saturating_sub(tokens);
                     bought += tokens.raw();
+                    if next == Next::SameLeg && self.legs[index].is_wanted(remaining, wanted.overshoot) {
+                        known = Some(index);
+                    }
                 }
                 Look::GoOn => {}
                 Look::End(reason) => break Some(reason),
@@ -216,17 +235,13 @@ impl TokenWalk {
         if lots == 0 {
             return Look::End(CancelReason::CreditsExhausted);
         }
-        leg.room = leg.room.map(|room| room - instrument.accelerators(lots));
+        leg.lots_max -= u64::from(lots);
         let tokens = leg.delivers(lots);
         let is_quote = asks.engine().orders.terms(front.maker).is_quote;
         asks.take(ix, &front, lots);
         // The fill of a quote may have pulled others, in any of the books.
-        if is_quote {
-            self.look_everywhere_again(asks);
-        } else {
-            self.look_again(asks, index);
-        }
-        Look::Took(tokens)
+        let next = if is_quote { self.look_everywhere_again(asks) } else { self.look_again(asks, index) };
+        Look::Took(tokens, next)
     }
 
     /// Nobody trades with its own group.
@@ -254,18 +269,22 @@ impl TokenWalk {
 
     /// Looks what a book asks for now.
     #[inline(always)]
-    fn look_again(&mut self, asks: &mut impl Asks, index: usize) {
-        match asks.best(self.legs[index].instrument) {
-            Some(price) => self.legs[index].price = price,
+    fn look_again(&mut self, asks: &mut impl Asks, index: usize) -> Next {
+        let leg = &mut self.legs[index];
+        match asks.best(leg.instrument) {
+            Some(price) if price == leg.price => return Next::SameLeg,
+            Some(price) => leg.price = price,
             None => self.leave(index),
         }
+        Next::Unknown
     }
 
     #[cold]
-    fn look_everywhere_again(&mut self, asks: &mut impl Asks) {
+    fn look_everywhere_again(&mut self, asks: &mut impl Asks) -> Next {
         for index in (0..self.walking).rev() {
             self.look_again(asks, index);
         }
+        Next::Unknown
     }
 
     /// Why nothing more is bought although something is wanted.

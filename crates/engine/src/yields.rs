@@ -25,38 +25,92 @@ pub(crate) struct Entry {
 #[derive(Debug, Default)]
 pub(crate) struct Yields {
     entries: Vec<Entry>,
-    /// The classes of the entries, each as one number: a token order looks for up to sixteen of one model.
-    classes: Vec<u64>,
+    found: YieldTable,
 }
 
-/// What the classes make of one model.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct OfModel<'a> {
-    entries: &'a [Entry],
-    classes: &'a [u64],
+/// From model and class to yield by open addressing: a token order asks for up to sixteen.
+#[derive(Debug, Default)]
+struct YieldTable {
+    /// A power of two of them, at most a quarter of which are taken, or none. An entry lies at its home or behind it with
+    /// no vacant one in between.
+    places: Vec<YieldPlace>,
+    /// What is left of a hash when only as many bits as number the places are kept.
+    shift: u32,
+}
+
+/// Without a yield it is vacant.
+#[derive(Clone, Copy, Debug, Default)]
+struct YieldPlace {
+    class: u64,
+    model: ModelId,
+    yield_ktok: Yield,
 }
 
 /// Classes are in the order of their bytes.
-#[inline]
+#[inline(always)]
 fn number(class: ClassCode) -> u64 {
     let class: [u8; 8] = transmute!(class);
     u64::from_be_bytes(class)
 }
 
-impl OfModel<'_> {
-    #[inline]
-    pub(crate) fn get(&self, class: ClassCode) -> Option<Yield> {
-        let index = self.classes.binary_search(&number(class)).ok()?;
-        Some(self.entries[index].yield_ktok)
+impl YieldTable {
+    const LEN_MIN: usize = 16;
+
+    #[inline(always)]
+    fn get(&self, model: ModelId, class: u64) -> Option<Yield> {
+        let mut index = self.home(model, class);
+        // None of no places at all.
+        while let Some(place) = self.places.get(index) {
+            if place.yield_ktok == Yield::ZERO {
+                return None;
+            }
+            if place.class == class && place.model == model {
+                return Some(place.yield_ktok);
+            }
+            index = self.next(index);
+        }
+        None
+    }
+
+    /// Sets the yield of an entry, which is there already or for which there is room.
+    fn set(&mut self, entry: &Entry) {
+        let (class, model, yield_ktok) = (number(entry.class), entry.model, entry.yield_ktok);
+        let mut index = self.home(model, class);
+        while self.places[index].yield_ktok != Yield::ZERO
+            && (self.places[index].class, self.places[index].model) != (class, model)
+        {
+            index = self.next(index);
+        }
+        self.places[index] = YieldPlace { class, model, yield_ktok };
+    }
+
+    /// Takes in all entries anew, with room for as many more. They hardly ever get fewer.
+    fn rebuild(&mut self, entries: &[Entry]) {
+        let len = (8 * entries.len()).next_power_of_two().max(Self::LEN_MIN);
+        self.places.clear();
+        self.places.resize(len, YieldPlace::default());
+        self.shift = u64::BITS - len.trailing_zeros();
+        entries.iter().for_each(|entry| self.set(entry));
+    }
+
+    /// Where an entry lies unless others were there before.
+    #[inline(always)]
+    fn home(&self, model: ModelId, class: u64) -> usize {
+        let mixed = class.wrapping_add(u64::from(model.raw())).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (mixed >> (self.shift & (u64::BITS - 1))) as usize
+    }
+
+    #[inline(always)]
+    fn next(&self, index: usize) -> usize {
+        (index + 1) & (self.places.len() - 1)
     }
 }
 
 impl Yields {
-    pub(crate) fn of_model(&self, model: ModelId) -> OfModel<'_> {
-        let first = self.entries.partition_point(|entry| entry.model.raw() < model.raw());
-        let count = self.entries[first..].partition_point(|entry| entry.model == model);
-        let places = first..first + count;
-        OfModel { entries: &self.entries[places.clone()], classes: &self.classes[places] }
+    /// What a class makes of a model.
+    #[inline(always)]
+    pub(crate) fn get(&self, model: ModelId, class: ClassCode) -> Option<Yield> {
+        self.found.get(model, number(class))
     }
 
     pub(crate) fn entries(&self) -> &[Entry] {
@@ -78,14 +132,21 @@ impl Yields {
     pub(crate) fn set(&mut self, entry: Entry) {
         let key = |entry: &Entry| (entry.model.raw(), number(entry.class));
         match (self.entries.binary_search_by_key(&key(&entry), key), entry.yield_ktok == Yield::ZERO) {
-            (Ok(index), false) => self.entries[index] = entry,
+            (Ok(index), false) => {
+                self.entries[index] = entry;
+                self.found.set(&entry);
+            }
             (Ok(index), true) => {
-                self.classes.remove(index);
                 self.entries.remove(index);
+                self.found.rebuild(&self.entries);
             }
             (Err(index), false) => {
-                self.classes.insert(index, number(entry.class));
                 self.entries.insert(index, entry);
+                if 4 * self.entries.len() > self.found.places.len() {
+                    self.found.rebuild(&self.entries);
+                } else {
+                    self.found.set(&entry);
+                }
             }
             (Err(_), true) => {}
         }
@@ -115,5 +176,33 @@ impl Engine {
         self.yields.set(Entry { model, class, yield_ktok, model_name });
         self.publish(definition, out);
         Ok(self.request_done(session, set, u64::from(set.yield_ktok.raw()), out))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_found_is_what_was_set_last() {
+        let (mut yields, mut state) = (Yields::default(), 1_u64);
+        let mut random = |below: u64| {
+            state = state * 48_271 % 2_147_483_647;
+            state % below
+        };
+        let class = |n: u64| -> ClassCode { format!("C{n}").parse().unwrap() };
+        for _ in 0..4_000 {
+            let (model, of) = (ModelId::new(1 + random(9) as u16), class(random(12)));
+            // Every other one is taken out.
+            let yield_ktok = Yield::new((random(60) as u32).saturating_sub(30));
+            yields.set(Entry { model, class: of, yield_ktok, model_name: [0; 24] });
+            assert_eq!(yields.get(model, of), Some(yield_ktok).filter(|set| *set != Yield::ZERO));
+        }
+        for (model, class) in (0..11).flat_map(|model| (0..13).map(move |n| (ModelId::new(model), class(n))))
+        {
+            let listed = yields.entries().iter().find(|entry| (entry.model, entry.class) == (model, class));
+            assert_eq!(yields.get(model, class), listed.map(|entry| entry.yield_ktok));
+        }
+        assert!(yields.entries().len() > 20, "some of each are left");
     }
 }

@@ -61,7 +61,18 @@ impl Yield {
     }
 
     /// Which of two asks is cheaper per token: `price/yield` by cross-multiplication, never by division.
+    #[inline(always)]
     pub fn compare_per_token(price_a: Price, yield_a: Yield, price_b: Price, yield_b: Yield) -> Ordering {
+        // Prices below 4,294 EC, which is all of them, need no more than 64 bits.
+        if let (Ok(a), Ok(b)) = (u32::try_from(price_a.raw()), u32::try_from(price_b.raw())) {
+            return (u64::from(a) * u64::from(yield_b.0)).cmp(&(u64::from(b) * u64::from(yield_a.0)));
+        }
+        Self::compare_any_per_token(price_a, yield_a, price_b, yield_b)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn compare_any_per_token(price_a: Price, yield_a: Yield, price_b: Price, yield_b: Yield) -> Ordering {
         let a = i128::from(price_a.raw()) * i128::from(yield_b.0);
         let b = i128::from(price_b.raw()) * i128::from(yield_a.0);
         a.cmp(&b)
@@ -88,7 +99,6 @@ impl TokenPrice {
 
 impl TokenMinutes {
     pub const ZERO: Self = Self(0);
-    pub const MAX: Self = Self(u128::MAX);
 
     pub const fn raw(self) -> u128 {
         self.0
