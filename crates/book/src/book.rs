@@ -6,7 +6,7 @@ use crate::ladder::Ladder;
 use crate::level::{Level, LevelTotal};
 use crate::price_tree::PriceTree;
 use crate::queue::{LevelIx, NO_LEVEL, Queues};
-use crate::slab::{Links, Order, OrderSlab, Slot};
+use crate::slab::{Links, NOWHERE, Order, OrderSlab, Slot};
 use crate::tick::{RankedPrice, Tick};
 
 const OFF_TICK: &str = "a resting price is a positive multiple of the tick";
@@ -32,12 +32,23 @@ pub struct Filled {
     pub level: LevelTotal,
 }
 
-/// Where an order stands that has not come to its price altogether.
-#[derive(Clone, Copy)]
-struct Unfinished {
-    /// [`NO_LEVEL`], or a neighbor of it, when there is none.
-    level: LevelIx,
-    rank: u64,
+/// The prices that an order went between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// The old one without the order.
+    pub left: LevelTotal,
+    /// The new one, which may be the same, with it.
+    pub joined: LevelTotal,
+}
+
+/// How an order came to its price.
+enum Joined {
+    /// Others stand before it.
+    Behind(LevelTotal),
+    /// It is in its place, but the tree does not know of the price yet.
+    First,
+    /// It did not: the price has no level yet, or the last block of it is full.
+    NoRoom,
 }
 
 /// What an order that has not come yet will need, as far as it can be told.
@@ -69,7 +80,7 @@ impl Book {
         assert!(!order.is_resting() && order.leaves > 0, "an order rests once, and not without lots");
         let Order { side, price, leaves, .. } = *order;
         let joined = self.join(prices, queues, slot, (side, price, leaves), &mut order.links);
-        joined.unwrap_or_else(|unfinished| self.finish_joining(orders, slot, unfinished))
+        self.finish_joining(orders, slot, joined)
     }
 
     /// Fills the slot that [`OrderSlab::vacancy`] named, and puts the order at the back of its price.
@@ -81,11 +92,10 @@ impl Book {
             "an order takes the first slot, and rests not without lots"
         );
         let entered = &mut all[slot.index()];
-        OrderSlab::occupy(entered, order, first_vacant, live);
-        // Not read again from the slab, as it is at hand.
         let Order { side, price, leaves, .. } = order;
+        OrderSlab::occupy(entered, order, first_vacant, live);
         let joined = self.join(prices, queues, slot, (side, price, leaves), &mut entered.links);
-        joined.unwrap_or_else(|unfinished| self.finish_joining(orders, slot, unfinished))
+        self.finish_joining(orders, slot, joined)
     }
 
     /// Gives an order that left the book a new price and size, of which at most `display` lots show, and puts it at the
@@ -105,11 +115,49 @@ impl Book {
         let Order { side, leaves, .. } = *order;
         assert!(leaves > 0, "an order does not rest without lots");
         let joined = self.join(prices, queues, slot, (side, price, leaves), &mut order.links);
-        joined.unwrap_or_else(|unfinished| self.finish_joining(orders, slot, unfinished))
+        self.finish_joining(orders, slot, joined)
     }
 
-    /// Puts an order at the back of its price. What is rarer than that is left to [`Book::finish_joining`]: no level yet,
-    /// the first order of one, a last block that is full.
+    /// Moves a resting order to the back of another price, or of its own, with a new size of which at most `display` lots
+    /// show. As if it was removed, amended and added, in one go.
+    #[inline(always)]
+    pub fn relocate(
+        &mut self,
+        orders: &mut OrderSlab,
+        slot: Slot,
+        price: Price,
+        (qty, leaves, display): (u32, u32, u32),
+    ) -> Moved {
+        let OrderSlab { orders: all, prices, queues, .. } = orders;
+        let order = &mut all[slot.index()];
+        let Order { side, leaves: shown, links: Links { level, place }, .. } = *order;
+        order.links.level = NOWHERE;
+        order.amend(price, qty, leaves, display);
+        let shows = order.leaves;
+        assert!(shows > 0, "an order does not rest without lots");
+        let (left, others_near) = queues.remove(level, place, shown);
+        if !others_near {
+            return Moved { left, joined: self.move_from_last(orders, slot, level, place.block) };
+        }
+        let joined = self.join(prices, queues, slot, (side, price, shows), &mut order.links);
+        Moved { left, joined: self.finish_joining(orders, slot, joined) }
+    }
+
+    /// The rest of a move from a block that has no orders left.
+    #[inline(never)]
+    fn move_from_last(
+        &mut self,
+        orders: &mut OrderSlab,
+        slot: Slot,
+        level: LevelIx,
+        block: u32,
+    ) -> LevelTotal {
+        let side = orders[slot].side;
+        self.give_back(orders, side, level, block);
+        self.add(orders, slot)
+    }
+
+    /// Puts an order at the back of its price. What is rare is left to [`Book::finish_joining`].
     #[inline(always)]
     fn join(
         &self,
@@ -118,40 +166,53 @@ impl Book {
         slot: Slot,
         (side, price, leaves): (Side, Price, u32),
         links: &mut Links,
-    ) -> Result<LevelTotal, Unfinished> {
-        let rank = self.tick.rank(side, price).expect(OFF_TICK);
-        let level = prices.find(&self.ladder(side).trunk, rank);
-        let unfinished = Unfinished { level, rank };
-        let (place, total) = queues.push_back(level, slot, leaves).ok_or(unfinished)?;
+    ) -> Joined {
+        // No two prices share a rank, so only who comes first to a price can bring one that is off the tick.
+        let rank = self.tick.rank(side, price);
+        let Some(level) = prices.find(&self.ladder(side).trunk, rank) else { return Joined::NoRoom };
+        let Some((place, total)) = queues.push_back(level, slot, leaves) else { return Joined::NoRoom };
         *links = Links { level, place };
-        if total.orders > 1 { Ok(total) } else { Err(unfinished) }
+        if total.orders == 1 { Joined::First } else { Joined::Behind(total) }
     }
 
-    fn finish_joining(&mut self, orders: &mut OrderSlab, slot: Slot, begun: Unfinished) -> LevelTotal {
-        let Order { side, price, links, .. } = orders[slot];
-        if links.level == NO_LEVEL {
-            return self.make_room(orders, slot, begun);
+    /// The rare ways find again what was known, so that usual orders need not keep it at hand.
+    #[inline(always)]
+    fn finish_joining(&mut self, orders: &mut OrderSlab, slot: Slot, joined: Joined) -> LevelTotal {
+        match joined {
+            Joined::Behind(total) => total,
+            Joined::First => self.open(orders, slot),
+            Joined::NoRoom => self.make_room(orders, slot),
         }
-        let price = RankedPrice::new(side, price);
-        self.ladders[index(side)].open(&mut orders.prices, begun.level, begun.rank, price);
-        orders.queues.level(begun.level).total()
+    }
+
+    /// Tells the tree of a price to which this order came first.
+    #[inline(never)]
+    fn open(&mut self, orders: &mut OrderSlab, slot: Slot) -> LevelTotal {
+        let OrderSlab { orders: all, prices, queues, .. } = orders;
+        let Order { side, price, links: Links { level, .. }, .. } = all[slot.index()];
+        assert!(self.is_on_tick(price), "{OFF_TICK}");
+        self.ladders[index(side)].open(prices, level, RankedPrice::new(side, price));
+        queues.level(level).total()
     }
 
     /// Adds where the price has no page of levels yet, or its last block is full.
     #[inline(never)]
-    fn make_room(&mut self, orders: &mut OrderSlab, slot: Slot, begun: Unfinished) -> LevelTotal {
-        let Unfinished { level, rank } = begun;
-        let Order { side, price, leaves, .. } = orders[slot];
-        let OrderSlab { prices, queues, .. } = orders;
-        let (level, (place, total)) = if queues.level(level).is_empty() {
-            let ladder = &mut self.ladders[index(side)];
-            let level = prices.grow(queues, &mut ladder.trunk, rank);
-            ladder.open(prices, level, rank, RankedPrice::new(side, price));
-            (level, queues.push_back(level, slot, leaves).expect("an empty level has room"))
-        } else {
-            (level, queues.push_with_room(level, slot, leaves))
+    fn make_room(&mut self, orders: &mut OrderSlab, slot: Slot) -> LevelTotal {
+        let OrderSlab { orders: all, prices, queues, .. } = orders;
+        let Order { side, price, leaves, .. } = all[slot.index()];
+        let rank = self.tick.rank(side, price);
+        let ladder = &mut self.ladders[index(side)];
+        let with_orders = |level: &LevelIx| !queues.level(*level).is_empty();
+        let (level, (place, total)) = match prices.find(&ladder.trunk, rank).filter(with_orders) {
+            Some(level) => (level, queues.push_with_room(level, slot, leaves)),
+            None => {
+                assert!(self.tick.ticks(price).is_some(), "{OFF_TICK}");
+                let level = prices.grow(queues, &mut ladder.trunk, rank);
+                ladder.open(prices, level, RankedPrice::new(side, price));
+                (level, queues.push_back(level, slot, leaves).expect("an empty level has room"))
+            }
         };
-        orders.order_mut(slot).links = Links { level, place };
+        all[slot.index()].links = Links { level, place };
         total
     }
 
@@ -162,23 +223,28 @@ impl Book {
     }
 
     /// The order that trades next on a side.
-    #[inline]
+    #[inline(always)]
     pub fn front(&self, orders: &OrderSlab, side: Side) -> Option<Slot> {
         let best = self.ladder(side).best_level()?;
         Some(orders.queues.front(best))
     }
 
     /// Takes `lots` from the front order of its side, which [`Book::front`] just named and which shows at least as many.
-    #[inline]
+    #[inline(always)]
     pub fn fill_front(&mut self, orders: &mut OrderSlab, maker: Slot, lots: u32) -> Filled {
-        let Order { side, leaves, .. } = orders[maker];
-        assert!(0 < lots && lots <= leaves, "a fill is at most what the maker has");
-        debug_assert!(self.front(orders, side) == Some(maker), "the front order trades first");
-        let level = if lots < leaves {
-            take_lots(orders, maker, lots)
-        } else {
-            self.take_out(orders, maker, |order| order.leaves = 0)
-        };
+        debug_assert!(self.front(orders, orders[maker].side) == Some(maker), "the front order trades first");
+        let OrderSlab { orders: all, queues, .. } = orders;
+        let order = &mut all[maker.index()];
+        let Order { side, links, .. } = *order;
+        assert!(0 < lots && lots <= order.leaves, "a fill is at most what the maker has");
+        order.leaves -= lots;
+        if order.leaves > 0 {
+            return Filled { maker, level: queues.reduce(links.level, lots) };
+        }
+        order.links.level = NOWHERE;
+        let (total, others_near) = queues.remove(links.level, links.place, lots);
+        let level =
+            if others_near { total } else { self.give_back(orders, side, links.level, links.place.block) };
         Filled { maker, level }
     }
 
@@ -222,14 +288,14 @@ impl Book {
         let OrderSlab { orders: all, queues, .. } = orders;
         let order = &mut all[slot.index()];
         let Order { leaves, side, links: Links { level, place }, .. } = *order;
-        assert!(order.is_resting(), "only a resting order is removed");
-        order.links.level = NO_LEVEL;
+        order.links.level = NOWHERE;
         after(order);
+        // An order that does not rest has a level that does not exist.
         let (total, others_near) = queues.remove(level, place, leaves);
         if others_near {
             return total;
         }
-        self.give_back(orders, side, Links { level, place })
+        self.give_back(orders, side, level, place.block)
     }
 
     /// Takes an order out of the book and out of the slab.
@@ -242,19 +308,21 @@ impl Book {
     }
 
     /// The rest of it when the order was the last of its block or of its level.
-    fn give_back(&mut self, orders: &mut OrderSlab, side: Side, from: Links) -> LevelTotal {
-        let total = orders.queues.level(from.level).total();
+    #[inline(never)]
+    fn give_back(&mut self, orders: &mut OrderSlab, side: Side, level: LevelIx, block: u32) -> LevelTotal {
+        let OrderSlab { prices, queues, .. } = orders;
+        let total = queues.level(level).total();
         if total.orders > 0 {
-            orders.queues.give_back(from.level, from.place);
+            queues.give_back(level, block);
             return total;
         }
-        orders.queues.make_empty(from.level, from.place);
+        queues.make_empty(level, block);
         let ladder = &mut self.ladders[index(side)];
-        if from.level == ladder.best_level {
-            ladder.step_back(&orders.prices, &self.tick, side);
+        if level == ladder.best_level {
+            ladder.step_back(prices, &self.tick, side);
         }
-        if orders.prices.close(from.level) {
-            orders.prices.return_page(&mut orders.queues, &mut ladder.trunk, from.level);
+        if prices.close(level) {
+            prices.return_page(queues, &mut ladder.trunk, level);
         }
         total
     }
@@ -262,16 +330,16 @@ impl Book {
     /// Whether an order of `side` limited to `price` would trade with what rests now.
     #[inline(always)]
     pub fn crosses(&self, side: Side, price: Price) -> bool {
-        let other = side.opposite();
-        self.ladder(other).is_reached_by(other, price)
+        let other = usize::from(Side::Sell.raw()) - usize::from(side.raw());
+        self.ladders[other].is_reached_by(side, price)
     }
 
     /// Asks for the memory that an order of this price will touch first: its level, and the level that it trades with if
     /// it crosses. The book itself should be there already. What it says is for [`OrderSlab::prepare_entering`].
     #[inline]
     pub fn prepare_entering(&self, orders: &OrderSlab, side: Side, price: Price) -> Entering {
-        let rank = self.tick.some_rank(side, price);
-        let level = orders.prices.find(&self.ladder(side).trunk, rank);
+        let rank = self.tick.rank(side, price);
+        let level = orders.prices.find(&self.ladder(side).trunk, rank).unwrap_or(NO_LEVEL);
         orders.queues.prepare(level);
         let mut against = NO_LEVEL;
         if self.crosses(side, price) {
@@ -299,7 +367,7 @@ impl Book {
     #[inline]
     pub fn maker_after(&self, orders: &OrderSlab, slot: Slot) -> Option<Slot> {
         let Links { level, place } = orders[slot].links;
-        assert!(level != NO_LEVEL, "only a resting order has one behind it");
+        assert!(level != NOWHERE, "only a resting order has one behind it");
         orders.queues.after(level, place).or_else(|| {
             let next = orders.prices.after(level);
             (next != NO_LEVEL).then(|| orders.queues.front(next))
@@ -355,9 +423,9 @@ impl Book {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn index(side: Side) -> usize {
-    usize::from(side.raw() - Side::Buy.raw())
+    usize::from(side.raw()) - usize::from(Side::Buy.raw())
 }
 
 /// Takes lots from a resting order that keeps some.

@@ -11,18 +11,13 @@ use crate::tick::{RankedPrice, Tick};
 pub(crate) struct Ladder {
     /// Behind every price when there is no level.
     best_price: RankedPrice,
-    best_rank: u64,
     pub(crate) best_level: LevelIx,
     pub(crate) trunk: Trunk,
 }
 
 impl Ladder {
-    pub(crate) const EMPTY: Self = Self {
-        best_price: RankedPrice::LAST,
-        best_rank: u64::MAX,
-        best_level: NO_LEVEL,
-        trunk: Trunk::EMPTY,
-    };
+    pub(crate) const EMPTY: Self =
+        Self { best_price: RankedPrice::LAST, best_level: NO_LEVEL, trunk: Trunk::EMPTY };
 
     #[inline]
     pub(crate) fn best_level(&self) -> Option<LevelIx> {
@@ -34,11 +29,11 @@ impl Ladder {
         (self.best_level != NO_LEVEL).then_some(self.best_price.price(side))
     }
 
-    /// Whether an order that takes from this side would trade at this limit.
-    #[inline]
-    pub(crate) fn is_reached_by(&self, side: Side, limit: Price) -> bool {
+    /// Whether an order of the other side, `taker`, would trade with this one at this limit.
+    #[inline(always)]
+    pub(crate) fn is_reached_by(&self, taker: Side, limit: Price) -> bool {
         // A limit at the end of all prices reaches even the one that stands for no level.
-        self.best_price <= RankedPrice::new(side, limit) && self.best_level != NO_LEVEL
+        self.best_price <= RankedPrice::against(taker, limit) && self.best_level != NO_LEVEL
     }
 
     /// Levels, best first.
@@ -49,10 +44,11 @@ impl Ladder {
 
     /// Marks the level of a rank, to which its first order comes.
     #[inline]
-    pub(crate) fn open(&mut self, tree: &mut PriceTree, level: LevelIx, rank: u64, price: RankedPrice) {
+    pub(crate) fn open(&mut self, tree: &mut PriceTree, level: LevelIx, price: RankedPrice) {
         tree.open(level);
-        if rank < self.best_rank {
-            (self.best_price, self.best_rank, self.best_level) = (price, rank, level);
+        // Equal only to the one that stands for no level: the best level has orders, and this one had none.
+        if price <= self.best_price {
+            (self.best_price, self.best_level) = (price, level);
         }
     }
 
@@ -62,10 +58,9 @@ impl Ladder {
         let next = tree.after(self.best_level);
         self.best_level = next;
         if next == NO_LEVEL {
-            (self.best_price, self.best_rank) = (RankedPrice::LAST, u64::MAX);
+            self.best_price = RankedPrice::LAST;
         } else {
-            self.best_rank = tree.rank(next);
-            self.best_price = RankedPrice::new(side, tick.price(side, self.best_rank));
+            self.best_price = RankedPrice::new(side, tick.price(side, tree.rank(next)));
         }
     }
 }

@@ -14,7 +14,7 @@ mod slab;
 mod tick;
 mod tick_index;
 
-pub use book::{Book, Entering, Filled, reaches};
+pub use book::{Book, Entering, Filled, Moved, reaches};
 pub use level::{Level, LevelTotal};
 pub use slab::{Order, OrderSlab, SharedMemory, Slot};
 pub use tick_index::TickIndex;

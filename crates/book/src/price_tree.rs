@@ -102,22 +102,22 @@ impl Default for PriceTree {
 }
 
 impl PriceTree {
-    /// The level of a rank; an empty one when there is none. As many loads as the side's prices are apart: the one of the
+    /// The level of a rank; when there is none, an empty one or nothing. As many loads as the side's prices are apart: the one of the
     /// root while they lie within 4,096 ticks.
     #[inline(always)]
-    pub(crate) fn find(&self, trunk: &Trunk, rank: u64) -> LevelIx {
+    pub(crate) fn find(&self, trunk: &Trunk, rank: u64) -> Option<LevelIx> {
         let child = trunk.child(rank);
         if child >= FANOUT {
-            return NO_LEVEL;
+            return None;
         }
-        let mut below = self.children[trunk.root as usize + child as usize];
+        let mut below = *self.children.get(trunk.root as usize + child as usize)?;
         let mut shift = trunk.shift;
         while shift > BITS {
             shift -= BITS;
             // What lies below a child that is not there is looked for below node zero, which has none either.
             below = self.children[(below as u64 * FANOUT + (rank >> shift) % FANOUT) as usize];
         }
-        below + (rank % FANOUT) as u32
+        Some(below + (rank % FANOUT) as u32)
     }
 
     /// Marks a level as one with orders.

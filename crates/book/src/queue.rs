@@ -16,85 +16,114 @@ pub(crate) type LevelIx = u32;
 /// No level: the first block of page zero, whose levels stay empty and have no room, so what is not there is found there.
 pub(crate) const NO_LEVEL: LevelIx = 0;
 
-/// A block's number times [`BLOCK`], plus the index of a word in it.
-type Place = u32;
+/// Where an order stands: a block, and the word in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Of a vacant order, the next vacant slot.
+    pub(crate) block: u32,
+    at: u16,
+}
 
-/// Words of a block.
-const BLOCK: u32 = 16;
 /// Levels that lie side by side.
 pub(crate) const PAGE: u32 = 64;
 
-/// A cache line of words: what they mean is said by the constants below. Behind them stand the slots of its orders, at
-/// most 8 in a level's own block and 13 in those that prolong it.
+/// A cache line with at most 8 orders of its level in the level's own block, and 13 in those that prolong it.
 #[derive(Clone, Copy, Debug)]
-#[repr(align(64))]
-pub(crate) struct Block([u32; BLOCK as usize]);
+#[repr(C, align(64))]
+pub(crate) struct Block {
+    /// Which words are slots of orders, as bits.
+    taken: u16,
+    /// The word for the order that comes next; [`WORDS`] when there is no room for one.
+    end: u16,
+    /// The blocks behind and before this one that have orders of its level; mean nothing at the queue's ends.
+    next: u32,
+    previous: u32,
+    /// Slots; before them in a level what the constants below say.
+    words: [u32; WORDS],
+}
 
-/// Which words are slots of orders, as bits.
-const TAKEN: usize = 0;
-/// The blocks behind and before this one that have orders of its level; mean nothing at the queue's ends.
-const NEXT: usize = 1;
-const PREVIOUS: usize = 2;
-/// Where slots begin in a block that is no level.
-const FIRST: u32 = 3;
+const WORDS: usize = 13;
+const _: () = assert!(size_of::<Block>() == 64, "a block is a cache line");
+
 /// Of levels only: the block of the order that came first.
-const OLDEST: usize = 3;
-/// The place of the newest order, or one before it in the same block at which another stands.
-const NEWEST: usize = 4;
-const ORDERS: usize = 5;
+const OLDEST: usize = 0;
+/// The block for the order that comes next.
+const NEWEST: usize = 1;
+const ORDERS: usize = 2;
 /// Low half, high half.
-const LOTS: usize = 6;
-const FIRST_OF_LEVEL: u32 = 8;
+const LOTS: usize = 3;
+const FIRST_OF_LEVEL: u16 = 5;
+
+impl Place {
+    pub(crate) const fn vacant(next: Slot) -> Self {
+        Self { block: next.raw(), at: 0 }
+    }
+
+    #[inline(always)]
+    pub(crate) fn set_next_vacant(&mut self, next: Slot) {
+        self.block = next.raw();
+    }
+
+    #[inline(always)]
+    pub(crate) fn next_vacant(self) -> Slot {
+        Slot::new(self.block)
+    }
+
+    /// All bits of its block but its own.
+    #[inline(always)]
+    fn others(self) -> u16 {
+        (!1_u16).rotate_left(self.at.into())
+    }
+}
 
 impl Block {
     /// A level that has no room.
-    const NOWHERE: Self = {
-        let mut words = [0; BLOCK as usize];
-        words[NEWEST] = BLOCK - 1;
-        Self(words)
-    };
+    const NOWHERE: Self = Self { taken: 0, end: WORDS as u16, next: 0, previous: 0, words: [0; WORDS] };
 
     /// The first order of an empty level will be its oldest one, and stand in its own block.
+    #[inline]
     fn make_empty(&mut self, level: LevelIx) {
-        self.0[OLDEST] = level;
-        self.0[NEWEST] = level * BLOCK + FIRST_OF_LEVEL - 1;
+        self.end = FIRST_OF_LEVEL;
+        (self.words[OLDEST], self.words[NEWEST]) = (level, level);
     }
 
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.0[ORDERS] == 0
+        self.words[ORDERS] == 0
     }
 
     #[inline]
     pub(crate) fn total(&self) -> LevelTotal {
-        LevelTotal { qty: Qty::new(self.lots()), orders: self.0[ORDERS] }
+        LevelTotal { qty: Qty::new(self.lots()), orders: self.words[ORDERS] }
     }
 
     #[inline]
     fn lots(&self) -> u64 {
-        u64::from(self.0[LOTS]) | u64::from(self.0[LOTS + 1]) << u32::BITS
+        u64::from(self.words[LOTS]) | u64::from(self.words[LOTS + 1]) << u32::BITS
     }
 
     #[inline]
     fn set_lots(&mut self, lots: u64) {
-        (self.0[LOTS], self.0[LOTS + 1]) = (lots as u32, (lots >> u32::BITS) as u32);
+        (self.words[LOTS], self.words[LOTS + 1]) = (lots as u32, (lots >> u32::BITS) as u32);
     }
 
     /// The first order of a block that has some.
     #[inline]
     fn first(&self) -> Slot {
-        self.at(self.0[TAKEN].trailing_zeros())
+        self.at(self.taken.trailing_zeros())
     }
 
     #[inline]
-    fn at(&self, place: Place) -> Slot {
-        Slot::new(self.0[(place % BLOCK) as usize])
+    fn at(&self, at: u32) -> Slot {
+        Slot::new(self.words[at as usize])
     }
 
     /// Takes lots off a level; every order gives back what it brought.
     #[inline]
     fn reduce(&mut self, lots: u32) {
-        self.set_lots(self.lots().checked_sub(lots.into()).expect("a level has the lots of its orders"));
+        let (left, is_short) = self.lots().overflowing_sub(lots.into());
+        self.set_lots(left);
+        assert!(!is_short, "a level has the lots of its orders");
     }
 }
 
@@ -123,41 +152,40 @@ impl Default for Queues {
 impl Queues {
     #[inline]
     pub(crate) fn level(&self, level: LevelIx) -> &Block {
-        &self.blocks[level as usize]
+        match self.blocks.get(level as usize) {
+            Some(block) => block,
+            None => no_such_block(),
+        }
     }
 
-    /// Puts an order at the back when there is room behind the newest; else [`Queues::push_with_room`] does.
+    /// Puts an order at the back when there is room in the newest block; else [`Queues::push_with_room`] does.
     #[inline(always)]
     pub(crate) fn push_back(&mut self, level: LevelIx, slot: Slot, lots: u32) -> Option<(Place, LevelTotal)> {
-        let place = self.blocks[level as usize].0[NEWEST] + 1;
-        (!place.is_multiple_of(BLOCK)).then(|| (place, self.put(level, place, slot, lots)))
+        let blocks = self.blocks.as_mut_slice();
+        let number = block_at(blocks, level).words[NEWEST];
+        let block = block_at(blocks, number);
+        let place = Place { block: number, at: block.end };
+        *block.words.get_mut(usize::from(block.end))? = slot.raw();
+        block.end += 1;
+        block.taken |= 1_u16.rotate_left(place.at.into());
+        let queue = block_at(blocks, level);
+        queue.words[ORDERS] += 1;
+        queue.set_lots(queue.lots() + u64::from(lots));
+        Some((place, queue.total()))
     }
 
     /// Puts an order at the back of a level whose last block is full: into the level's own block when it is vacant, else
     /// into a new one.
     pub(crate) fn push_with_room(&mut self, level: LevelIx, slot: Slot, lots: u32) -> (Place, LevelTotal) {
-        let Block(words) = *self.block(level);
-        let (number, first) = match words[TAKEN] {
+        let Block { taken, words, .. } = *self.block(level);
+        let (number, first) = match taken {
             0 => (level, FIRST_OF_LEVEL),
-            _ => (self.take_block(), FIRST),
+            _ => (self.take_block(), 0),
         };
-        self.link(words[NEWEST] / BLOCK, number);
-        let place = number * BLOCK + first;
-        (place, self.put(level, place, slot, lots))
-    }
-
-    #[inline(always)]
-    fn put(&mut self, level: LevelIx, place: Place, slot: Slot, lots: u32) -> LevelTotal {
-        let blocks = self.blocks.as_mut_slice();
-        let queue = &mut blocks[level as usize];
-        queue.0[NEWEST] = place;
-        queue.0[ORDERS] += 1;
-        queue.set_lots(queue.lots() + u64::from(lots));
-        let total = queue.total();
-        let block = &mut blocks[(place / BLOCK) as usize];
-        block.0[TAKEN] |= 1 << (place % BLOCK);
-        block.0[(place % BLOCK) as usize] = slot.raw();
-        total
+        self.link(words[NEWEST], number);
+        self.block(number).end = first;
+        self.block(level).words[NEWEST] = number;
+        self.push_back(level, slot, lots).expect("a block without orders has room")
     }
 
     /// Takes an order with so many lots out, wherever it stands. Whether others stand in its block; else
@@ -166,68 +194,68 @@ impl Queues {
     #[must_use]
     pub(crate) fn remove(&mut self, level: LevelIx, place: Place, lots: u32) -> (LevelTotal, bool) {
         let blocks = self.blocks.as_mut_slice();
-        let queue = &mut blocks[level as usize];
+        let queue = block_at(blocks, level);
         queue.reduce(lots);
-        queue.0[ORDERS] -= 1;
+        queue.words[ORDERS] -= 1;
         let total = queue.total();
-        let block = &mut blocks[(place / BLOCK) as usize];
-        block.0[TAKEN] &= !(1 << (place % BLOCK));
-        (total, block.0[TAKEN] != 0)
+        let block = block_at(blocks, place.block);
+        block.taken &= place.others();
+        (total, block.taken != 0)
     }
 
     /// Gives a block back whose last order has gone, of a level that has others.
-    pub(crate) fn give_back(&mut self, level: LevelIx, place: Place) {
-        let number = place / BLOCK;
+    pub(crate) fn give_back(&mut self, level: LevelIx, number: u32) {
         if number != level {
             self.vacant_blocks.push(number);
         }
-        let Block([_, next, previous, ..]) = *self.block(number);
+        let Block { next, previous, .. } = *self.block(number);
         let queue = self.block(level);
-        if number == queue.0[OLDEST] {
-            queue.0[OLDEST] = next;
-        } else if number == queue.0[NEWEST] / BLOCK {
-            let last = u32::BITS - 1 - self.block(previous).0[TAKEN].leading_zeros();
-            self.block(level).0[NEWEST] = previous * BLOCK + last;
+        if number == queue.words[OLDEST] {
+            queue.words[OLDEST] = next;
+        } else if number == queue.words[NEWEST] {
+            queue.words[NEWEST] = previous;
+            let newest = self.block(previous);
+            newest.end = (u16::BITS - newest.taken.leading_zeros()) as u16;
         } else {
             self.link(previous, next);
         }
     }
 
-    /// Makes a level as new whose last order has left the place.
+    /// Makes a level as new whose last order has left its last block.
     #[inline]
-    pub(crate) fn make_empty(&mut self, level: LevelIx, place: Place) {
+    pub(crate) fn make_empty(&mut self, level: LevelIx, last: u32) {
         let queue = self.block(level);
         assert!(queue.lots() == 0, "a level's lots are those of its orders, so they end together");
         queue.make_empty(level);
-        if place / BLOCK != level {
-            self.vacant_blocks.push(place / BLOCK);
+        if last != level {
+            self.vacant_blocks.push(last);
         }
     }
 
     /// Takes lots from an order that stays.
     #[inline]
     pub(crate) fn reduce(&mut self, level: LevelIx, lots: u32) -> LevelTotal {
-        let queue = self.block(level);
+        let queue = block_at(&mut self.blocks, level);
         queue.reduce(lots);
         queue.total()
     }
 
     /// The order that came first; the level has one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn front(&self, level: LevelIx) -> Slot {
-        self.level(self.level(level).0[OLDEST]).first()
+        self.level(self.level(level).words[OLDEST]).first()
     }
 
     /// The order behind the one at `place`.
     #[inline]
     pub(crate) fn after(&self, level: LevelIx, place: Place) -> Option<Slot> {
-        let block = self.level(place / BLOCK);
-        let behind = block.0[TAKEN] & (u32::MAX << (place % BLOCK) << 1);
+        let block = self.level(place.block);
+        let behind = block.taken & (u16::MAX << place.at << 1);
         if behind != 0 {
             return Some(block.at(behind.trailing_zeros()));
         }
-        let is_last = place / BLOCK == self.level(level).0[NEWEST] / BLOCK;
-        (!is_last).then(|| self.level(block.0[NEXT]).first())
+        let is_last = place.block == self.level(level).words[NEWEST];
+        (!is_last).then(|| self.level(block.next).first())
     }
 
     /// Asks for the memory of a level.
@@ -241,14 +269,14 @@ impl Queues {
     /// Asks for the memory of a place.
     #[inline]
     pub(crate) fn prepare_place(&self, place: Place) {
-        self.prepare(place / BLOCK);
+        self.prepare(place.block);
     }
 
     /// Asks for the block in which a level's next order will stand, or the one before it.
     #[inline]
     pub(crate) fn prepare_back(&self, level: LevelIx) {
         if let Some(queue) = self.blocks.get(level as usize) {
-            self.prepare_place(queue.0[NEWEST]);
+            self.prepare(queue.words[NEWEST]);
         }
     }
 
@@ -263,7 +291,7 @@ impl Queues {
         self.vacant_pages.pop().unwrap_or_else(|| {
             let first = self.blocks.len() as u32;
             reserve_in_large_pages(&mut self.blocks, PAGE as usize);
-            self.blocks.resize((first + PAGE) as usize, Block([0; BLOCK as usize]));
+            self.blocks.resize((first + PAGE) as usize, Block::NOWHERE);
             (first..first + PAGE).for_each(|level| self.block(level).make_empty(level));
             first / PAGE
         })
@@ -285,12 +313,27 @@ impl Queues {
     }
 
     fn link(&mut self, number: u32, next: u32) {
-        self.block(number).0[NEXT] = next;
-        self.block(next).0[PREVIOUS] = number;
+        self.block(number).next = next;
+        self.block(next).previous = number;
     }
 
     #[inline]
     fn block(&mut self, number: u32) -> &mut Block {
-        &mut self.blocks[number as usize]
+        block_at(&mut self.blocks, number)
     }
+}
+
+/// A panic that names no index leaves more registers to those who find their block.
+#[inline(always)]
+fn block_at(blocks: &mut [Block], number: u32) -> &mut Block {
+    match blocks.get_mut(number as usize) {
+        Some(block) => block,
+        None => no_such_block(),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn no_such_block() -> ! {
+    panic!("only levels and places in use are named");
 }

@@ -5,7 +5,7 @@ use joulebook_types::{OrderId, Price, Side, SlotHint};
 
 use crate::book::Entering;
 use crate::price_tree::PriceTree;
-use crate::queue::{LevelIx, NO_LEVEL, Queues};
+use crate::queue::{LevelIx, NO_LEVEL, Place, Queues};
 
 /// A place in the slab. Reused after its order has gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,14 +58,17 @@ pub struct Order {
 /// Where an order stands in its book.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Links {
-    /// [`NO_LEVEL`] while the order does not rest.
+    /// [`NOWHERE`] while the order does not rest.
     pub(crate) level: LevelIx,
-    /// Its place in the level's queue; of a vacant slot, the next vacant one.
-    pub(crate) place: u32,
+    /// Its place in the level's queue; of a vacant slot it tells the next vacant one.
+    pub(crate) place: Place,
 }
 
+/// The level of an order that does not rest; there is none of this number.
+pub(crate) const NOWHERE: LevelIx = LevelIx::MAX;
+
 impl Links {
-    const NONE: Self = Self { level: NO_LEVEL, place: 0 };
+    pub(crate) const NONE: Self = Self { level: NOWHERE, place: Place::vacant(Slot::NONE) };
 }
 
 const _: () = assert!(size_of::<Order>() == 64, "the hot part of an order fits a cache line");
@@ -83,7 +86,7 @@ impl Order {
         account: 0,
         side: Side::Buy,
         post_only: false,
-        links: Links { level: NO_LEVEL, place: Slot::NONE.raw() },
+        links: Links::NONE,
     };
 
     /// An order of which nothing has traded.
@@ -119,7 +122,7 @@ impl Order {
     /// Whether the order stands in a book.
     #[inline]
     pub fn is_resting(&self) -> bool {
-        self.links.level != NO_LEVEL
+        self.links.level != NOWHERE
     }
 
     #[inline(always)]
@@ -135,7 +138,8 @@ impl Order {
     #[inline(always)]
     pub(crate) fn vacate(&mut self, next: Slot) {
         self.order_id = OrderId::NONE;
-        self.links = Links { level: NO_LEVEL, place: next.raw() };
+        self.links.level = NOWHERE;
+        self.links.place.set_next_vacant(next);
     }
 
     #[inline]
@@ -181,6 +185,7 @@ impl Default for OrderSlab {
 impl OrderSlab {
     #[inline(always)]
     pub fn insert(&mut self, order: Order) -> Slot {
+        assert!(!order.is_resting(), "a new order has no place in a book");
         if self.vacancy().is_none() {
             grow(&mut self.orders, &mut self.first_vacant);
         }
@@ -198,10 +203,12 @@ impl OrderSlab {
 
     /// Fills the first vacant slot.
     #[inline(always)]
-    pub(crate) fn occupy(vacant: &mut Order, order: Order, first_vacant: &mut Slot, live: &mut usize) {
-        assert!(!order.is_vacant() && !order.is_resting(), "a new order has an id and no place in a book");
-        *first_vacant = Slot(vacant.links.place);
+    pub(crate) fn occupy(vacant: &mut Order, mut order: Order, first_vacant: &mut Slot, live: &mut usize) {
+        assert!(!order.is_vacant(), "an order has an id");
+        *first_vacant = vacant.links.place.next_vacant();
         *live += 1;
+        // Those of the vacant slot do as well, and need not be written.
+        order.links = vacant.links;
         *vacant = order;
     }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use joulebook_book::reference::{ReferenceBook, ReferenceOrder};
-use joulebook_book::{Book, Order, OrderSlab, SharedMemory, Slot};
+use joulebook_book::{Book, Moved, Order, OrderSlab, SharedMemory, Slot};
 use joulebook_types::{OrderId, Price, Side};
 use proptest::prelude::*;
 
@@ -92,6 +92,9 @@ impl Pair {
             Step::Reduce { pick, lots } => self.reduce(pick, lots),
             Step::Fill { pick, lots } => self.fill(pick, lots),
             Step::Move { pick, ticks, lots } => {
+                if self.relocate(pick, ticks, lots) {
+                    return;
+                }
                 if let Some((_, slot)) = self.take(pick) {
                     self.orders.amend(slot, Price::new(ticks * TICK), lots, lots, lots);
                     self.enter(slot);
@@ -199,6 +202,27 @@ impl Pair {
         let total = self.fast.as_mut().unwrap().withdraw(&mut self.orders, slot);
         assert_eq!(Some(total), self.slow.remove(order_id).map(|(_, total)| total));
         assert!(self.orders.get(slot).is_none() && self.orders.vacancy() == Some(slot));
+        true
+    }
+
+    /// In one go, when the order does not trade at its new price.
+    fn relocate(&mut self, pick: usize, ticks: i64, lots: u32) -> bool {
+        if self.resting.is_empty() || pick.is_multiple_of(4) {
+            return false;
+        }
+        let (order_id, slot) = self.resting[pick % self.resting.len()];
+        let (side, price, display) =
+            (self.orders[slot].side, Price::new(ticks * TICK), self.display[&order_id]);
+        if self.slow.crosses(side, price) {
+            return false;
+        }
+        let book = self.fast.as_mut().unwrap();
+        let Moved { left, joined } = book.relocate(&mut self.orders, slot, price, (lots + 1, lots, display));
+        assert_eq!(Some(left), self.slow.remove(order_id).map(|(_, total)| total));
+        self.hidden.insert(order_id, lots.saturating_sub(display));
+        let moved = ReferenceOrder { order_id, side, price, leaves: lots.min(display) };
+        assert_eq!(joined, self.slow.add(moved));
+        assert_eq!((self.orders[slot].price, self.orders[slot].filled()), (price, 1));
         true
     }
 
