@@ -39,6 +39,8 @@ pub(crate) struct Taker {
     pub(crate) self_trade: SelfTradeMode,
     /// Whether what is left rests; only for orders with a slot.
     pub(crate) rests: bool,
+    /// The maker that it will meet after the one in hand, as far as that can be told: only to ask for its memory.
+    pub(crate) meets_next: Option<Slot>,
 }
 
 /// Where a taker's part of a trade comes from.
@@ -134,9 +136,8 @@ impl Engine {
                 .front(&self.orders.slab, taker.side.opposite())
                 .expect("a side that is crossed has orders");
             let maker = &self.orders.slab[front];
-            if taker.leaves > maker.leaves {
-                self.prepare_next(taker, front);
-            }
+            taker.meets_next =
+                if taker.leaves > maker.leaves { self.prepare_next(taker, front) } else { None };
             match bound.reach(taker.side, maker.price) {
                 Reach::Within => {}
                 Reach::BeyondDynamic => return Stop::PriceBand,
@@ -170,11 +171,11 @@ impl Engine {
 
     /// Asks for the maker behind the one at the front, while there is a trade to make.
     #[inline(always)]
-    fn prepare_next(&self, taker: &Taker, front: Slot) {
+    fn prepare_next(&self, taker: &Taker, front: Slot) -> Option<Slot> {
         let book = self.instruments[taker.instrument].book();
-        if let Some(next) = book.maker_after(&self.orders.slab, front) {
-            self.orders.prepare(next);
-        }
+        let next = book.maker_after(&self.orders.slab, front)?;
+        self.orders.prepare(next);
+        Some(next)
     }
 
     /// How many of `lots` the taker can pay for.
@@ -273,6 +274,7 @@ impl Engine {
             order_type: terms.order_type,
             self_trade: terms.self_trade,
             rests: terms.rests(),
+            meets_next: None,
         }
     }
 

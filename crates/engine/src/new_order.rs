@@ -299,6 +299,7 @@ impl Engine {
             order_type: valid.terms.order_type,
             self_trade: valid.terms.self_trade,
             rests,
+            meets_next: None,
         }
     }
 
@@ -328,6 +329,7 @@ impl Engine {
             order_type: OrderType::Budget,
             self_trade,
             rests: false,
+            meets_next: None,
         }
     }
 }

@@ -208,6 +208,12 @@ impl Orders {
         }
     }
 
+    /// Asks for what taking an order off its lists will touch.
+    #[inline]
+    pub(crate) fn prepare_unlisting(&self, listed: Listed) {
+        self.of_sessions.prepare(listed.place);
+    }
+
     /// Asks for what the order's end will touch besides the order, which should be there already.
     #[inline]
     pub(crate) fn prepare_leaving(&self, slot: Slot) {

@@ -118,6 +118,7 @@ impl Engine {
             order_type: OrderType::Limit,
             self_trade: SelfTradeMode::CancelAggressor,
             rests,
+            meets_next: None,
         };
         self.work(&mut taker, out);
         self.end_step(out);

@@ -59,6 +59,7 @@ impl Engine {
         out: &mut Events,
     ) -> (MicroEc, MicroEc) {
         let maker = Maker::at(&self.orders, front);
+        self.orders.prepare_unlisting(maker.listed);
         let instrument = &mut self.instruments[taker.instrument];
         self.last_trade_id = self.last_trade_id.next();
         let figures = Figures::of(instrument, self.last_trade_id, &maker, lots);
@@ -70,6 +71,12 @@ impl Engine {
             true => book.withdraw(&mut self.orders.slab, front),
             false => book.fill_front(&mut self.orders.slab, front, lots).level,
         };
+        // While this trade is told, what the next one reads first comes.
+        if let Some(next) = taker.meets_next
+            && let Some(order) = self.orders.slab.get(next)
+        {
+            self.ledger.prepare_position(AccountIx::new(order.account), &instrument.assets);
+        }
         let Self { time, received, tells_all, ref mut hash, ref mut outbox, .. } = *self;
         let mut teller = Teller { time, received, tells_all, hash, outbox };
         let fill = Fill { instrument: instrument.id, taker, maker: &maker, figures: &figures };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use joulebook_sys::reserve_in_large_pages;
+use joulebook_sys::{prefetch_write, reserve_in_large_pages};
 use joulebook_types::{AreaCode, ClassCode, MicroEc, QuarterSlot};
 
 use crate::account::AccountIx;
@@ -185,6 +185,14 @@ impl Capacity {
     #[inline(always)]
     pub(crate) fn position_ix(&self, account: AccountIx, asset: AssetIx) -> Option<PositionIx> {
         self.by_owner.get(&self.positions, account, asset)
+    }
+
+    /// Asks for the memory of a position that is going to be looked at.
+    #[inline]
+    pub(crate) fn prepare_position(&self, account: AccountIx, asset: AssetIx) {
+        if let Some(position) = self.by_owner.likely(&self.positions, account, asset) {
+            prefetch_write(position);
+        }
     }
 
     /// The same for whoever goes through the slots of a window, with the place where the position was the last time.

@@ -149,6 +149,14 @@ impl Ledger {
         self.capacity.position(account, asset)
     }
 
+    /// Asks for the memory of what an account has in the first slot of a window; where it has the others is said there.
+    #[inline]
+    pub fn prepare_position(&self, account: AccountIx, assets: &[AssetIx]) {
+        if let Some(asset) = assets.first() {
+            self.capacity.prepare_position(account, *asset);
+        }
+    }
+
     /// The account's positions that are not zero, oldest first.
     pub fn positions(&self, account: AccountIx) -> impl Iterator<Item = &Position> {
         self.capacity.of_account(account).filter(|position| !position.is_zero())

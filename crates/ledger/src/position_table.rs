@@ -36,6 +36,18 @@ impl PositionTable {
         }
     }
 
+    /// Where the search for a key begins to find positions: most often the one that it is of.
+    #[inline]
+    pub(crate) fn likely<'a>(
+        &self,
+        positions: &'a [Position],
+        account: AccountIx,
+        asset: AssetIx,
+    ) -> Option<&'a Position> {
+        let place = self.home(account, asset)?;
+        positions.get(self.places[place].index())
+    }
+
     /// Adds a position that the table does not have.
     pub(crate) fn insert(&mut self, positions: &[Position], ix: PositionIx) {
         if self.places.len() < 2 * (self.used + 1) {
