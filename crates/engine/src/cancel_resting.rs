@@ -64,8 +64,8 @@ impl Engine {
         };
         let Self { time, received, tells_all, ref mut hash, ref mut outbox, .. } = *self;
         let mut teller = Teller { time, received, tells_all, hash, outbox };
-        teller.tell(session, session_ix, canceled, out);
-        teller.publish(book_update((time, instrument.id), &order, 0, level, BookUpdate::REMOVED), out);
+        let left = book_update((time, instrument.id), &order, 0, level, BookUpdate::REMOVED);
+        teller.tell_and_publish(session, session_ix, (canceled, left), out);
         if account.open_orders == 0 {
             self.note_closed(account_ix, ix);
         }

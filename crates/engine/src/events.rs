@@ -182,6 +182,22 @@ impl Events {
         self.push_place::<M>(connection.raw(), session)
     }
 
+    /// An event for the session behind `connection` and right behind it a fact for everybody, with one look for room: both
+    /// to be written by the caller with [`write_frame`].
+    #[inline(always)]
+    pub(crate) fn places_for<M: Message, F: Message>(
+        &mut self,
+        connection: ConnectionId,
+        session: u32,
+    ) -> (&mut [u8], &mut [u8]) {
+        let records = self.append(const { record_bytes::<M>() + record_bytes::<F>() });
+        let (event, fact) = records.split_at_mut(const { record_bytes::<M>() });
+        (
+            begin_record::<M>(connection.raw(), session, event),
+            begin_record::<F>(EVERYBODY.raw(), Record::NO_SESSION, fact),
+        )
+    }
+
     /// The next bytes of the arena.
     #[inline(always)]
     fn append(&mut self, len: usize) -> &mut [u8] {

@@ -71,10 +71,10 @@ impl Engine {
         };
         let Self { time, received, tells_all, ref mut hash, ref mut outbox, .. } = *self;
         let mut teller = Teller { time, received, tells_all, hash, outbox };
-        teller.tell(session, session_ix, replaced, out);
         let (at, book) = ((time, instrument.id), instrument.book_mut());
         let left = book.remove(&mut self.orders.slab, slot);
-        teller.publish(book_update(at, &order, 0, left, BookUpdate::REMOVED), out);
+        let left = book_update(at, &order, 0, left, BookUpdate::REMOVED);
+        teller.tell_and_publish(session, session_ix, (replaced, left), out);
         self.orders.slab.amend(slot, replace.price, replace.qty, leaves, u32::MAX);
         let joined = book.add(&mut self.orders.slab, slot);
         let mut moved = order;

@@ -53,6 +53,8 @@ pub(crate) struct OutcomeBudget {
     pub(crate) session_max: usize,
     /// Of one session when there are as many as there may be.
     session_kept: usize,
+    /// Of one session as things stand: one of the two.
+    session_now: usize,
     pub(crate) total_max: usize,
     pub(crate) total: usize,
 }
@@ -79,13 +81,16 @@ const OUTCOMES_AHEAD: usize = 4;
 impl OutcomeBudget {
     pub(crate) fn new(session_max: usize, total_max: usize) -> Self {
         let session_max = session_max.max(1);
-        Self { session_max, session_kept: session_max.min(KEPT_ALWAYS), total_max, total: 0 }
+        let session_kept = session_max.min(KEPT_ALWAYS);
+        let mut budget = Self { session_max, session_kept, session_now: 0, total_max, total: 0 };
+        budget.count(0);
+        budget
     }
 
-    /// How many outcomes a session may keep now.
-    #[inline]
-    fn of_one_session(&self) -> usize {
-        if self.total < self.total_max { self.session_max } else { self.session_kept }
+    /// So many are kept from now on.
+    pub(crate) fn count(&mut self, total: usize) {
+        self.total = total;
+        self.session_now = if total < self.total_max { self.session_max } else { self.session_kept };
     }
 }
 
@@ -95,12 +100,11 @@ impl Outcomes {
     /// made up for by those that keep much: they drop two for one.
     #[inline(always)]
     pub(crate) fn record(&mut self, outcome: Outcome, budget: &mut OutcomeBudget) {
-        if self.len() == budget.of_one_session() {
+        if self.len() == budget.session_now {
             // As many come as go.
             self.forget_oldest();
         } else {
             self.make_room_beside_limit(budget);
-            budget.total += 1;
         }
         self.put(outcome);
     }
@@ -109,12 +113,13 @@ impl Outcomes {
     #[inline(never)]
     fn make_room_beside_limit(&mut self, budget: &mut OutcomeBudget) {
         for _ in 0..2 {
-            if self.len() >= budget.of_one_session() {
+            if self.len() >= budget.session_now {
                 self.forget_oldest();
-                budget.total -= 1;
+                budget.count(budget.total - 1);
             }
         }
         self.make_room();
+        budget.count(budget.total + 1);
     }
 
     /// Remembers an outcome that is retained elsewhere, whatever the budget.

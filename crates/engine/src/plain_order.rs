@@ -186,9 +186,9 @@ impl Engine {
         session.outcomes.record(outcome, &mut self.outcome_budget);
         let Self { time, received, tells_all, ref mut hash, ref mut outbox, .. } = *self;
         let mut teller = Teller { time, received, tells_all, hash, outbox };
-        teller.tell(session, session_ix, order.accepted(order_id, slot.hint(), TimeInForce::Gtc), out);
+        let accepted = order.accepted(order_id, slot.hint(), TimeInForce::Gtc);
         let joined = book_update((time, order.instrument), &entered, order.qty, level, BookUpdate::ADDED);
-        teller.publish(joined, out);
+        teller.tell_and_publish(session, session_ix, (accepted, joined), out);
         self.end_step(out);
         true
     }

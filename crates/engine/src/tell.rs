@@ -47,12 +47,7 @@ impl Teller<'_> {
         session_ix: SessionIx,
         event: &mut M,
     ) -> &mut [u8] {
-        session.last_event_seq += 1;
-        let event_seq = session.last_event_seq;
-        *event.stamp_mut() =
-            Stamp { event_seq, sequenced: self.time, received: self.received, ..Stamp::default() };
-        let lead = said(session.whose, event_seq, self.time.raw(), self.received.raw());
-        self.hash.absorb::<M, STAMP_WORDS>(lead, event, without_slot::<M>);
+        self.stamp(session, event);
         let (position, kept) = self.outbox.push::<M>(session_ix, session.newest_event);
         session.newest_event = position;
         kept
@@ -95,6 +90,37 @@ impl Teller<'_> {
             // A copy, so that the events of others need not lie in memory.
             (of_maker, of_taker) => ({ events }).push((of_maker, maker), (of_taker, taker), out),
         }
+    }
+
+    /// As `tell`, to a session that is logged on, and then `publish`: what most requests come to.
+    #[inline(always)]
+    pub(crate) fn tell_and_publish<M: Stamped, F: Message>(
+        &mut self,
+        session: &mut Session,
+        session_ix: SessionIx,
+        (mut event, fact): (M, F),
+        out: &mut Events,
+    ) {
+        debug_assert!(session.is_connected(), "its requests are not taken else");
+        self.stamp(session, &mut event);
+        self.hash.absorb_fact(&fact);
+        let (position, kept) = self.outbox.push::<M>(session_ix, session.newest_event);
+        session.newest_event = position;
+        let (told, public) = out.places_for::<M, F>(session.connection, session_ix.raw());
+        write_frame(&event, told);
+        write_frame(&event, kept);
+        write_frame(&fact, public);
+    }
+
+    /// Numbers an event of the session; the hash hears of it.
+    #[inline(always)]
+    fn stamp<M: Stamped>(&mut self, session: &mut Session, event: &mut M) {
+        session.last_event_seq += 1;
+        let event_seq = session.last_event_seq;
+        *event.stamp_mut() =
+            Stamp { event_seq, sequenced: self.time, received: self.received, ..Stamp::default() };
+        let lead = said(session.whose, event_seq, self.time.raw(), self.received.raw());
+        self.hash.absorb::<M, STAMP_WORDS>(lead, event, without_slot::<M>);
     }
 
     /// As [`Engine::publish`].

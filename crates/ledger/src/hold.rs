@@ -20,7 +20,7 @@ pub fn bid_hold(lot: LotSize, limit: Price, leaves: Qty, fee_ppm_max: i32) -> Op
 /// The same of a notional that is known.
 #[inline(always)]
 pub fn with_fee(notional: MicroEc, fee_ppm_max: i32) -> Option<MicroEc> {
-    notional.checked_add(fee(notional, fee_ppm_max))
+    if fee_ppm_max == 0 { Some(notional) } else { notional.checked_add(fee(notional, fee_ppm_max)) }
 }
 
 #[cfg(test)]

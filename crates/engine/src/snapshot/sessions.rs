@@ -101,11 +101,11 @@ impl Engine {
         reader
             .check(last < id && id <= session.high_water_mark, "outcomes come in the order of their ids")?;
         reader.check(order_id <= self.last_order_id, "an outcome names an order that there was")?;
-        let OutcomeBudget { session_max, total_max, total, .. } = &mut self.outcome_budget;
+        let OutcomeBudget { session_max, total_max, total, .. } = self.outcome_budget;
         let others = self.sessions.len().saturating_mul(KEPT_ALWAYS);
-        let room = self.sessions[ix].outcomes.len() < *session_max;
-        reader.check(room && *total <= total_max.saturating_add(others), "more outcomes than are kept")?;
-        *total += 1;
+        let room = self.sessions[ix].outcomes.len() < session_max;
+        reader.check(room && total <= total_max.saturating_add(others), "more outcomes than are kept")?;
+        self.outcome_budget.count(total + 1);
         let outcome = Outcome { client_order_id: id, order_id, slot: SlotHint::UNKNOWN, reason };
         self.sessions[ix].outcomes.append(outcome);
         Ok(())
