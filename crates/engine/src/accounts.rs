@@ -5,6 +5,7 @@ use joulebook_types::{AccountId, Roles};
 
 use crate::caps::Limits;
 use crate::kill_switch::DisabledBy;
+use crate::places::{at, at_mut};
 use crate::request::Request;
 use crate::sessions::SessionIx;
 
@@ -91,12 +92,12 @@ impl core::ops::Index<AccountIx> for Accounts {
     type Output = Account;
 
     fn index(&self, ix: AccountIx) -> &Account {
-        &self.all[ix.index()]
+        at(&self.all, ix.index())
     }
 }
 
 impl core::ops::IndexMut<AccountIx> for Accounts {
     fn index_mut(&mut self, ix: AccountIx) -> &mut Account {
-        &mut self.all[ix.index()]
+        at_mut(&mut self.all, ix.index())
     }
 }

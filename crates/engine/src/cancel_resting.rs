@@ -24,8 +24,8 @@ impl Engine {
         let session = &mut self.sessions[session_ix];
         let account_ix = session.account;
         let account = &mut self.accounts[account_ix];
-        let counts_bids = account.limits.window_accelerators_max != 0;
-        if !session.is_new(cancel.client_order_id) || !account.may_send::<CancelOrder>() || counts_bids {
+        // Who enters freely has no figures of bids to keep.
+        if !session.enters(cancel.client_order_id) {
             return false;
         }
         let slot = Slot::new(cancel.slot.raw());

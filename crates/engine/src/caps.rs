@@ -87,6 +87,7 @@ impl Engine {
             window_accelerators_max: set.window_accelerators_max,
         };
         self.count_open_bids(account);
+        self.note_entry_of_account(account);
         Ok(self.request_done(session, set, u64::from(set.account.raw()), out))
     }
 

@@ -15,6 +15,7 @@ use crate::auction::Call;
 use crate::bands::MovingBands;
 use crate::call_line::CallLine;
 use crate::instrument_directory::{InstrumentDirectory, Named};
+use crate::places::{at, at_mut};
 use crate::price_references::PriceReferences;
 use crate::timers::TimerKey;
 
@@ -362,12 +363,12 @@ impl core::ops::Index<InstrumentIx> for Instruments {
     type Output = Instrument;
 
     fn index(&self, ix: InstrumentIx) -> &Instrument {
-        &self.places[ix.index()]
+        at(&self.places, ix.index())
     }
 }
 
 impl core::ops::IndexMut<InstrumentIx> for Instruments {
     fn index_mut(&mut self, ix: InstrumentIx) -> &mut Instrument {
-        &mut self.places[ix.index()]
+        at_mut(&mut self.places, ix.index())
     }
 }

@@ -183,6 +183,7 @@ impl Engine {
             Scope::Class(class) => _ = self.disabled.classes.insert(class),
             Scope::Exchange => self.disabled.exchange = true,
         }
+        self.note_entry_in(scope);
     }
 
     fn enable_entry(&mut self, scope: Scope) {
@@ -191,6 +192,16 @@ impl Engine {
             Scope::Session(session) => self.sessions[session].disabled = None,
             Scope::Class(class) => _ = self.disabled.classes.remove(&class),
             Scope::Exchange => self.disabled.exchange = false,
+        }
+        self.note_entry_in(scope);
+    }
+
+    /// Classes and the exchange are no session's own.
+    fn note_entry_in(&mut self, scope: Scope) {
+        match scope {
+            Scope::Account(account) => self.note_entry_of_account(account),
+            Scope::Session(session) => self.note_entry(session),
+            Scope::Class(_) | Scope::Exchange => {}
         }
     }
 

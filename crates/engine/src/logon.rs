@@ -73,6 +73,7 @@ impl Engine {
         if let Some(grace) = session.grace.take() {
             self.timers.cancel(grace);
         }
+        self.note_entry(session_ix);
     }
 
     /// Accepts the logon and brings the client up to date: with what it missed, or with a snapshot.
@@ -106,14 +107,15 @@ impl Engine {
     fn disconnect(&mut self, session_ix: SessionIx, out: &mut Events) {
         let session = &mut self.sessions[session_ix];
         session.connection = ConnectionId::NONE;
-        let grace_ms = session.cancel_on_disconnect_ms;
-        if grace_ms == KEEP_ON_DISCONNECT || session.orders.len() == 0 {
+        let (grace_ms, orders) = (session.cancel_on_disconnect_ms, session.orders.len());
+        self.note_entry(session_ix);
+        if grace_ms == KEEP_ON_DISCONNECT || orders == 0 {
             return;
         }
         if grace_ms == 0 {
             return self.end_grace(session_ix, out);
         }
         let due = self.time.saturating_add_ms(grace_ms);
-        session.grace = Some(self.timers.set(due, Timer::Grace(session_ix)));
+        self.sessions[session_ix].grace = Some(self.timers.set(due, Timer::Grace(session_ix)));
     }
 }

@@ -25,12 +25,7 @@ impl Engine {
         let session = &mut self.sessions[session_ix];
         let account_ix = session.account;
         let account = &mut self.accounts[account_ix];
-        let enters = !self.disabled.is_anybody()
-            && session.is_new(replace.client_order_id)
-            && session.disabled.is_none()
-            && account.may_send::<ReplaceOrder>()
-            && account.disabled.is_none()
-            && account.limits.is_none();
+        let enters = !self.disabled.is_anybody() && session.enters(replace.client_order_id);
         let slot = Slot::new(replace.slot.raw());
         let order = match self.orders.slab.get(slot) {
             Some(order) if enters && order.order_id == replace.order_id && order.is_resting() => *order,

@@ -3,6 +3,8 @@
 use joulebook_book::{Slot, TickIndex};
 use joulebook_types::OrderId;
 
+use crate::places::at_mut;
+
 const PAGE_ORDERS: usize = 256;
 
 /// Where each order of a page's ids is, or was.
@@ -76,17 +78,17 @@ impl OrderIndex {
             self.go_to(number);
         }
         let page = self.newest;
-        let free = &mut self.pages[page.index()].0[place_of(order_id)];
+        let free = &mut at_mut(&mut self.pages, page.index()).0[place_of(order_id)];
         assert!(*free == NO_SLOT, "an order id is used once");
         *free = slot;
-        self.live[page.index()] += 1;
+        *at_mut(&mut self.live, page.index()) += 1;
         page
     }
 
     /// Of an order on the page that `insert` returned.
     #[inline(always)]
     pub(crate) fn remove(&mut self, order_id: OrderId, page: PageIx) {
-        let live = &mut self.live[page.index()];
+        let live = at_mut(&mut self.live, page.index());
         assert!(*live > 0, "an open order is in the index");
         *live -= 1;
         if *live == 0 && page != self.newest {

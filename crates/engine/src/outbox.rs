@@ -8,6 +8,7 @@ use joulebook_sys::prefetch_write;
 use joulebook_types::SlotHint;
 use zerocopy::IntoBytes;
 
+use crate::places::at_mut;
 use crate::sessions::SessionIx;
 
 /// The longest private event: header and block.
@@ -191,7 +192,7 @@ impl Outbox {
         let position = self.end;
         self.end = position + 1;
         let index = (position - self.enters) as usize;
-        let chunk = &mut self.chunks[self.chunk];
+        let chunk = at_mut(&mut self.chunks, self.chunk);
         let coming = &chunk[(index + ENTRIES_AHEAD) % CHUNK_ENTRIES];
         prefetch_write(coming);
         prefetch_write(&coming.frame[FRAME_BYTES_MAX / 2]);

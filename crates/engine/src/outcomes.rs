@@ -6,6 +6,8 @@ use joulebook_protocol::{RejectReason, RequestStatus};
 use joulebook_sys::prefetch_write;
 use joulebook_types::{ClientOrderId, OrderId, SlotHint};
 
+use crate::places::{at, at_mut};
+
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
@@ -139,7 +141,7 @@ impl Outcomes {
     #[inline(always)]
     fn put(&mut self, outcome: Outcome) {
         let place = self.place(self.next);
-        self.ring[place] = outcome;
+        *at_mut(&mut self.ring, place) = outcome;
         self.next += 1;
         if let Some(coming) = self.ring.get(self.place(self.next + OUTCOMES_AHEAD)) {
             prefetch_write(coming);
@@ -149,7 +151,7 @@ impl Outcomes {
     /// There is one.
     #[inline(always)]
     fn forget_oldest(&mut self) {
-        self.dropped_through = self.ring[self.place(self.oldest)].client_order_id;
+        self.dropped_through = at(&self.ring, self.place(self.oldest)).client_order_id;
         self.oldest += 1;
     }
 

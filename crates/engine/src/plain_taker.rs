@@ -60,13 +60,7 @@ impl Engine {
         let account_ix = session.account;
         let account = &mut self.accounts[account_ix];
         let instrument = &self.instruments[ix];
-        let enters = takes_any
-            && session.is_new(order.client_order_id)
-            && session.disabled.is_none()
-            && account.may_send::<NewOrder>()
-            && account.disabled.is_none()
-            && account.limits.is_none()
-            && instrument.lets_take(plain);
+        let enters = takes_any && session.enters(order.client_order_id) && instrument.lets_take(plain);
         if !enters {
             return false;
         }

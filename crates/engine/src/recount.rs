@@ -31,6 +31,8 @@ pub enum Imbalance {
     Open { account: AccountId },
     /// There are figures of open bids that no bid is behind.
     OpenBids { counted: usize, running: usize },
+    /// What a session remembers of whether it enters orders freely is not what follows from its state.
+    Entry { session: SessionId },
     /// The number of retained outcomes is not what the sessions retain.
     Outcomes { counted: usize, running: usize },
 }
@@ -76,6 +78,9 @@ impl Engine {
         let mut sessions = 0;
         for ix in self.sessions.indices() {
             let session = &self.sessions[ix];
+            if session.enters_freely != self.may_enter_freely(ix) {
+                return Err(Imbalance::Entry { session: session.id });
+            }
             let (mut listed, mut quotes) = (0, 0);
             for slot in self.orders.of_session(&session.orders) {
                 let order = &self.orders.slab[slot];

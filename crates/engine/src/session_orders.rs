@@ -6,6 +6,8 @@
 use joulebook_book::Slot;
 use joulebook_sys::{prefetch_write, reserve_in_large_pages};
 
+use crate::places::at_mut;
+
 /// A block's number times [`BLOCK`], plus the index of a word in it. Block zero is never used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ListPlace(u32);
@@ -78,7 +80,7 @@ impl SessionOrders {
         if place.word() == 0 {
             place = self.append_block(list);
         }
-        let block = &mut self.blocks[place.block()].0;
+        let block = &mut at_mut(&mut self.blocks, place.block()).0;
         block[TAKEN] |= 1 << place.word();
         block[place.word()] = slot.raw();
         list.newest = place;
@@ -90,7 +92,7 @@ impl SessionOrders {
     #[inline(always)]
     pub(crate) fn remove(&mut self, list: &mut SessionList, place: ListPlace) {
         list.orders -= 1;
-        let taken = &mut self.blocks[place.block()].0[TAKEN];
+        let taken = &mut at_mut(&mut self.blocks, place.block()).0[TAKEN];
         *taken &= !(1 << place.word());
         if *taken == 0 {
             self.give_back(list, place);

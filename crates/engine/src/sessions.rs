@@ -8,6 +8,7 @@ use joulebook_types::{AccountId, ClientOrderId, ConnectionId, SessionId};
 use crate::kill_switch::DisabledBy;
 use crate::outbox::Position;
 use crate::outcomes::Outcomes;
+use crate::places::{at, at_mut};
 use crate::quote_table::QuoteTable;
 use crate::session_orders::SessionList;
 use crate::timers::TimerKey;
@@ -52,6 +53,10 @@ pub(crate) struct Session {
     pub(crate) account: AccountIx,
     /// Open orders, oldest first.
     pub(crate) orders: SessionList,
+    /// Whether its orders are taken without a question about itself or its account. Kept by [`Engine::note_entry`].
+    ///
+    /// [`Engine::note_entry`]: crate::Engine::note_entry
+    pub(crate) enters_freely: bool,
     pub(crate) outcomes: Outcomes,
     /// Who switched its entry off.
     pub(crate) disabled: Option<DisabledBy>,
@@ -65,10 +70,10 @@ pub(crate) struct Session {
 const _: () = assert!(offset_of!(Session, disabled) <= 128, "two cache lines");
 
 impl Session {
-    /// Whether a request with this number is a new one, of a client that is logged on.
+    /// Whether a request with this number is a new one, of a session that enters freely.
     #[inline(always)]
-    pub(crate) fn is_new(&self, id: ClientOrderId) -> bool {
-        self.is_connected() && id > self.high_water_mark
+    pub(crate) fn enters(&self, id: ClientOrderId) -> bool {
+        self.enters_freely && id > self.high_water_mark
     }
 
     pub(crate) fn is_connected(&self) -> bool {
@@ -125,6 +130,7 @@ impl Sessions {
             newest_event: Position::NONE,
             orders: SessionList::EMPTY,
             quotes: QuoteTable::default(),
+            enters_freely: false,
             disabled: None,
         });
         self.by_id.insert(key, ix);
@@ -150,13 +156,13 @@ impl core::ops::Index<SessionIx> for Sessions {
     type Output = Session;
 
     fn index(&self, ix: SessionIx) -> &Session {
-        &self.all[ix.0 as usize]
+        at(&self.all, ix.0 as usize)
     }
 }
 
 impl core::ops::IndexMut<SessionIx> for Sessions {
     fn index_mut(&mut self, ix: SessionIx) -> &mut Session {
-        &mut self.all[ix.0 as usize]
+        at_mut(&mut self.all, ix.0 as usize)
     }
 }
 

@@ -85,6 +85,7 @@ impl Engine {
         session.outcomes.dropped_through = ClientOrderId::new(reader.u64()?);
         let dropped = session.outcomes.dropped_through;
         reader.check(dropped <= session.high_water_mark, "what was dropped was used before")?;
+        self.note_entry(ix);
         Ok((ix, reader.u64()?))
     }
 
@@ -135,6 +136,8 @@ fn save_session(writer: &mut Writer<'_>, session: &Session) {
         newest_event: _,
         // Open orders say whose they are; ids rise with age.
         orders: _,
+        // It follows from the session and its account.
+        enters_freely: _,
         // Quotes say that they are some.
         quotes: _,
         disabled,

@@ -17,6 +17,7 @@ mod disconnect;
 mod dry_walk;
 mod exactly_once;
 mod fees;
+mod free_entry;
 mod holds;
 mod iceberg;
 mod kill_switch;
