@@ -73,12 +73,19 @@ pub fn apply_batch(
     digest.steps.clear();
     engine.begin_batch(first_seq, time, out);
     digest.steps.push(short_chain(engine));
-    // Each way is compiled by itself, so a batch that asks for nothing ahead does not pay for it.
+    // Each way is compiled by itself, so a batch that asks for less does not pay for more.
     let applied = if engine.looks_ahead() {
         let mut lookahead = Lookahead::new(engine, records.clone());
         apply_each(engine, records, out, &mut digest.steps, |engine| lookahead.step(engine))
     } else {
-        apply_each(engine, records, out, &mut digest.steps, |_| {})
+        let mut coming = records.clone();
+        let mut look = |engine: &Engine| {
+            if let Some(record) = coming.next() {
+                engine.look_for_order(record);
+            }
+        };
+        (0..ORDER_ALONE).for_each(|_| look(engine));
+        apply_each(engine, records, out, &mut digest.steps, look)
     };
     // What cannot be read changes nothing, so the engine stands before it.
     applied.map_err(|error| ReplayError::Unreadable { seq: engine.last_seq().next(), error })?;
@@ -109,6 +116,8 @@ fn apply_each(
 const FAR: usize = 8;
 const MIDDLE: usize = 5;
 const NEAR: usize = 2;
+/// How many ahead an order is asked for when there is nothing else to ask for: it comes from the next cache.
+const ORDER_ALONE: usize = 4;
 
 /// Asks for the memory of the commands that come next.
 struct Lookahead<'a> {
