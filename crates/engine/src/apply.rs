@@ -1,6 +1,6 @@
 //! The one place where commands part.
 
-use joulebook_protocol::messages::{CancelOrder, NewOrder, ReduceOrder, ReplaceOrder, TokenOrder};
+use joulebook_protocol::messages::{CancelOrder, MassQuote, NewOrder, ReduceOrder, ReplaceOrder, TokenOrder};
 use joulebook_protocol::{Command, Message, Origin, RecordError, SequencedCommand};
 
 use crate::plain_order::PlainOrder;
@@ -93,6 +93,7 @@ impl Engine {
             ReplaceOrder::TEMPLATE_ID => self.apply_request(origin, frame.block, Self::replace_order, out),
             ReduceOrder::TEMPLATE_ID => self.apply_request(origin, frame.block, Self::reduce_order, out),
             TokenOrder::TEMPLATE_ID => self.apply_request(origin, frame.block, Self::token_order, out),
+            MassQuote::TEMPLATE_ID => self.apply_request(origin, frame.block, Self::mass_quote, out),
             _ => self.apply_rarer(record, out),
         }
     }

@@ -68,8 +68,13 @@ impl Engine {
     ) -> Result<Done, Rejection> {
         let quoting = self.check_mass_quote(session, message)?;
         let (mut accepted_pairs, mut accepted) = (0, 0);
+        // A bit for each instrument, which others share: most messages are seen to name none twice without a comparison.
+        let mut seen = 0_u64;
         for index in 0..usize::from(message.count) {
-            match self.check_pair(&quoting, message, index) {
+            let bit = 1 << (message.pairs[index].instrument.raw() % u64::BITS);
+            let earlier = if seen & bit == 0 { &[] } else { &message.pairs[..index] };
+            seen |= bit;
+            match self.check_pair(&quoting, message, index, earlier) {
                 Ok(sides) => {
                     self.put_in_place(&quoting, &sides, out);
                     accepted_pairs |= 1 << index;
@@ -112,12 +117,14 @@ impl Engine {
         Ok(Quoting { session, client_order_id: message.client_order_id, self_trade, post_only })
     }
 
-    /// The checks of a pair as a whole, in this order, then those of its sides.
+    /// The checks of a pair as a whole, in this order, then those of its sides. `earlier` are those before it that may be of
+    /// the same instrument.
     fn check_pair(
         &self,
         quoting: &Quoting,
         message: &MassQuote,
         index: usize,
+        earlier: &[QuotePair],
     ) -> Result<QuoteSides, Rejection> {
         let pair = &message.pairs[index];
         let instrument_offset = pair_offset(index) + offset_of!(QuotePair, instrument);
@@ -126,7 +133,7 @@ impl Engine {
         if !only_removes {
             self.check_class_entry(ix)?;
         }
-        if message.pairs[..index].iter().any(|earlier| earlier.instrument == pair.instrument) {
+        if earlier.iter().any(|earlier| earlier.instrument == pair.instrument) {
             return Err(Rejection::field(RejectReason::DuplicateInstrument, instrument_offset));
         }
         let phase = self.instruments[ix].phase;
@@ -231,6 +238,9 @@ impl Engine {
 
     fn check_quote_caps(&self, sides: &QuoteSides, new_orders: u32) -> Result<(), Rejection> {
         let account = sides[0].wanted.account;
+        if self.accounts[account].limits.is_none() {
+            return Ok(());
+        }
         let value = |promise: &Promise| self.value(promise);
         let counted = |promise: &Promise| self.counted_value(promise, OrderType::Limit);
         self.check_open_order_cap(account, new_orders)?;
@@ -287,12 +297,18 @@ impl Engine {
         self.publish_change(slot, self.orders.slab[slot].leaves, level, BookUpdate::REDUCED, out);
     }
 
-    /// Takes a side out of the book; it ends here unless it is to enter again.
+    /// Takes a side out of the book; it ends here unless it is to enter again, and then holds what it will need.
     fn withdraw_quote(&mut self, side: &QuoteSide, out: &mut Events) {
         let (Some(slot), Some(given)) = (side.slot, side.given) else { return };
         let order = self.orders.slab[slot];
         let level = self.instruments[given.instrument].book_mut().remove(&mut self.orders.slab, slot);
-        self.release(&given);
+        if side.is_wanted() {
+            let worth = |promise: &Promise| self.worth_of(promise);
+            let (before, after) = (worth(&given), worth(&side.wanted));
+            self.rehold((&given, before), (&side.wanted, after));
+        } else {
+            self.release(&given);
+        }
         self.publish_book_update(&order, 0, level, BookUpdate::REMOVED, out);
         if !side.is_wanted() {
             self.close_order(slot, out);
@@ -302,7 +318,6 @@ impl Engine {
     /// Lets a side take what it reaches, then rest. An order that is open keeps its id and what it traded.
     fn enter_quote(&mut self, quoting: &Quoting, side: &QuoteSide, out: &mut Events) {
         let Promise { limit, lots, .. } = side.wanted;
-        self.hold(&side.wanted);
         let slot = match side.slot {
             Some(slot) => {
                 // Fills of years would have to add up before this is cut.
@@ -310,11 +325,14 @@ impl Engine {
                 self.orders.slab.amend(slot, limit, qty, lots, u32::MAX);
                 slot
             }
-            None => self.open_quote(quoting, side),
+            None => {
+                self.hold(&side.wanted);
+                self.open_quote(quoting, side)
+            }
         };
         self.agree(quoting, slot);
-        let mut taker = self.taker_at(slot);
-        self.work(&mut taker, out);
+        let taker = self.taker_at(slot);
+        self.act(taker, out);
     }
 
     fn open_quote(&mut self, quoting: &Quoting, side: &QuoteSide) -> Slot {
