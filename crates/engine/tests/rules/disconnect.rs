@@ -3,6 +3,7 @@
 use joulebook_protocol::messages::Restarted;
 
 use crate::market::*;
+use crate::stops::stop;
 
 fn market(cancel_on_disconnect_ms: u32) -> Market {
     let mut market = Market::trading();
@@ -78,4 +79,39 @@ fn a_restart_is_a_disconnect_of_everybody() {
     assert_eq!(market.advance_ms(5_000).len(), 2);
     let open: Vec<u64> = market.engine.open_orders().map(|order| order.order_id.raw()).collect();
     assert_eq!(open, [3], "the other session keeps its orders for good");
+}
+
+#[test]
+fn who_is_there_hears_of_a_trade_with_somebody_who_is_not() {
+    let mut market = market(u32::MAX);
+    market.send(BUYER, stop(buy(1, "25.00"), "22.00"));
+    market.hang_up(BUYER, 1, 2_001);
+    assert_eq!(
+        market.send_all(SELLER, sell(1, "21.00")),
+        [
+            "10: accepted 4 sell 1@21.00",
+            "* trade 1 1@21.00 sell",
+            "10: filled 4 1@21.00 leaves 0 taker fee 0.00",
+            "* filled 2 leaves 1, buy 21.00: 1 in 1",
+        ]
+    );
+    market.send(SELLER, sell(1, "22.00"));
+    market.send(SELLER_2, sell(1, "23.00"));
+    assert_eq!(
+        market.send_all(BUYER_2, ioc(buy(1, "22.00")))[5..],
+        [
+            "* trade 3 1@23.00 buy",
+            "11: filled 6 1@23.00 leaves 0 maker fee 0.00",
+            "* filled 6 leaves 0, sell 23.00: 0 in 0",
+        ]
+    );
+    let said = market.log_on_with(BUYER, 1, 2_002, 3, 0);
+    assert_eq!(
+        said[1..],
+        [
+            "20: filled 2 1@21.00 leaves 1 maker fee 0.00",
+            "20: triggered 3 at 22.00 by 22.00",
+            "20: filled 3 1@23.00 leaves 0 taker fee 0.00",
+        ]
+    );
 }
