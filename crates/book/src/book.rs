@@ -1,6 +1,6 @@
 //! Both sides of one instrument's book.
 
-use joulebook_types::{Price, Side};
+use joulebook_types::{Price, Qty, Side};
 
 use crate::ladder::Ladder;
 use crate::level::{Level, LevelTotal};
@@ -188,11 +188,11 @@ impl Book {
     /// Tells the tree of a price to which this order came first.
     #[inline(never)]
     fn open(&mut self, orders: &mut OrderSlab, slot: Slot) -> LevelTotal {
-        let OrderSlab { orders: all, prices, queues, .. } = orders;
-        let Order { side, price, links: Links { level, .. }, .. } = all[slot.index()];
+        let OrderSlab { orders: all, prices, .. } = orders;
+        let Order { side, price, leaves, links: Links { level, .. }, .. } = all[slot.index()];
         assert!(self.is_on_tick(price), "{OFF_TICK}");
         self.ladders[index(side)].open(prices, level, RankedPrice::new(side, price));
-        queues.level(level).total()
+        LevelTotal { qty: Qty::from(leaves), orders: 1 }
     }
 
     /// Adds where the price has no page of levels yet, or its last block is full.
@@ -311,20 +311,31 @@ impl Book {
     #[inline(never)]
     fn give_back(&mut self, orders: &mut OrderSlab, side: Side, level: LevelIx, block: u32) -> LevelTotal {
         let OrderSlab { prices, queues, .. } = orders;
-        let total = queues.level(level).total();
-        if total.orders > 0 {
-            queues.give_back(level, block);
-            return total;
+        if !queues.level(level).is_empty() {
+            return queues.give_back(level, block);
         }
-        queues.make_empty(level, block);
+        queues.make_empty(level);
+        let page_is_empty = prices.close(level);
+        if page_is_empty || block != level || level == self.ladder(side).best_level {
+            self.finish_closing(orders, side, level, block);
+        }
+        LevelTotal::default()
+    }
+
+    /// What not every closing level asks for: another best one, and its page and block given back.
+    #[inline(never)]
+    fn finish_closing(&mut self, orders: &mut OrderSlab, side: Side, level: LevelIx, block: u32) {
+        let OrderSlab { prices, queues, .. } = orders;
+        if block != level {
+            queues.give_block_back(block);
+        }
         let ladder = &mut self.ladders[index(side)];
         if level == ladder.best_level {
             ladder.step_back(prices, &self.tick, side);
         }
-        if prices.close(level) {
+        if prices.is_page_empty(level) {
             prices.return_page(queues, &mut ladder.trunk, level);
         }
-        total
     }
 
     /// Whether an order of `side` limited to `price` would trade with what rests now.

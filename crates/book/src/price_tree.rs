@@ -126,13 +126,18 @@ impl PriceTree {
         self.pages[(level as u64 / FANOUT) as usize].present |= 1 << (level as u64 % FANOUT);
     }
 
-    /// Marks a level as one without orders. Whether its page has none left; then [`PriceTree::return_page`] comes next.
+    /// Marks a level as one without orders. Whether its page has none left; then [`PriceTree::return_page`] is to come.
     #[inline]
     #[must_use]
     pub(crate) fn close(&mut self, level: LevelIx) -> bool {
         let branch = &mut self.pages[(level as u64 / FANOUT) as usize];
         branch.present &= !(1 << (level as u64 % FANOUT));
         branch.present == 0
+    }
+
+    /// Whether the page of a level has none with orders.
+    pub(crate) fn is_page_empty(&self, level: LevelIx) -> bool {
+        self.pages[(level as u64 / FANOUT) as usize].present == 0
     }
 
     /// The first level.

@@ -204,12 +204,14 @@ impl Queues {
     }
 
     /// Gives a block back whose last order has gone, of a level that has others.
-    pub(crate) fn give_back(&mut self, level: LevelIx, number: u32) {
+    #[inline(never)]
+    pub(crate) fn give_back(&mut self, level: LevelIx, number: u32) -> LevelTotal {
         if number != level {
-            self.vacant_blocks.push(number);
+            self.give_block_back(number);
         }
         let Block { next, previous, .. } = *self.block(number);
         let queue = self.block(level);
+        let total = queue.total();
         if number == queue.words[OLDEST] {
             queue.words[OLDEST] = next;
         } else if number == queue.words[NEWEST] {
@@ -219,17 +221,20 @@ impl Queues {
         } else {
             self.link(previous, next);
         }
+        total
     }
 
-    /// Makes a level as new whose last order has left its last block.
+    /// Makes a level as new whose last order has left.
     #[inline]
-    pub(crate) fn make_empty(&mut self, level: LevelIx, last: u32) {
+    pub(crate) fn make_empty(&mut self, level: LevelIx) {
         let queue = self.block(level);
         assert!(queue.lots() == 0, "a level's lots are those of its orders, so they end together");
         queue.make_empty(level);
-        if last != level {
-            self.vacant_blocks.push(last);
-        }
+    }
+
+    /// A block that is no level returns to the pool.
+    pub(crate) fn give_block_back(&mut self, number: u32) {
+        self.vacant_blocks.push(number);
     }
 
     /// Takes lots from an order that stays.
