@@ -1,17 +1,16 @@
 //! Call auctions: when they begin and end, and what they would trade meanwhile.
 
 use joulebook_book::Slot;
-use joulebook_ledger::AccountIx;
 use joulebook_protocol::CancelReason;
 use joulebook_protocol::messages::AuctionIndication;
-use joulebook_types::{InstrumentId, MicroEc, Phase, Price, Side};
+use joulebook_types::{InstrumentId, Phase, Price, Side};
 
 use crate::auction_price::{CallBook, Cross, PricedLots};
 use crate::call_line::CallLine;
 use crate::cancel::Requester;
 use crate::instruments::InstrumentIx;
 use crate::timers::{Timer, TimerKey};
-use crate::uncross::CallOrder;
+use crate::uncross::{CallOrder, Spending};
 use crate::{Engine, Events};
 
 /// From one look at the indication to the next.
@@ -43,7 +42,7 @@ pub(crate) struct CallMemory {
     pub(crate) buys: Vec<CallOrder>,
     pub(crate) sells: Vec<CallOrder>,
     /// What buyers without a hold pay in a walk.
-    pub(crate) spent: Vec<(AccountIx, MicroEc)>,
+    pub(crate) spending: Spending,
 }
 
 /// What would trade if the call ended now.

@@ -23,11 +23,43 @@ pub(crate) struct CallOrder {
     unpaired: u32,
 }
 
+/// What accounts pay in a walk, in memory that is used again.
+#[derive(Debug, Default)]
+pub(crate) struct Spending {
+    /// By account: zeros, but for those that pay.
+    spent: Vec<MicroEc>,
+    payers: Vec<AccountIx>,
+}
+
 /// Where two lines meet.
 #[derive(Clone, Copy, Debug)]
 struct Pair {
     buy: CallOrder,
     sell: CallOrder,
+}
+
+impl Spending {
+    /// Forgets the walk before.
+    fn clear(&mut self) {
+        for payer in self.payers.drain(..) {
+            self.spent[payer.index()] = MicroEc::ZERO;
+        }
+    }
+
+    fn of(&self, account: AccountIx) -> MicroEc {
+        self.spent.get(account.index()).copied().unwrap_or(MicroEc::ZERO)
+    }
+
+    fn add(&mut self, account: AccountIx, cost: MicroEc) {
+        if self.spent.len() <= account.index() {
+            self.spent.resize(account.index() + 1, MicroEc::ZERO);
+        }
+        let spent = &mut self.spent[account.index()];
+        if *spent == MicroEc::ZERO {
+            self.payers.push(account);
+        }
+        *spent += cost;
+    }
 }
 
 impl Engine {
@@ -68,8 +100,8 @@ impl Engine {
         memory: &mut CallMemory,
         out: &mut Events,
     ) -> bool {
-        let CallMemory { buys, sells, spent, .. } = memory;
-        spent.clear();
+        let CallMemory { buys, sells, spending, .. } = memory;
+        spending.clear();
         let mut all_can_trade = true;
         while let Some(pair) = next_pair(buys, sells) {
             let lots = pair.buy.unpaired.min(pair.sell.unpaired);
@@ -78,7 +110,7 @@ impl Engine {
                 all_can_trade = false;
                 continue;
             }
-            let payable = self.payable_in_call(ix, pair.buy.slot, price, lots, spent);
+            let payable = self.payable_in_call(ix, pair.buy.slot, price, lots, spending);
             if payable == lots {
                 take_pair(buys, sells, lots);
                 continue;
@@ -136,23 +168,19 @@ impl Engine {
         buy: Slot,
         price: Price,
         lots: u32,
-        spent: &mut Vec<(AccountIx, MicroEc)>,
+        spending: &mut Spending,
     ) -> u32 {
         match self.orders.terms(buy).place {
             Place::Book | Place::Stop => return lots,
             Place::Call => {}
         }
         let account = self.promise_at(buy).account;
-        let place = spent.iter().position(|(payer, _)| *payer == account).unwrap_or_else(|| {
-            spent.push((account, MicroEc::ZERO));
-            spent.len() - 1
-        });
-        let spent = &mut spent[place].1;
-        let free = (self.ledger.credits(account).free - *spent).max(MicroEc::ZERO);
+        let free = (self.ledger.credits(account).free - spending.of(account)).max(MicroEc::ZERO);
         let instrument = &self.instruments[ix];
         let payable = instrument.affordable(price, lots, free);
         if payable == lots {
-            *spent += instrument.taker_cost(price, lots).expect("what is affordable fits a balance");
+            let cost = instrument.taker_cost(price, lots).expect("what is affordable fits a balance");
+            spending.add(account, cost);
         }
         payable
     }
