@@ -160,7 +160,7 @@ impl Stops {
 
     /// Marks all stops that a print triggers and lets trailing ones follow it. It costs those that are reached, and a look
     /// at the first of each queue.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn note_print(&mut self, instrument: InstrumentIx, print: Price) {
         if self.queues.get(instrument.index()).is_some() {
             self.follow_print(instrument, print);
@@ -168,6 +168,7 @@ impl Stops {
     }
 
     /// The same of an instrument that may have stops.
+    #[inline(never)]
     fn follow_print(&mut self, instrument: InstrumentIx, print: Price) {
         self.stirred = true;
         while let Some(number) = self.next_reached(instrument, print) {
