@@ -29,6 +29,8 @@ pub(crate) struct PlainOrder {
     pub(crate) qty: u32,
     pub(crate) side: Side,
     pub(crate) post_only: bool,
+    /// Side, time in force, flags and order type as the order and its acceptance say them.
+    choices: u32,
 }
 
 /// The block of an order that is sent without a rest.
@@ -62,6 +64,9 @@ const _: () = assert!(
         && offset_of!(NewOrder, instrument) == 2 * WORD_BYTES
         && offset_of!(NewOrder, qty) == 2 * WORD_BYTES + 4
         && offset_of!(NewOrder, side) == 3 * WORD_BYTES
+        && offset_of!(NewOrder, time_in_force) == 3 * WORD_BYTES + 1
+        && offset_of!(NewOrder, flags) == 3 * WORD_BYTES + 2
+        && offset_of!(NewOrder, order_type) == 3 * WORD_BYTES + 3
 );
 
 impl PlainOrder {
@@ -101,6 +106,7 @@ impl PlainOrder {
             qty: (names >> u32::BITS) as u32,
             side,
             post_only: word(CHOICES) & POST_ONLY != 0,
+            choices: word(CHOICES) as u32,
         })
     }
 
@@ -118,12 +124,8 @@ impl PlainOrder {
     }
 
     #[inline(always)]
-    pub(crate) fn accepted(
-        &self,
-        order_id: OrderId,
-        slot: SlotHint,
-        time_in_force: TimeInForce,
-    ) -> OrderAccepted {
+    pub(crate) fn accepted(&self, order_id: OrderId, slot: SlotHint) -> OrderAccepted {
+        let [side, time_in_force, flags, order_type] = self.choices.to_le_bytes();
         OrderAccepted {
             client_order_id: self.client_order_id,
             order_id,
@@ -131,9 +133,10 @@ impl PlainOrder {
             instrument: self.instrument,
             qty: self.qty,
             slot,
-            side: self.side.raw(),
-            time_in_force: time_in_force.raw(),
-            flags: if self.post_only { NewOrder::POST_ONLY } else { 0 },
+            side,
+            time_in_force,
+            flags,
+            order_type,
             ..Default::default()
         }
     }
@@ -180,7 +183,7 @@ impl Engine {
         session.outcomes.record(outcome, &mut self.outcome_budget);
         let Self { time, received, tells_all, ref mut hash, ref mut outbox, .. } = *self;
         let mut teller = Teller { time, received, tells_all, hash, outbox };
-        let accepted = order.accepted(order_id, slot.hint(), TimeInForce::Gtc);
+        let accepted = order.accepted(order_id, slot.hint());
         let joined = book_update((time, order.instrument), &entered, order.qty, level, BookUpdate::ADDED);
         teller.tell_and_publish(session, session_ix, (accepted, joined), out);
         self.end_step(out);

@@ -6,7 +6,7 @@
 use joulebook_book::Order;
 use joulebook_protocol::Origin;
 use joulebook_protocol::messages::NewOrder;
-use joulebook_types::{OrderType, Phase, SelfTradeMode, SlotHint, TimeInForce};
+use joulebook_types::{OrderType, Phase, SelfTradeMode, SlotHint};
 
 use crate::holds::Worth;
 use crate::instruments::Instrument;
@@ -39,10 +39,6 @@ impl PlainTaker {
     #[inline]
     pub(crate) fn of(order: &NewOrder) -> Option<Self> {
         Self::read(PlainOrder::block_of(order)?)
-    }
-
-    fn time_in_force(&self) -> TimeInForce {
-        if self.rests { TimeInForce::Gtc } else { TimeInForce::Ioc }
     }
 }
 
@@ -95,7 +91,7 @@ impl Engine {
         session.outcomes.record(outcome, &mut self.outcome_budget);
         let Self { time, received, tells_all, ref mut hash, ref mut outbox, .. } = *self;
         let mut teller = Teller { time, received, tells_all, hash, outbox };
-        teller.tell(session, session_ix, order.accepted(order_id, hint, plain.time_in_force()), out);
+        teller.tell(session, session_ix, order.accepted(order_id, hint), out);
         let mut taker = Taker {
             order_id,
             slot,
