@@ -155,6 +155,24 @@ mod tests {
     }
 
     #[test]
+    fn prices_are_compared_the_same_where_64_bits_end() {
+        let edge = i64::from(u32::MAX);
+        let prices = [1, edge - 1, edge, edge + 1, edge * 2, i64::MAX - 1, i64::MAX];
+        let yields = [1, 2, 15_387, u32::MAX - 1, u32::MAX];
+        let asks = || prices.iter().flat_map(|price| yields.iter().map(move |of| (*price, *of)));
+        for ((price_a, yield_a), (price_b, yield_b)) in asks().flat_map(|a| asks().map(move |b| (a, b))) {
+            let wide = |price: i64, of: u32| i128::from(price) * i128::from(of);
+            let found = Yield::compare_per_token(
+                Price::new(price_a),
+                Yield::new(yield_a),
+                Price::new(price_b),
+                Yield::new(yield_b),
+            );
+            assert_eq!(found, wide(price_a, yield_b).cmp(&wide(price_b, yield_a)));
+        }
+    }
+
+    #[test]
     fn the_limit_is_exact_where_division_would_round() {
         let yield_ = Yield::new(3);
         let limit = TokenPrice::new(1_000);

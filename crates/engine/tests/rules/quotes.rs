@@ -493,3 +493,14 @@ fn a_repeated_mass_quote_has_no_effect() {
     assert_eq!(said, ["31: repeated 7 Accepted order 0 reason 0"]);
     assert_eq!(market.engine.open_order_count(), 2);
 }
+
+#[test]
+fn only_the_same_instrument_is_named_twice() {
+    let mut market = market();
+    let of = |instrument| pair(instrument, (5, "20.00"), (5, "21.00"));
+    // Ids that differ by 64 look alike at first.
+    market.send(DEALER, quote(&[of(65), of(1), of(66), of(2), of(1)]));
+    let reasons: Vec<_> = refused(&market).into_iter().map(|(pair, reason, ..)| (pair, reason)).collect();
+    use RejectReason::{DuplicateInstrument, UnknownInstrument};
+    assert_eq!(reasons, [(0, UnknownInstrument), (2, UnknownInstrument), (4, DuplicateInstrument)]);
+}
