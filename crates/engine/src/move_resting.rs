@@ -3,7 +3,7 @@
 //! As with a plain order nothing has happened until all questions are answered; whatever is not as usual goes the way of
 //! all other replaces.
 
-use joulebook_book::{Order, Slot};
+use joulebook_book::{Moved, Order, Slot};
 use joulebook_protocol::Origin;
 use joulebook_protocol::messages::{BookUpdate, OrderReplaced, ReplaceOrder};
 use joulebook_types::{Phase, Price};
@@ -67,11 +67,10 @@ impl Engine {
         let Self { time, received, tells_all, ref mut hash, ref mut outbox, .. } = *self;
         let mut teller = Teller { time, received, tells_all, hash, outbox };
         let (at, book) = ((time, instrument.id), instrument.book_mut());
-        let left = book.remove(&mut self.orders.slab, slot);
+        let size = (replace.qty, leaves, u32::MAX);
+        let Moved { left, joined } = book.relocate(&mut self.orders.slab, slot, replace.price, size);
         let left = book_update(at, &order, 0, left, BookUpdate::REMOVED);
         teller.tell_and_publish(session, session_ix, (replaced, left), out);
-        self.orders.slab.amend(slot, replace.price, replace.qty, leaves, u32::MAX);
-        let joined = book.add(&mut self.orders.slab, slot);
         let mut moved = order;
         moved.price = replace.price;
         teller.publish(book_update(at, &moved, leaves, joined, BookUpdate::ADDED), out);

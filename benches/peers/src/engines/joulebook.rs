@@ -157,17 +157,18 @@ impl<const AHEAD: usize> Joulebook<AHEAD> {
     fn replace(&mut self, message: &Message, fills: &mut Fills) {
         let slot = self.slots[message.id as usize];
         let book = &mut self.books[usize::from(message.book)];
-        book.remove(&mut self.orders, slot);
         let (side, price) = (self.orders[slot].side, Price::new(message.price.into()));
-        let left = match book.crosses(side, price) {
-            true => take(book, &mut self.orders, message, side, fills),
-            false => message.lots,
-        };
-        if left == 0 {
-            self.orders.remove(slot);
+        if !book.crosses(side, price) {
+            book.relocate(&mut self.orders, slot, price, (message.lots, message.lots, u32::MAX));
             return;
         }
-        book.rejoin(&mut self.orders, slot, price, left, u32::MAX);
+        book.remove(&mut self.orders, slot);
+        let left = take(book, &mut self.orders, message, side, fills);
+        if left == 0 {
+            self.orders.remove(slot);
+        } else {
+            book.rejoin(&mut self.orders, slot, price, left, u32::MAX);
+        }
     }
 
     #[inline(never)]
