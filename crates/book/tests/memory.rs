@@ -71,6 +71,32 @@ fn places_behind_an_old_order_are_used_again() {
     assert_eq!(market.orders.shared_memory(), SharedMemory::default());
 }
 
+/// Forty orders stand in four blocks. Whole blocks leave in any order, and what comes then still stands behind the rest.
+#[test]
+fn blocks_leave_a_queue_in_any_order() {
+    let blocks = [0..8, 8..21, 21..34, 34..40];
+    for leaving in 0..4_usize.pow(3) {
+        let leaving = [leaving % 4, leaving / 4 % 4, leaving / 16];
+        let mut market = Market::new();
+        let mut queue: Vec<Option<Slot>> = (0..40).map(|_| Some(market.enter(Side::Buy, 70))).collect();
+        for block in leaving {
+            for order in &mut queue[blocks[block].clone()] {
+                order.take().into_iter().for_each(|slot| market.cancel(slot));
+            }
+            queue.push(Some(market.enter(Side::Buy, 70)));
+            let standing: Vec<Slot> = queue.iter().flatten().copied().collect();
+            assert_eq!(
+                market.book.makers(&market.orders, Side::Buy).collect::<Vec<_>>(),
+                standing,
+                "{leaving:?}"
+            );
+            assert!(market.book.is_consistent(&market.orders, 0));
+        }
+        queue.into_iter().flatten().for_each(|slot| market.cancel(slot));
+        assert_eq!(market.orders.shared_memory(), SharedMemory::default(), "{leaving:?}");
+    }
+}
+
 /// A price has one order or none, over many prices: they are walked in order, and all their memory returns.
 #[test]
 fn many_prices_are_walked_in_order_and_given_back() {
