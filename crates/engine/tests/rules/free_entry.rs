@@ -99,3 +99,14 @@ fn nobody_enters_without_a_connection() {
     market.send(BUYER, buy(1, "20.00"));
     assert_eq!(market.engine.open_order_count(), 2);
 }
+
+#[test]
+fn what_was_told_on_the_short_way_is_told_again() {
+    let mut market = market();
+    let mut said = market.send(BUYER, buy(1, "20.00"));
+    said.extend(market.send(BUYER, buy(2, "21.00")));
+    assert_eq!(said.len(), 2);
+    market.hang_up(BUYER, 1, u64::from(BUYER) * 100 + 1);
+    let again = market.log_on(BUYER, 1);
+    assert!(again.ends_with(&said), "{again:?}");
+}
