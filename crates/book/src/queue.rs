@@ -263,6 +263,15 @@ impl Queues {
         (!is_last).then(|| self.level(block.next).first())
     }
 
+    /// The order that came first at what was a level when it was looked up. By now the level may be empty, or its page split
+    /// into blocks that prolong others, whose words mean something else: whatever they say, nothing but a slot comes of it.
+    #[inline]
+    pub(crate) fn front_ahead(&self, level: LevelIx) -> Option<Slot> {
+        let oldest = self.blocks.get(level as usize)?.words[OLDEST];
+        let block = self.blocks.get(oldest as usize)?;
+        block.words.get(block.taken.trailing_zeros() as usize).copied().map(Slot::new)
+    }
+
     /// Asks for the memory of a level.
     #[inline]
     pub(crate) fn prepare(&self, level: LevelIx) {

@@ -5,7 +5,7 @@ use joulebook_types::{OrderId, Price, Side, SlotHint};
 
 use crate::book::Entering;
 use crate::price_tree::PriceTree;
-use crate::queue::{LevelIx, NO_LEVEL, Place, Queues};
+use crate::queue::{LevelIx, Place, Queues};
 
 /// A place in the slab. Reused after its order has gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -262,13 +262,12 @@ impl OrderSlab {
         }
     }
 
-    /// Asks for the place behind all others of the price of an order that will come. The order that it trades with first,
-    /// if any, is to be asked for as well. Their levels should be there already.
+    /// Asks for the place behind all others of the price of an order that will come. What it most likely trades with first,
+    /// if anything, is to be asked for as well. Their levels should be there already, and may have gone since.
     #[inline]
     pub fn prepare_entering(&self, coming: Entering) -> Option<Slot> {
         self.queues.prepare_back(coming.level);
-        let crosses = coming.against != NO_LEVEL && !self.queues.level(coming.against).is_empty();
-        crosses.then(|| self.queues.front(coming.against))
+        self.queues.front_ahead(coming.against)
     }
 
     /// Asks for the memory that an order's leaving its book will touch besides the order, which should be there already.

@@ -162,3 +162,27 @@ fn asking_ahead_changes_nothing() {
     market.orders.prepare_leaving(slot);
     assert_eq!((market.orders.len(), market.orders.slots()), (0, 1));
 }
+
+/// Between looking ahead and the order that was looked ahead for, its level may have become a block of other orders.
+#[test]
+fn a_level_may_be_something_else_when_it_is_asked_for() {
+    // Of two orders at a price of its own page, first in the slab or last: then it has the number of an empty block, or of none.
+    for comes_first in [true, false] {
+        let mut market = Market::new();
+        let early = comes_first.then(|| market.enter(Side::Sell, 64_000));
+        for price in 0..60 {
+            for _ in 0..8 {
+                market.enter(Side::Buy, 640 + price);
+            }
+        }
+        let alone = early.unwrap_or_else(|| market.enter(Side::Sell, 64_000));
+        let stale = market.book.prepare_entering(&market.orders, Side::Buy, Price::new(64_000));
+        assert_eq!(market.orders.prepare_entering(stale), Some(alone));
+        market.cancel(alone);
+        // Its page is the only vacant one, so these orders behind a full level stand where the level was.
+        let pages = market.orders.shared_memory();
+        let behind = [0; 3].map(|_| market.enter(Side::Buy, 640));
+        assert_eq!((behind[0], market.orders.shared_memory().blocks), (alone, pages.blocks + 1));
+        assert_eq!(market.orders.prepare_entering(stale), None);
+    }
+}
