@@ -95,8 +95,13 @@ impl<S: Storage> JournalReader<S> {
                 return self.skip_to(mark);
             }
         }
-        let at = Position { segment: oldest.segment, ..Position::default() };
-        Err(self.corrupt_at(at, 0, "the first group of the oldest segment is missing or damaged"))
+        let (segment, what) = match before_all {
+            // What was never reached is sound; the mark is about the end of the segment before.
+            Some(damaged) => (damaged, DAMAGED_HEADER),
+            None => (oldest.segment, "the first group of the oldest segment is missing or damaged"),
+        };
+        let at = Position { segment, ..Position::default() };
+        Err(self.corrupt_at(at, 0, what))
     }
 
     /// What the beginnings of all segments say, in order.

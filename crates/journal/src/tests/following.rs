@@ -184,6 +184,15 @@ fn a_torn_segment_is_not_where_the_mark_is() {
     assert!(disk.bytes(2)[0] != 0, "the second segment has its header");
     let reader = JournalReader::after(disk.clone(), SHARD, &mark).unwrap();
     assert_eq!((reader.last_seq().raw(), reader.at.segment), (7, 1));
+    let damaged = disk.fork();
+    damaged.flip_bit(1, 30, 3);
+    let error = records_after(&damaged, &mark).unwrap_err();
+    let JournalError::Corrupt { file, offset_bytes, .. } = &error else { panic!("{error}") };
+    assert_eq!(
+        (file.as_str(), *offset_bytes),
+        ("segment 1", 0),
+        "the second has nothing that could be damaged"
+    );
     let journal = LocalJournal::open(reader, config()).unwrap();
     let mut run = Run { journal, now: 1, committed: SeqNum::NONE, faults: Vec::new() };
     run.commit(&batch(8, &[100]));
