@@ -1,9 +1,9 @@
 //! Both engines side by side, fed from bytes: whatever differs between them fails the case.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
-use joulebook_engine::{Destination, Engine, Events};
+use joulebook_engine::{Ahead, Destination, Engine, Events};
 use joulebook_ledger::SlotKey;
 use joulebook_protocol::messages::Genesis;
 use joulebook_protocol::{Command, Event, Frame, Origin, PublicEvent, SequencedCommand, SessionMessage};
@@ -23,6 +23,8 @@ pub type Journal = Vec<(TimeNs, Vec<Vec<u8>>)>;
 pub struct Pair<'a> {
     seen: &'a RefCell<Seen>,
     pub fast: Engine,
+    /// What the fast engine has looked at ahead, oldest first.
+    ahead: VecDeque<Ahead>,
     events: Events,
     pub slow: Reference,
     /// Instruments that were ever listed.
@@ -37,6 +39,7 @@ impl<'a> Pair<'a> {
         let mut pair = Self {
             seen,
             fast: Engine::new(),
+            ahead: VecDeque::new(),
             events: Events::new(),
             slow: Reference::new(),
             listed: 0,
@@ -69,6 +72,7 @@ impl<'a> Pair<'a> {
         for (account, session, command) in commands {
             let record = record(*account, *session, self.time, *command);
             let command = SequencedCommand::decode(&record).unwrap();
+            self.look_ahead(&record);
             self.journal.last_mut().unwrap().1.push(record);
             self.fast.apply(&command, &mut self.events);
             self.slow.apply(&command);
@@ -78,6 +82,20 @@ impl<'a> Pair<'a> {
         self.slow.end_batch();
         self.compare("end of batch", self.fast.last_seq())?;
         self.compare_state()
+    }
+
+    /// Looks at a command as if it came once more, in steps with two others between them. Whatever these do to what was
+    /// found before, nothing comes of it.
+    fn look_ahead(&mut self, record: &[u8]) {
+        self.fast.look_for_order(record);
+        self.ahead.push_back(self.fast.look_far_ahead(record));
+        if let Some(middle) = self.ahead.iter_mut().rev().nth(3) {
+            *middle = self.fast.look_ahead(*middle);
+        }
+        if self.ahead.len() > 6 {
+            let near = self.ahead.pop_front().expect("there are some");
+            self.fast.look_near_ahead(near);
+        }
     }
 
     /// The fast engine goes on as one that was saved and loaded.
