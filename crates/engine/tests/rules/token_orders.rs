@@ -1,7 +1,7 @@
 //! Buying tokens across books.
 
 use joulebook_protocol::messages::{
-    DepositCredits, ListInstrument, MintCredits, NewOrder, SetBands, SetLimits, SetYield, TokenOrder,
+    DepositCredits, Genesis, ListInstrument, MintCredits, NewOrder, SetBands, SetLimits, SetYield, TokenOrder,
 };
 use joulebook_types::{
     AccountId, InstrumentId, KiloTokens, MicroEc, ModelId, Side, TimeInForce, TokenPrice, Yield,
@@ -408,4 +408,22 @@ fn a_book_whose_next_ask_is_beyond_a_band_is_left() {
     assert!(said.last().unwrap().ends_with("in 2 ImmediateRemainder"), "{said:?}");
     let said = market.send(BUYER, tokens(H200_LOT, "1.90", &[1]));
     assert_eq!(said.len(), 2 + 1, "now it is within two percent of 27.50: {said:?}");
+}
+
+/// Places that differ by 64 look alike at first.
+#[test]
+fn only_the_same_instrument_is_named_twice() {
+    let mut market = Market::with_limits(Genesis { instruments_max: 65, ..GENESIS });
+    market.list(HOUR);
+    market.fund();
+    let listed: Vec<u32> =
+        (1..=64).map(|class| market.list(&format!("X{class}.DE.20261124T1400.H"))).collect();
+    assert_eq!(listed.last(), Some(&65));
+    set_yield(&mut market, HOUR, 15_387);
+    set_yield(&mut market, "X64.DE.20261124T1400.H", 15_387);
+    market.send(SELLER, sell(2, "27.00"));
+    let said = market.send(BUYER, tokens(H200_LOT, "1.80", &[65, 1]));
+    assert!(said.last().unwrap().ends_with("in 1 done"), "{said:?}");
+    let said = market.send(BUYER, tokens(H200_LOT, "1.80", &[65, 1, 65]));
+    assert!(said[0].contains("DuplicateInstrument"), "{said:?}");
 }
