@@ -230,7 +230,7 @@ impl PriceWar {
     }
 
     pub fn lot(&self, bloc: &Bloc) -> LotSize {
-        LotSize::new(bloc.accelerators_per_lot, u32::from(self.window_minutes)).expect("lots have a size")
+        LotSize::new(bloc.accelerators_per_lot, self.window_minutes).expect("lots have a size")
     }
 
     fn per_token_of(&self, bloc: &Bloc) -> i64 {

@@ -92,7 +92,7 @@ impl Market {
         let (Some(phase), Some(symbol), Ok(lot)) = (
             Phase::from_raw(definition.phase),
             symbol_of(definition),
-            LotSize::new(definition.accelerators_per_lot, u32::from(definition.window_minutes)),
+            LotSize::new(definition.accelerators_per_lot, definition.window_minutes),
         ) else {
             tracing::warn!(
                 instrument = definition.instrument.raw(),

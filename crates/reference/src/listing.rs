@@ -49,7 +49,7 @@ impl Market {
         list.area.validate().map_err(|_| field(InvalidCode, offset_of!(ListInstrument, area)))?;
         let window = Window::new(list.start_minute, list.window_minutes)
             .map_err(|_| field(InvalidWindow, offset_of!(ListInstrument, start_minute)))?;
-        let lot = LotSize::new(list.accelerators_per_lot, u32::from(list.window_minutes));
+        let lot = LotSize::new(list.accelerators_per_lot, list.window_minutes);
         if list.tick <= Price::ZERO || lot.is_ok_and(|lot| !lot.is_exact_tick(list.tick)) {
             return Err(field(InvalidTick, offset_of!(ListInstrument, tick)).met(1, list.tick.raw()));
         }

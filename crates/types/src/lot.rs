@@ -6,7 +6,8 @@ use crate::{MicroEc, Price, Qty};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LotSize {
     accelerators: u16,
-    window_minutes: u32,
+    /// Accelerator-minutes.
+    minutes: u32,
 }
 
 /// Why a lot size was refused.
@@ -18,11 +19,11 @@ pub enum LotSizeError {
 
 impl LotSize {
     /// `accelerators` (1 and up) over a window of `window_minutes` (1 and up).
-    pub const fn new(accelerators: u16, window_minutes: u32) -> Result<Self, LotSizeError> {
+    pub const fn new(accelerators: u16, window_minutes: u16) -> Result<Self, LotSizeError> {
         if accelerators == 0 || window_minutes == 0 {
             return Err(LotSizeError::Zero);
         }
-        Ok(Self { accelerators, window_minutes })
+        Ok(Self { accelerators, minutes: accelerators as u32 * window_minutes as u32 })
     }
 
     pub const fn accelerators(self) -> u16 {
@@ -31,7 +32,7 @@ impl LotSize {
 
     /// Accelerator-minutes in one lot.
     pub const fn accelerator_minutes(self) -> u64 {
-        self.accelerators as u64 * self.window_minutes as u64
+        self.minutes as u64
     }
 
     /// What `qty` lots cost at `price`: the only place where price meets quantity.
@@ -45,15 +46,16 @@ impl LotSize {
         }
     }
 
-    /// In 64 bits, where nearly all orders fit: a division in 128 bits costs as much as the rest of a check.
+    /// In 64 bits, where nearly all orders fit: a division in 128 bits costs as much as the rest of a check. And without
+    /// signs, as nearly all prices have none: a sixtieth of 64 bits fits a balance.
     #[inline(always)]
     const fn narrow_notional(self, price: Price, qty: Qty) -> Option<MicroEc> {
-        let Some(minutes) = qty.raw().checked_mul(self.accelerator_minutes()) else { return None };
-        if minutes > i64::MAX as u64 {
+        if price.raw() < 0 {
             return None;
         }
-        match price.raw().checked_mul(minutes as i64) {
-            Some(scaled) => Some(MicroEc::new(scaled / 60)),
+        let Some(minutes) = qty.raw().checked_mul(self.accelerator_minutes()) else { return None };
+        match minutes.checked_mul(price.raw() as u64) {
+            Some(scaled) => Some(MicroEc::new((scaled / 60) as i64)),
             None => None,
         }
     }
@@ -61,7 +63,7 @@ impl LotSize {
     #[cold]
     #[inline(never)]
     const fn wide_notional(self, price: Price, qty: Qty) -> Option<MicroEc> {
-        // 2^63 micro-EC times 2^16 * 2^32 minutes times 2^64 lots does not fit i128, hence the checks.
+        // 2^63 micro-EC times 2^32 minutes times 2^64 lots does not fit i128, hence the checks.
         let Some(lot_minutes) = (qty.raw() as i128).checked_mul(self.accelerator_minutes() as i128) else {
             return None;
         };

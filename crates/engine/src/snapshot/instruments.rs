@@ -64,7 +64,7 @@ impl Engine {
         let (class, area, window_minutes) = (reader.class()?, reader.area()?, reader.u16()?);
         let window = Window::new(start_minute, window_minutes);
         let window = window.map_err(|_| reader.error("an instrument has a delivery window"))?;
-        let lot = LotSize::new(reader.u16()?, u32::from(window_minutes));
+        let lot = LotSize::new(reader.u16()?, window_minutes);
         let lot = lot.map_err(|_| reader.error("a lot has accelerators"))?;
         let phase = Phase::from_raw(reader.u8()?).ok_or(reader.error("an instrument has a phase"))?;
         reader.zeros::<3>()?;
