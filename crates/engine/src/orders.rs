@@ -158,17 +158,18 @@ impl Orders {
     ) {
         let page = self.index.insert(order_id, slot);
         let place = self.of_sessions.push(list, slot);
-        let cold = Cold { owner, terms, listed: Listed { place, page } };
+        let listed = Listed { place, page };
         match self.cold.get_mut(slot.index()) {
-            Some(place) => *place = cold,
-            None => self.add_cold(cold),
+            // Part by part: as a whole it would be put together on the stack and copied.
+            Some(cold) => (cold.owner, cold.terms, cold.listed) = (owner, terms, listed),
+            None => self.add_cold(owner, terms, listed),
         }
     }
 
     #[cold]
-    fn add_cold(&mut self, cold: Cold) {
+    fn add_cold(&mut self, owner: Owner, terms: Terms, listed: Listed) {
         reserve_in_large_pages(&mut self.cold, 1);
-        self.cold.push(cold);
+        self.cold.push(Cold { owner, terms, listed });
     }
 
     /// Forgets an order that has left its book, of the session whose list this is.
