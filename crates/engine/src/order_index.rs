@@ -1,15 +1,12 @@
 //! From order id to slot, for those who lost the slot hint. Ids are dense, so pages of an array do instead of a hash.
 
 use joulebook_book::{Slot, TickIndex};
+use joulebook_sys::reserve_in_large_pages;
 use joulebook_types::OrderId;
 
 use crate::places::at_mut;
 
 const PAGE_ORDERS: usize = 256;
-
-/// Where each order of a page's ids is, or was.
-#[derive(Debug)]
-struct Page(Box<[Slot; PAGE_ORDERS]>);
 
 /// The number of a page: a run of consecutive order ids, of which the low byte is the place in it. Whoever has an order
 /// keeps that of its id.
@@ -21,6 +18,11 @@ impl PageIx {
 
     const fn index(self) -> usize {
         self.0 as usize
+    }
+
+    /// Where its slots begin.
+    const fn first(self) -> usize {
+        self.index() * PAGE_ORDERS
     }
 }
 
@@ -36,25 +38,32 @@ const NO_SLOT: Slot = Slot::new(u32::MAX);
 pub(crate) struct OrderIndex {
     /// From the number of a page's ids to the page.
     by_number: TickIndex,
-    pages: Vec<Page>,
-    /// By page: its open orders.
+    /// Page by page where each order of its ids is, or was.
+    slots: Vec<Slot>,
+    /// By page: its open orders. That of the newest order has [`STAYS`] more, less those that `newest_orders` counts.
     live: Vec<u32>,
     vacant: Vec<PageIx>,
     /// The page of the newest order, and the number of its ids: most of what happens, happens there. It stays when it
     /// has no open orders, because it is where the next one comes.
     newest: PageIx,
     newest_number: u64,
+    /// Orders that came since the page is the newest one: most come here and go from elsewhere, so coming is counted apart.
+    newest_orders: u32,
 }
+
+/// More than the ids of a page: what keeps the newest one from being given back.
+const STAYS: u32 = 2 * PAGE_ORDERS as u32;
 
 impl Default for OrderIndex {
     fn default() -> Self {
         Self {
             by_number: TickIndex::default(),
-            pages: Vec::new(),
+            slots: Vec::new(),
             live: Vec::new(),
             vacant: Vec::new(),
             newest: PageIx::NONE,
             newest_number: u64::MAX,
+            newest_orders: 0,
         }
     }
 }
@@ -67,7 +76,7 @@ impl OrderIndex {
             true => self.newest,
             false => PageIx(self.by_number.get(number)?),
         };
-        Some(self.pages[page.index()].0[place_of(order_id)])
+        Some(self.slots[page.first() + place_of(order_id)])
     }
 
     /// Returns the page, which `remove` wants to know.
@@ -78,10 +87,10 @@ impl OrderIndex {
             self.go_to(number);
         }
         let page = self.newest;
-        let free = &mut at_mut(&mut self.pages, page.index()).0[place_of(order_id)];
+        let free = at_mut(&mut self.slots, page.first() + place_of(order_id));
         assert!(*free == NO_SLOT, "an order id is used once");
         *free = slot;
-        *at_mut(&mut self.live, page.index()) += 1;
+        self.newest_orders += 1;
         page
     }
 
@@ -91,33 +100,46 @@ impl OrderIndex {
         let live = at_mut(&mut self.live, page.index());
         assert!(*live > 0, "an open order is in the index");
         *live -= 1;
-        if *live == 0 && page != self.newest {
+        if *live == 0 {
             self.close_page(number_of(order_id), page);
         }
     }
 
     /// Open orders in the index; takes as long as there are pages.
     pub(crate) fn len(&self) -> usize {
-        self.live.iter().map(|live| *live as usize).sum()
+        let counted: usize = self.live.iter().map(|live| *live as usize).sum();
+        if self.newest == PageIx::NONE { 0 } else { counted + self.newest_orders as usize - STAYS as usize }
     }
 
     /// The page of other ids becomes the one in use.
     #[cold]
     fn go_to(&mut self, number: u64) {
-        if self.newest != PageIx::NONE && self.live[self.newest.index()] == 0 {
-            self.close_page(self.newest_number, self.newest);
+        if self.newest != PageIx::NONE {
+            self.leave_newest();
         }
         let known = self.by_number.get(number).map(PageIx);
         (self.newest, self.newest_number) = (known.unwrap_or_else(|| self.open_page(number)), number);
+        self.live[self.newest.index()] += STAYS;
+        self.newest_orders = 0;
+    }
+
+    /// Counts what came to the newest page like that of all others.
+    fn leave_newest(&mut self) {
+        let live = &mut self.live[self.newest.index()];
+        *live = *live + self.newest_orders - STAYS;
+        if *live == 0 {
+            self.close_page(self.newest_number, self.newest);
+        }
     }
 
     fn open_page(&mut self, number: u64) -> PageIx {
         let page = self.vacant.pop().unwrap_or_else(|| {
-            self.pages.push(Page(Box::new([NO_SLOT; PAGE_ORDERS])));
+            reserve_in_large_pages(&mut self.slots, PAGE_ORDERS);
+            self.slots.resize(self.slots.len() + PAGE_ORDERS, NO_SLOT);
             self.live.push(0);
             PageIx((self.live.len() - 1) as u32)
         });
-        self.pages[page.index()].0.fill(NO_SLOT);
+        self.slots[page.first()..][..PAGE_ORDERS].fill(NO_SLOT);
         self.by_number.insert(number, page.0);
         page
     }
@@ -156,9 +178,9 @@ mod tests {
             index.remove(id(raw), page);
         }
         // The page of the newest order stays for the next one.
-        assert_eq!((index.pages.len(), index.vacant.len(), index.len()), (1, 0, 0));
+        assert_eq!((index.live.len(), index.vacant.len(), index.len()), (1, 0, 0));
         index.insert(id(1_000_000), Slot::new(1));
-        assert_eq!((index.pages.len(), index.vacant.len(), index.len()), (1, 0, 1));
+        assert_eq!((index.live.len(), index.vacant.len(), index.len()), (1, 0, 1));
         assert_eq!(index.get(id(3)), None, "before the first page");
         assert_eq!(index.get(id(u64::MAX)), None, "after the last");
         assert_eq!(index.get(id(1_000_001)), Some(NO_SLOT), "a page used again names no order that it had");
@@ -172,7 +194,7 @@ mod tests {
         for (slot, raw) in (0..).zip([7, 1 << 40, u64::MAX, 8]) {
             pages.insert(raw, index.insert(id(raw), Slot::new(slot)));
         }
-        assert_eq!((index.pages.len(), index.len()), (3, 4));
+        assert_eq!((index.live.len(), index.len()), (3, 4));
         let slots = [7, 8, 1 << 40, u64::MAX].map(|raw| index.get(id(raw)).map(Slot::raw));
         assert_eq!(slots, [Some(0), Some(3), Some(1), Some(2)]);
         for raw in [8, u64::MAX, 1 << 40] {
