@@ -6,7 +6,7 @@ use joulebook_protocol::{RejectReason, RequestStatus};
 use joulebook_sys::prefetch_write;
 use joulebook_types::{ClientOrderId, OrderId, SlotHint};
 
-use crate::places::{at, at_mut};
+use crate::places::at_mut;
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +44,9 @@ pub(crate) struct Outcomes {
     /// Number of the oldest outcome that is retained, and of the next one. Numbers count up for ever.
     oldest: usize,
     next: usize,
-    /// Ids up to here may have had an outcome that is gone.
-    pub(crate) dropped_through: ClientOrderId,
+    /// Ids up to here may have had an outcome that another one was written over. What was forgotten since still lies in
+    /// the ring: reading it when it goes would wait for a line that nobody had a use for since it was written.
+    overwritten_through: ClientOrderId,
 }
 
 /// How many outcomes may be kept, and how many are.
@@ -102,8 +103,9 @@ impl Outcomes {
     /// made up for by those that keep much: they drop two for one.
     #[inline(always)]
     pub(crate) fn record(&mut self, outcome: Outcome, budget: &mut OutcomeBudget) {
-        if self.len() == budget.session_now {
-            // As many come as go.
+        if self.len() >= budget.session_now && budget.total <= budget.total_max {
+            // As many come as go: of a session that keeps what one may, and of every longer one while all together keep
+            // what they may.
             self.forget_oldest();
         } else {
             self.make_room_beside_limit(budget);
@@ -141,7 +143,10 @@ impl Outcomes {
     #[inline(always)]
     fn put(&mut self, outcome: Outcome) {
         let place = self.place(self.next);
-        *at_mut(&mut self.ring, place) = outcome;
+        let written = at_mut(&mut self.ring, place);
+        // Nothing but what was forgotten is written over, or what is free, which has the lowest id of all.
+        self.overwritten_through = self.overwritten_through.max(written.client_order_id);
+        *written = outcome;
         self.next += 1;
         if let Some(coming) = self.ring.get(self.place(self.next + OUTCOMES_AHEAD)) {
             prefetch_write(coming);
@@ -151,13 +156,25 @@ impl Outcomes {
     /// There is one.
     #[inline(always)]
     fn forget_oldest(&mut self) {
-        self.dropped_through = at(&self.ring, self.place(self.oldest)).client_order_id;
         self.oldest += 1;
+    }
+
+    /// Ids up to here may have had an outcome that is gone.
+    pub(crate) fn dropped_through(&self) -> ClientOrderId {
+        let last = self.oldest.checked_sub(1).filter(|last| self.next - last <= self.ring.len());
+        last.map_or(self.overwritten_through, |last| self.ring[self.place(last)].client_order_id)
+    }
+
+    /// Says of a session that has no outcomes yet what it has forgotten.
+    pub(crate) fn begin_after(&mut self, dropped_through: ClientOrderId) {
+        assert_eq!(self.next, 0, "nothing was recorded");
+        self.overwritten_through = dropped_through;
     }
 
     /// Twice the memory.
     #[cold]
     fn grow(&mut self) {
+        self.overwritten_through = self.dropped_through();
         let mut outcomes: Vec<Outcome> = self.iter().copied().collect();
         (self.oldest, self.next) = (0, outcomes.len());
         outcomes.resize((2 * outcomes.len()).max(RING_MIN), Outcome::FREE);
@@ -181,7 +198,7 @@ impl Outcomes {
     pub(crate) fn recall(&self, id: ClientOrderId) -> Recall {
         match self.find(id) {
             Some(outcome) => Recall::Known(*outcome),
-            None if id <= self.dropped_through => Recall::TooOld,
+            None if id <= self.dropped_through() => Recall::TooOld,
             None => Recall::NeverSeen,
         }
     }
@@ -217,10 +234,6 @@ impl Outcomes {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Outcome> {
         (self.oldest..self.next).map(|number| &self.ring[self.place(number)])
     }
-
-    pub(crate) fn dropped_through(&self) -> ClientOrderId {
-        self.dropped_through
-    }
 }
 
 #[cfg(test)]
@@ -255,6 +268,34 @@ mod tests {
             assert_eq!(outcomes.recall(ClientOrderId::new(id)), recall, "{id}");
         }
         assert_eq!(budget.total, 2);
+    }
+
+    /// A ring that turns, and one that grows after it has turned, while others come and go.
+    #[test]
+    fn what_was_dropped_is_known_wherever_it_lay() {
+        let mut budget = OutcomeBudget::new(1_000, 600);
+        let mut outcomes = Outcomes::default();
+        outcomes.begin_after(ClientOrderId::new(2));
+        let (mut dropped, mut kept) = (2, 0);
+        for id in 3..6_000 {
+            // How many others keep, from nothing to more than there is room for.
+            let others = [0, 500, 560, 600, 100, 0][id as usize / 1_000];
+            budget.count(others + outcomes.len());
+            let is_over = 600 < budget.total;
+            outcomes.record(outcome(id), &mut budget);
+            let (before, now) = (kept, outcomes.len());
+            assert!(
+                now == before + 1 || now == before || (is_over && now + 1 == before),
+                "{before} to {now}"
+            );
+            dropped += (before + 1 - now) as u64;
+            kept = now;
+            assert_eq!(outcomes.dropped_through().raw(), dropped, "after {id}");
+            assert_eq!(outcomes.iter().next(), Some(&outcome(dropped + 1)));
+            assert_eq!(budget.total, others + now);
+            assert!(budget.total <= 600 || now < before || now == KEPT_ALWAYS, "{}", budget.total);
+        }
+        assert!(KEPT_ALWAYS < kept && kept == 600 && outcomes.ring.len() == 1_024, "it grew again");
     }
 
     #[test]

@@ -82,8 +82,8 @@ impl Engine {
         reader.zeros::<3>()?;
         session.high_water_mark = ClientOrderId::new(reader.u64()?);
         session.last_event_seq = reader.counter()?;
-        session.outcomes.dropped_through = ClientOrderId::new(reader.u64()?);
-        let dropped = session.outcomes.dropped_through;
+        let dropped = ClientOrderId::new(reader.u64()?);
+        session.outcomes.begin_after(dropped);
         reader.check(dropped <= session.high_water_mark, "what was dropped was used before")?;
         self.note_entry(ix);
         Ok((ix, reader.u64()?))
@@ -98,7 +98,7 @@ impl Engine {
         reader.zeros::<6>()?;
         let session = &self.sessions[ix];
         let outcomes = &session.outcomes;
-        let last = outcomes.newest().map_or(outcomes.dropped_through, |last| last.client_order_id);
+        let last = outcomes.newest().map_or_else(|| outcomes.dropped_through(), |last| last.client_order_id);
         reader
             .check(last < id && id <= session.high_water_mark, "outcomes come in the order of their ids")?;
         reader.check(order_id <= self.last_order_id, "an outcome names an order that there was")?;
@@ -150,7 +150,7 @@ fn save_session(writer: &mut Writer<'_>, session: &Session) {
     writer.zeros::<3>();
     writer.u64(high_water_mark.raw());
     writer.u64(*last_event_seq);
-    writer.u64(outcomes.dropped_through.raw());
+    writer.u64(outcomes.dropped_through().raw());
     writer.u64(outcomes.len() as u64);
 }
 
