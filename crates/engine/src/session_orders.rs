@@ -1,31 +1,33 @@
-//! The open orders of each session in the order of their arrival, in blocks of a cache line.
+//! The open orders of each session in the order of their arrival, in blocks.
 //!
-//! An order knows its place, so its end touches that place and no neighbor. A block whose last order has gone returns to
-//! the pool, so memory follows the open orders.
+//! An order knows its place, so its end touches a bit of its block and no neighbor. The bits of all blocks lie together,
+//! apart from what they are about: they are few enough to be in a near cache whichever order ends, while what an order's
+//! place says is read only by those who walk. A block whose last order has gone returns to the pool, so memory follows the
+//! open orders.
 
 use joulebook_book::Slot;
 use joulebook_sys::{prefetch_write, reserve_in_large_pages};
 
 use crate::places::at_mut;
 
-/// A block's number times [`BLOCK`], plus the index of a word in it. Block zero is never used.
+/// A block's number times [`BLOCK`], plus the index of a place in it. Block zero is never used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ListPlace(u32);
 
-const BLOCK: u32 = 16;
-/// Words of a block before its slots.
-const LINKS: u32 = 3;
-const TAKEN: usize = 0;
-const NEXT: usize = 1;
-const PREVIOUS: usize = 2;
+/// Places of a block: as many as a word has bits.
+const BLOCK: u32 = u32::BITS;
 
 impl ListPlace {
     const fn block(self) -> usize {
         (self.0 / BLOCK) as usize
     }
 
-    const fn word(self) -> usize {
-        (self.0 % BLOCK) as usize
+    const fn bit(self) -> u32 {
+        self.0 % BLOCK
+    }
+
+    const fn index(self) -> usize {
+        self.0 as usize
     }
 
     /// The last place of a block, behind which there is no room.
@@ -34,11 +36,21 @@ impl ListPlace {
     }
 }
 
-/// One cache line of a list. The words are, in this order: which of its places are taken, as bits; the next block, the
-/// first after the last; the previous block, the last before the first; slots.
+/// A part of a list.
 #[derive(Clone, Copy, Debug)]
-#[repr(align(64))]
-struct Block([u32; BLOCK as usize]);
+#[repr(align(16))]
+struct Block {
+    /// Which of its places have orders, as bits.
+    taken: u32,
+    /// The next block, the first after the last.
+    next: u32,
+    /// The previous block, the last before the first.
+    previous: u32,
+}
+
+impl Block {
+    const EMPTY: Self = Self { taken: 0, next: 0, previous: 0 };
+}
 
 /// The orders of one session.
 #[derive(Clone, Copy, Debug)]
@@ -63,12 +75,17 @@ impl SessionList {
 #[derive(Debug)]
 pub(crate) struct SessionOrders {
     blocks: Vec<Block>,
+    /// By place.
+    slots: Vec<Slot>,
     vacant: Vec<u32>,
 }
 
+/// What stands where no order ever stood.
+const NO_SLOT: Slot = Slot::new(u32::MAX);
+
 impl Default for SessionOrders {
     fn default() -> Self {
-        Self { blocks: vec![Block([0; BLOCK as usize])], vacant: Vec::new() }
+        Self { blocks: vec![Block::EMPTY], slots: vec![NO_SLOT; BLOCK as usize], vacant: Vec::new() }
     }
 }
 
@@ -77,12 +94,11 @@ impl SessionOrders {
     #[inline(always)]
     pub(crate) fn push(&mut self, list: &mut SessionList, slot: Slot) -> ListPlace {
         let mut place = ListPlace(list.newest.0 + 1);
-        if place.word() == 0 {
+        if place.bit() == 0 {
             place = self.append_block(list);
         }
-        let block = &mut at_mut(&mut self.blocks, place.block()).0;
-        block[TAKEN] |= 1 << place.word();
-        block[place.word()] = slot.raw();
+        at_mut(&mut self.blocks, place.block()).taken |= 1 << place.bit();
+        *at_mut(&mut self.slots, place.index()) = slot;
         list.newest = place;
         list.orders += 1;
         place
@@ -92,8 +108,8 @@ impl SessionOrders {
     #[inline(always)]
     pub(crate) fn remove(&mut self, list: &mut SessionList, place: ListPlace) {
         list.orders -= 1;
-        let taken = &mut at_mut(&mut self.blocks, place.block()).0[TAKEN];
-        *taken &= !(1 << place.word());
+        let taken = &mut at_mut(&mut self.blocks, place.block()).taken;
+        *taken &= !(1 << place.bit());
         if *taken == 0 {
             self.give_back(list, place);
         }
@@ -104,18 +120,17 @@ impl SessionOrders {
         if list.orders == 0 {
             return None;
         }
-        let last = &self.blocks[list.newest.block()].0;
-        Some(self.first_of(last[NEXT]))
+        Some(self.first_of(self.blocks[list.newest.block()].next))
     }
 
     /// The order that came next after the one at a place.
     pub(crate) fn after(&self, list: &SessionList, place: ListPlace) -> Option<Slot> {
-        let block = &self.blocks[place.block()].0;
-        let behind = block[TAKEN] & (u32::MAX << place.word() << 1);
+        let Block { taken, next, .. } = self.blocks[place.block()];
+        let behind = taken & (u32::MAX << place.bit() << 1);
         if behind != 0 {
-            return Some(Slot::new(block[behind.trailing_zeros() as usize]));
+            return Some(self.slots[place.index() - place.bit() as usize + behind.trailing_zeros() as usize]);
         }
-        (place.block() != list.newest.block()).then(|| self.first_of(block[NEXT]))
+        (place.block() != list.newest.block()).then(|| self.first_of(next))
     }
 
     /// Asks for the memory of a place.
@@ -128,34 +143,41 @@ impl SessionOrders {
 
     /// The oldest order of a block, which has one.
     fn first_of(&self, block: u32) -> Slot {
-        let block = &self.blocks[block as usize].0;
-        Slot::new(block[block[TAKEN].trailing_zeros() as usize])
+        let first = self.blocks[block as usize].taken.trailing_zeros();
+        self.slots[(block * BLOCK + first) as usize]
     }
 
     /// The first place of a new block at the list's end.
     #[inline(never)]
     fn append_block(&mut self, list: &SessionList) -> ListPlace {
-        let number = self.vacant.pop().unwrap_or_else(|| {
-            reserve_in_large_pages(&mut self.blocks, 1);
-            self.blocks.push(Block([0; BLOCK as usize]));
-            (self.blocks.len() - 1) as u32
-        });
+        let number = self.vacant.pop().unwrap_or_else(|| self.add_block());
         let (mut next, mut previous) = (number, number);
         if list.newest.block() != 0 {
             previous = list.newest.block() as u32;
-            next = self.block(previous)[NEXT];
+            next = self.block(previous).next;
         }
-        self.block(number)[TAKEN] = 0;
+        self.block(number).taken = 0;
         self.link(previous, number);
         self.link(number, next);
-        ListPlace(number * BLOCK + LINKS)
+        ListPlace(number * BLOCK)
+    }
+
+    #[cold]
+    fn add_block(&mut self) -> u32 {
+        let number = self.blocks.len() as u32;
+        assert!(number < u32::MAX / BLOCK, "every place has a number");
+        reserve_in_large_pages(&mut self.blocks, 1);
+        self.blocks.push(Block::EMPTY);
+        reserve_in_large_pages(&mut self.slots, BLOCK as usize);
+        self.slots.resize(self.slots.len() + BLOCK as usize, NO_SLOT);
+        number
     }
 
     /// Gives an empty block back. Behind the one before it there is no room, or it would not have been needed.
     #[inline(never)]
     fn give_back(&mut self, list: &mut SessionList, place: ListPlace) {
         let number = place.block() as u32;
-        let (next, previous) = (self.block(number)[NEXT], self.block(number)[PREVIOUS]);
+        let Block { next, previous, .. } = *self.block(number);
         self.link(previous, next);
         self.vacant.push(number);
         if list.newest.block() == place.block() {
@@ -164,12 +186,12 @@ impl SessionOrders {
     }
 
     fn link(&mut self, previous: u32, next: u32) {
-        self.block(previous)[NEXT] = next;
-        self.block(next)[PREVIOUS] = previous;
+        self.block(previous).next = next;
+        self.block(next).previous = previous;
     }
 
-    fn block(&mut self, number: u32) -> &mut [u32; BLOCK as usize] {
-        &mut self.blocks[number as usize].0
+    fn block(&mut self, number: u32) -> &mut Block {
+        &mut self.blocks[number as usize]
     }
 }
 
