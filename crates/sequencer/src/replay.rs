@@ -74,7 +74,10 @@ pub fn apply_batch(
     engine.begin_batch(first_seq, time, out);
     digest.steps.push(short_chain(engine));
     // Each way is compiled by itself, so a batch that asks for less does not pay for more.
-    let applied = if engine.looks_ahead() {
+    let applied = if engine.looks_ahead() && records.clone().nth(FAR).is_none() {
+        look_at_all(engine, records.clone());
+        apply_each(engine, records, out, &mut digest.steps, |_| {})
+    } else if engine.looks_ahead() {
         let mut lookahead = Lookahead::new(engine, records.clone());
         apply_each(engine, records, out, &mut digest.steps, |engine| lookahead.step(engine))
     } else {
@@ -118,6 +121,21 @@ const MIDDLE: usize = 5;
 const NEAR: usize = 2;
 /// How many ahead an order is asked for when there is nothing else to ask for: it comes from the next cache.
 const ORDER_ALONE: usize = 4;
+
+/// Asks for the memory of all commands of a short batch, each step for all of them at once: they come too soon to be looked
+/// at one by one, and an exchange with little to do has none but short batches.
+#[inline(never)]
+fn look_at_all(engine: &Engine, records: Records<'_>) {
+    let mut coming = [Ahead::default(); FAR];
+    let mut count = 0;
+    for (ahead, record) in coming.iter_mut().zip(records) {
+        *ahead = engine.look_far_ahead(record);
+        count += 1;
+    }
+    let coming = &mut coming[..count];
+    coming.iter_mut().for_each(|ahead| *ahead = engine.look_ahead(*ahead));
+    coming.iter().for_each(|ahead| engine.look_near_ahead(*ahead));
+}
 
 /// Asks for the memory of the commands that come next.
 struct Lookahead<'a> {
@@ -345,6 +363,38 @@ fn difference(applied: &Applied, skipped: Option<SeqNum>, attested: &EventDigest
         (None, None) => of_this_batch(DiffersAt::Somewhere),
         (Some(0) | None, Some(first_seq)) => {
             Difference { first_seq, last_seq: attested.seq, at: DiffersAt::Somewhere }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use joulebook_journal::Batch;
+    use joulebook_protocol::messages::{CancelOrder, NewOrder};
+    use joulebook_protocol::{Command, Origin, SequencedCommand};
+
+    use super::*;
+
+    /// Of any length, and of orders and instruments that there are not.
+    #[test]
+    fn every_batch_is_looked_at() {
+        let engine = Engine::new();
+        let mut batch = Batch::new();
+        for count in 0..=2 * FAR {
+            batch.clear(TimeNs::new(1));
+            for number in 0..count {
+                let command = match number % 2 {
+                    0 => Command::from(CancelOrder::default()),
+                    _ => NewOrder { side: 1, ..NewOrder::default() }.into(),
+                };
+                let mut record = Vec::new();
+                SequencedCommand { origin: Origin::SYSTEM, command }.encode(&mut record);
+                batch.push(&record);
+            }
+            look_at_all(&engine, batch.records());
+            let mut lookahead = Lookahead::new(&engine, batch.records());
+            (0..count).for_each(|_| lookahead.step(&engine));
+            assert!(lookahead.records.next().is_none(), "all of {count}");
         }
     }
 }
