@@ -230,6 +230,12 @@ impl OrderSlab {
         self.orders.get(slot.index()).filter(|order| !order.is_vacant())
     }
 
+    /// The order of this id at a slot that a client named, if it rests. No vacant slot does.
+    #[inline(always)]
+    pub fn resting(&self, slot: Slot, order_id: OrderId) -> Option<&Order> {
+        self.orders.get(slot.index()).filter(|order| order.order_id == order_id && order.is_resting())
+    }
+
     /// Gives an order that rests in no book a new price and size, of which at most `display` lots show.
     #[inline]
     pub fn amend(&mut self, slot: Slot, price: Price, qty: u32, leaves: u32, display: u32) {

@@ -28,32 +28,32 @@ impl Engine {
         if !session.enters(cancel.client_order_id) {
             return false;
         }
-        let slot = Slot::new(cancel.slot.raw());
-        let order = match self.orders.slab.get(slot) {
-            Some(order) if order.order_id == cancel.order_id && order.is_resting() => *order,
-            Some(_) | None => return false,
-        };
-        let owner = match self.orders.owner_alone(slot) {
-            Some(owner) if owner.session == session_ix => owner,
+        let (slot, order_id) = (Slot::new(cancel.slot.raw()), cancel.order_id);
+        if self.orders.slab.resting(slot, order_id).is_none() {
+            return false;
+        }
+        let (owner, listed) = match self.orders.of_order_alone(slot) {
+            Some((owner, listed)) if owner.session == session_ix => (owner, listed),
             Some(_) | None => return false,
         };
         (self.last_seq, self.step, self.received) = (self.last_seq.next(), self.step + 1, origin.received);
         session.high_water_mark = cancel.client_order_id;
-        let (client_order_id, order_id) = (cancel.client_order_id, order.order_id);
+        let client_order_id = cancel.client_order_id;
         let outcome = Outcome { client_order_id, order_id, slot: SlotHint::UNKNOWN, reason: None };
         session.outcomes.record(outcome, &mut self.outcome_budget);
-        self.orders.delist(&mut session.orders, slot);
+        self.orders.unlist(&mut session.orders, order_id, listed);
+        let order = self.orders.slab[slot];
         let ix = InstrumentIx::new(order.instrument);
         let instrument = &mut self.instruments[ix];
+        let level = instrument.book_mut().withdraw(&mut self.orders.slab, slot);
         let worth = Worth::of(instrument, order.side, order.price, order.total_leaves());
         let worth = worth.expect("an open order is worth what fits a balance");
         account.open_value -= i128::from(worth.value.raw());
         account.open_orders -= 1;
         worth.hold.give_back(&mut self.ledger, account_ix, &instrument.assets);
-        let level = instrument.book_mut().withdraw(&mut self.orders.slab, slot);
         let canceled = OrderCanceled {
             client_order_id: owner.client_order_id,
-            order_id: order.order_id,
+            order_id,
             request: cancel.client_order_id,
             instrument: instrument.id,
             canceled_qty: order.total_leaves(),

@@ -11,7 +11,7 @@ use crate::{Engine, Events};
 impl Engine {
     /// An order traded or acts now: the one that it is linked with ends.
     pub(crate) fn end_link(&mut self, slot: Slot, out: &mut Events) {
-        if let Some(partner) = self.orders.terms_mut(slot).partner.take() {
+        if let Some(partner) = self.orders.change_terms(slot, |terms| terms.partner.take()) {
             self.end_partner(partner, out);
         }
     }
@@ -20,7 +20,7 @@ impl Engine {
     /// the link goes first.
     #[cold]
     pub(crate) fn end_partner(&mut self, partner: Slot, out: &mut Events) {
-        self.orders.terms_mut(partner).partner = None;
+        self.orders.change_terms(partner, |terms| terms.partner = None);
         self.cancel_open_order(partner, CancelReason::LinkedOrder, Requester::NOBODY, out);
     }
 

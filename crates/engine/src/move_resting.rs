@@ -27,8 +27,8 @@ impl Engine {
         let account = &mut self.accounts[account_ix];
         let enters = !self.disabled.is_anybody() && session.enters(replace.client_order_id);
         let slot = Slot::new(replace.slot.raw());
-        let order = match self.orders.slab.get(slot) {
-            Some(order) if enters && order.order_id == replace.order_id && order.is_resting() => *order,
+        let order = match self.orders.slab.resting(slot, replace.order_id) {
+            Some(order) if enters => *order,
             Some(_) | None => return false,
         };
         let owner = match self.orders.owner_of_plain(slot) {

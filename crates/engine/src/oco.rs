@@ -38,8 +38,8 @@ impl Engine {
         else {
             unreachable!("both legs are open orders, and the second is a stop")
         };
-        self.orders.terms_mut(limit_slot).partner = Some(stop_slot);
-        self.orders.terms_mut(stop_slot).partner = Some(limit_slot);
+        self.orders.change_terms(limit_slot, |terms| terms.partner = Some(stop_slot));
+        self.orders.change_terms(stop_slot, |terms| terms.partner = Some(limit_slot));
         self.wait_for(stop_slot, trigger, stop_hold);
         self.tell(session, accepted(&limit_leg, &taker), out);
         self.tell(session, accepted(&stop_leg, &waiting), out);

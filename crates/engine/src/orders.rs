@@ -5,6 +5,7 @@ use joulebook_sys::{prefetch_write, reserve_in_large_pages};
 use joulebook_types::{ClientOrderId, OrderId, OrderType, SelfTradeMode, SlotHint, TimeInForce, TimeNs};
 
 use crate::order_index::{OrderIndex, PageIx};
+use crate::places::at;
 use crate::session_orders::{ListPlace, SessionList, SessionOrders};
 use crate::sessions::SessionIx;
 
@@ -69,6 +70,12 @@ impl Terms {
         self.partner.is_none() && self.expires == TimeNs::ZERO && !self.is_quote
     }
 
+    /// Whether the order shows all of its lots and rests until it is canceled.
+    #[inline(always)]
+    fn are_plain(&self) -> bool {
+        *self == Self { self_trade: self.self_trade, ..Self::PLAIN }
+    }
+
     /// Whether a remainder may rest.
     #[inline(always)]
     pub(crate) fn rests(&self) -> bool {
@@ -80,12 +87,35 @@ impl Terms {
     }
 }
 
+/// What an order's terms come to for those who end or move it, worked out when the terms change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Concern {
+    /// It is a limit order that shows all of its lots and rests until it is canceled.
+    Plain,
+    /// It is not, but what becomes of it is nothing to anything else.
+    Alone,
+    /// It is linked, dated, or a quote.
+    Others,
+}
+
+impl Concern {
+    #[inline(always)]
+    fn of(terms: &Terms) -> Self {
+        match (terms.are_plain(), terms.concern_nobody()) {
+            (true, _) => Self::Plain,
+            (false, true) => Self::Alone,
+            (false, false) => Self::Others,
+        }
+    }
+}
+
 /// The cold half of an order: one cache line beside the hot one, which the slab has.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
 struct Cold {
     owner: Owner,
     terms: Terms,
+    concern: Concern,
     listed: Listed,
 }
 
@@ -134,8 +164,18 @@ impl Orders {
         &self.cold[slot.index()].terms
     }
 
-    pub(crate) fn terms_mut(&mut self, slot: Slot) -> &mut Terms {
-        &mut self.cold[slot.index()].terms
+    /// Every change of an order's terms is one of these.
+    pub(crate) fn change_terms<R>(&mut self, slot: Slot, change: impl FnOnce(&mut Terms) -> R) -> R {
+        let cold = &mut self.cold[slot.index()];
+        let changed = change(&mut cold.terms);
+        cold.concern = Concern::of(&cold.terms);
+        changed
+    }
+
+    /// Whether what is kept of an order's terms is what they come to.
+    pub(crate) fn concern_is_right(&self, slot: Slot) -> bool {
+        let Cold { terms, concern, .. } = &self.cold[slot.index()];
+        *concern == Concern::of(terms)
     }
 
     /// Takes an order in behind all others of its session, whose list this is. Its account counts it.
@@ -161,7 +201,10 @@ impl Orders {
         let listed = Listed { place, page };
         match self.cold.get_mut(slot.index()) {
             // Part by part: as a whole it would be put together on the stack and copied.
-            Some(cold) => (cold.owner, cold.terms, cold.listed) = (owner, terms, listed),
+            Some(cold) => {
+                (cold.owner, cold.terms) = (owner, terms);
+                (cold.concern, cold.listed) = (Concern::of(&terms), listed);
+            }
             None => self.add_cold(owner, terms, listed),
         }
     }
@@ -169,7 +212,7 @@ impl Orders {
     #[cold]
     fn add_cold(&mut self, owner: Owner, terms: Terms, listed: Listed) {
         reserve_in_large_pages(&mut self.cold, 1);
-        self.cold.push(Cold { owner, terms, listed });
+        self.cold.push(Cold { owner, terms, concern: Concern::of(&terms), listed });
     }
 
     /// Forgets an order that has left its book, of the session whose list this is.
@@ -181,7 +224,7 @@ impl Orders {
 
     /// Takes an order out of all lists but the slab.
     #[inline(always)]
-    pub(crate) fn delist(&mut self, list: &mut SessionList, slot: Slot) {
+    fn delist(&mut self, list: &mut SessionList, slot: Slot) {
         let order_id = self.slab[slot].order_id;
         self.unlist(list, order_id, self.cold[slot.index()].listed);
     }
@@ -191,13 +234,6 @@ impl Orders {
     pub(crate) fn unlist(&mut self, list: &mut SessionList, order_id: OrderId, listed: Listed) {
         self.index.remove(order_id, listed.page);
         self.of_sessions.remove(list, listed.place);
-    }
-
-    /// The same of an order that shows all of its lots and rests until it is canceled.
-    #[inline(always)]
-    pub(crate) fn owner_of_plain(&self, slot: Slot) -> Option<Owner> {
-        let Cold { owner, terms, .. } = &self.cold[slot.index()];
-        (*terms == Terms { self_trade: terms.self_trade, ..Terms::PLAIN }).then_some(*owner)
     }
 
     /// Asks for the memory of the order at a slot, which is going to be named.
@@ -265,20 +301,25 @@ impl Orders {
         core::iter::successors(self.first_of_session(&list), move |slot| self.next_of_session(&list, *slot))
     }
 
-    /// Whose an order is, if its end concerns nothing else: it stands in its book and is neither linked, nor dated, nor a
-    /// quote.
+    /// Whose a resting order is, if it shows all of its lots and rests until it is canceled.
     #[inline(always)]
-    pub(crate) fn owner_alone(&self, slot: Slot) -> Option<Owner> {
-        let Cold { owner, terms, .. } = &self.cold[slot.index()];
-        let alone = terms.place == Place::Book && terms.concern_nobody();
-        alone.then_some(*owner)
+    pub(crate) fn owner_of_plain(&self, slot: Slot) -> Option<Owner> {
+        let Cold { owner, concern, .. } = at(&self.cold, slot.index());
+        (*concern == Concern::Plain).then_some(*owner)
+    }
+
+    /// Whose a resting order is, and where it is listed, if its end concerns nothing else.
+    #[inline(always)]
+    pub(crate) fn of_order_alone(&self, slot: Slot) -> Option<(Owner, Listed)> {
+        let (owner, listed, is_alone) = self.of_maker(slot);
+        is_alone.then_some((owner, listed))
     }
 
     /// Whose a resting order is, where it is listed, and whether its end concerns nothing else.
     #[inline(always)]
     pub(crate) fn of_maker(&self, slot: Slot) -> (Owner, Listed, bool) {
-        let Cold { owner, terms, listed } = &self.cold[slot.index()];
-        (*owner, *listed, terms.concern_nobody())
+        let Cold { owner, concern, listed, .. } = at(&self.cold, slot.index());
+        (*owner, *listed, *concern != Concern::Others)
     }
 
     /// Open orders in the index, which is those in the slab.

@@ -370,7 +370,7 @@ impl Engine {
     /// The newest request speaks for the side.
     fn agree(&mut self, quoting: &Quoting, slot: Slot) {
         self.orders.owner_mut(slot).client_order_id = quoting.client_order_id;
-        self.orders.terms_mut(slot).self_trade = quoting.self_trade;
+        self.orders.change_terms(slot, |terms| terms.self_trade = quoting.self_trade);
     }
 }
 

@@ -93,7 +93,8 @@ impl Engine {
                     Place::Stop => self.waits_as_stop(slot),
                     Place::Call => self.waits_in_call(slot),
                 };
-                listed += usize::from(own && placed && found == Some(slot));
+                let noted = self.orders.concern_is_right(slot);
+                listed += usize::from(own && placed && noted && found == Some(slot));
             }
             if listed != session.orders.len() as usize || !self.recount_quotes(ix, quotes) {
                 let account = self.accounts[session.account].id;

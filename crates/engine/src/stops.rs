@@ -16,7 +16,7 @@ impl Engine {
     /// Lets an order that was accepted, and holds what it needs, wait for its trigger price.
     pub(crate) fn wait_for(&mut self, slot: Slot, trigger: StopTrigger, held: Hold) {
         let order = self.orders.slab[slot];
-        self.orders.terms_mut(slot).place = Place::Stop;
+        self.orders.change_terms(slot, |terms| terms.place = Place::Stop);
         self.stops.add(Stop {
             slot,
             order_id: order.order_id,
@@ -73,7 +73,7 @@ impl Engine {
     /// A marked stop acts. Its link ends before it trades, so that what the other order holds is free for it.
     fn fire_stop(&mut self, slot: Slot, out: &mut Events) {
         let stop = self.stops.remove(slot);
-        self.orders.terms_mut(slot).place = Place::Book;
+        self.orders.change_terms(slot, |terms| terms.place = Place::Book);
         let owner = *self.orders.owner(slot);
         let triggered = OrderTriggered {
             client_order_id: owner.client_order_id,

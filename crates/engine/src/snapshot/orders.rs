@@ -270,7 +270,7 @@ impl Engine {
         for (slot, partner) in links {
             let partner = self.orders.find(*partner, SlotHint::UNKNOWN);
             let partner = partner.ok_or(reader.error("an order is linked with an open one"))?;
-            self.orders.terms_mut(*slot).partner = Some(partner);
+            self.orders.change_terms(*slot, |terms| terms.partner = Some(partner));
         }
         for (slot, _) in links {
             let terms = self.orders.terms(*slot);
