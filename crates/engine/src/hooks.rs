@@ -52,7 +52,14 @@ impl Engine {
     }
 
     /// After the order in hand took lots and all that its maker's fill caused is done.
-    pub(crate) fn after_taker_fill(&mut self, taker: &Taker, out: &mut Events) {
+    #[inline(always)]
+    pub(crate) fn after_taker_fill(&mut self, taker: &mut Taker, out: &mut Events) {
+        if !taker.is_linked {
+            return;
+        }
+        taker.is_linked = false;
+        // What ended beside it may have been next in its way.
+        taker.meets_next = None;
         if let Some(slot) = taker.slot {
             self.end_link(slot, out);
         }

@@ -1,7 +1,7 @@
 //! Two orders meet: at the resting order's price, first come first served.
 
 use joulebook_book::{Order, Slot};
-use joulebook_ledger::AccountIx;
+use joulebook_ledger::{AccountIx, PositionIx};
 use joulebook_protocol::CancelReason;
 use joulebook_protocol::messages::{BookUpdate, OrderCanceled};
 use joulebook_types::{
@@ -39,8 +39,12 @@ pub(crate) struct Taker {
     pub(crate) self_trade: SelfTradeMode,
     /// Whether what is left rests; only for orders with a slot.
     pub(crate) rests: bool,
-    /// The maker that it will meet after the one in hand, as far as that can be told: only to ask for its memory.
+    /// The maker that it will meet next, or after the trade in hand, as far as that can be told; nobody else then.
     pub(crate) meets_next: Option<Slot>,
+    /// Whether another order is linked with it, which ends when it trades.
+    pub(crate) is_linked: bool,
+    /// Where its account's position in the window was when it traded last.
+    pub(crate) position: PositionIx,
 }
 
 /// Where a taker's part of a trade comes from.
@@ -73,6 +77,15 @@ impl Taker {
     pub(crate) fn promise(&self) -> Promise {
         let Self { account, instrument, side, limit, leaves: lots, .. } = *self;
         Promise { account, instrument, side, limit, lots }
+    }
+
+    /// Whether its limit allows a trade at this price.
+    #[inline(always)]
+    fn reaches(&self, price: Price) -> bool {
+        match self.side {
+            Side::Buy => price <= self.limit,
+            Side::Sell => price >= self.limit,
+        }
     }
 
     /// Where it lies, as the owner may say it.
@@ -124,17 +137,16 @@ impl Engine {
     pub(crate) fn match_taker(&mut self, taker: &mut Taker, out: &mut Events) -> Stop {
         // Price references are those of the step's beginning, so what this order trades does not move them.
         let bound = self.trade_bound(taker.instrument, taker.side);
-        self.prepare_first(taker);
+        taker.meets_next = self.first_maker(taker);
         while taker.leaves > 0 {
-            let book = self.instruments[taker.instrument].book();
-            if !book.crosses(taker.side, taker.limit) {
+            let front = taker.meets_next.or_else(|| self.front_against(taker));
+            let reached = front.filter(|front| taker.reaches(self.orders.slab[*front].price));
+            let Some(front) = reached else {
                 // Only a triggered stop has such a limit. At rest, the next order would trade with it beyond the band.
                 let rests_beyond = taker.rests && bound.is_beyond_dynamic(taker.side, taker.limit);
                 return if rests_beyond { Stop::PriceBand } else { Stop::NothingReached };
-            }
-            let front = book
-                .front(&self.orders.slab, taker.side.opposite())
-                .expect("a side that is crossed has orders");
+            };
+            debug_assert!(self.front_against(taker) == Some(front), "the front order trades first");
             let maker = &self.orders.slab[front];
             taker.meets_next =
                 if taker.leaves > maker.leaves { self.prepare_next(taker, front) } else { None };
@@ -147,6 +159,7 @@ impl Engine {
                 if self.prevent_self_trade(taker, front, out) {
                     return Stop::SelfTrade;
                 }
+                taker.meets_next = None;
                 continue;
             }
             let (price, lots) = (maker.price, taker.leaves.min(maker.leaves));
@@ -159,14 +172,20 @@ impl Engine {
         Stop::Filled
     }
 
-    /// Asks for what a trade with the first maker reads last: in a book that nobody has touched for a while each line would
-    /// be waited for in turn.
+    /// The order that trades first with the taker, if that reaches it.
     #[inline(always)]
-    fn prepare_first(&self, taker: &Taker) {
+    fn front_against(&self, taker: &Taker) -> Option<Slot> {
         let book = self.instruments[taker.instrument].book();
-        if let Some(front) = book.front(&self.orders.slab, taker.side.opposite()) {
-            self.orders.prepare(front);
-        }
+        book.front(&self.orders.slab, taker.side.opposite())
+    }
+
+    /// The same before the first trade. Asks for what that reads last: in a book that nobody has touched for a while each
+    /// line would be waited for in turn.
+    #[inline(always)]
+    fn first_maker(&self, taker: &Taker) -> Option<Slot> {
+        let front = self.front_against(taker)?;
+        self.orders.prepare(front);
+        Some(front)
     }
 
     /// Asks for the maker behind the one at the front, while there is a trade to make.
@@ -275,6 +294,8 @@ impl Engine {
             self_trade: terms.self_trade,
             rests: terms.rests(),
             meets_next: None,
+            is_linked: terms.partner.is_some(),
+            position: PositionIx::NONE,
         }
     }
 

@@ -3,6 +3,7 @@
 use core::mem::offset_of;
 
 use joulebook_book::Order;
+use joulebook_ledger::PositionIx;
 use joulebook_protocol::RejectReason;
 use joulebook_protocol::messages::{NewOrder, OrderAccepted};
 use joulebook_types::{ClientOrderId, OrderType, Phase, Price, SelfTradeMode, Side, TimeInForce};
@@ -300,6 +301,8 @@ impl Engine {
             self_trade: valid.terms.self_trade,
             rests,
             meets_next: None,
+            is_linked: false,
+            position: PositionIx::NONE,
         }
     }
 
@@ -330,6 +333,8 @@ impl Engine {
             self_trade,
             rests: false,
             meets_next: None,
+            is_linked: false,
+            position: PositionIx::NONE,
         }
     }
 }

@@ -38,6 +38,7 @@ impl Engine {
         else {
             unreachable!("both legs are open orders, and the second is a stop")
         };
+        taker.is_linked = true;
         self.orders.change_terms(limit_slot, |terms| terms.partner = Some(stop_slot));
         self.orders.change_terms(stop_slot, |terms| terms.partner = Some(limit_slot));
         self.wait_for(stop_slot, trigger, stop_hold);

@@ -4,6 +4,7 @@
 //! the way of all other orders. How it trades and what becomes of its remainder is the same on both ways.
 
 use joulebook_book::Order;
+use joulebook_ledger::PositionIx;
 use joulebook_protocol::Origin;
 use joulebook_protocol::messages::NewOrder;
 use joulebook_types::{OrderType, Phase, SelfTradeMode, SlotHint};
@@ -109,6 +110,8 @@ impl Engine {
             self_trade: SelfTradeMode::CancelAggressor,
             rests,
             meets_next: None,
+            is_linked: false,
+            position: PositionIx::NONE,
         };
         self.work(&mut taker, out);
         self.end_step(out);

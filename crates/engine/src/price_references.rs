@@ -26,6 +26,9 @@ pub(crate) struct PriceReferences {
     /// The step that printed last, and what had been seen before it.
     pub(crate) printed_in_step: u64,
     pub(crate) before: Seen,
+    /// The step whose further trades move the last print and nothing else, because the one in hand has anchored the
+    /// velocity; steps count from one. Only a shorter way: it is not part of the state.
+    pub(crate) anchored_in_step: u64,
 }
 
 impl PriceReferences {
@@ -52,18 +55,31 @@ impl PriceReferences {
     }
 
     /// A continuous trade printed. It anchors the velocity when nothing else does.
+    #[inline(always)]
     pub(crate) fn print(&mut self, price: Price, step: u64, now: TimeNs, window_ms: u32) {
+        debug_assert!(step > 0, "steps count from one");
+        if self.anchored_in_step != step {
+            self.print_first(price, step, now, window_ms);
+        }
+        self.seen.last_print = Some(price);
+    }
+
+    /// What only the first trade of a step moves, unless it has no base.
+    fn print_first(&mut self, price: Price, step: u64, now: TimeNs, window_ms: u32) {
         self.begin_prints(step);
         if !self.seen.anchor.is_some_and(|anchor| is_within(anchor, now, window_ms)) {
             let price = self.base(step).unwrap_or(price);
             self.seen.anchor = Some(Anchor { price, since: now });
         }
-        self.seen.last_print = Some(price);
+        if self.base(step).is_some() {
+            self.anchored_in_step = step;
+        }
     }
 
     /// An auction printed: its price is what velocity is measured from now.
     pub(crate) fn print_of_auction(&mut self, price: Price, step: u64, now: TimeNs) {
         self.begin_prints(step);
+        self.anchored_in_step = 0;
         self.seen = Seen { last_print: Some(price), anchor: Some(Anchor { price, since: now }) };
     }
 
@@ -146,5 +162,38 @@ mod tests {
         references.print_of_auction(Price::new(90), 2, at(10));
         assert_eq!(references.velocity_reference(2, at(10), WINDOW_MS), price(50), "not in its own step");
         assert_eq!(references.velocity_reference(3, at(1_009), WINDOW_MS), price(90));
+    }
+
+    /// Trades and auctions in steps of several, with and without a window, against references that always go the whole way.
+    #[test]
+    fn the_short_way_of_further_prints_moves_nothing_else() {
+        let mut state = 1_u64;
+        let mut next = |below: u64| {
+            // Multiplies by a primitive root modulo a prime.
+            state = state * 48_271 % 2_147_483_647;
+            state % below
+        };
+        for round in 0..2_000 {
+            let listed = if round % 2 == 0 { Price::ZERO } else { Price::new(50) };
+            let (mut short, mut whole) = (PriceReferences::listed(listed), PriceReferences::listed(listed));
+            let (mut step, mut now) = (1, 0);
+            let window_ms = if round % 3 == 0 { 0 } else { WINDOW_MS };
+            for _ in 0..12 {
+                let print = Price::new(100 + next(50) as i64);
+                whole.anchored_in_step = 0;
+                if next(5) == 0 {
+                    short.print_of_auction(print, step, at(now));
+                    whole.print_of_auction(print, step, at(now));
+                } else {
+                    short.print(print, step, at(now), window_ms);
+                    whole.print(print, step, at(now), window_ms);
+                }
+                assert_eq!((short.words(), short.before), (whole.words(), whole.before), "round {round}");
+                if next(3) == 0 {
+                    step += 1;
+                    now += next(700);
+                }
+            }
+        }
     }
 }

@@ -47,10 +47,11 @@ const TAKER: u8 = 2;
 
 impl Engine {
     /// Takes `lots` from `front`, the best maker of the other side, which shows at least as many. Returns notional and
-    /// taker's fee.
+    /// taker's fee. Whom the taker meets next stays known only if nothing but this maker left the book.
     ///
     /// Every record is borrowed once, from the instrument to both sessions. What a maker's fill causes beyond itself comes
-    /// when all of them are given back.
+    /// when all of them are given back. A function of its own, in which the engine stays in a register.
+    #[inline(never)]
     pub(crate) fn trade(
         &mut self,
         taker: &mut Taker,
@@ -93,6 +94,8 @@ impl Engine {
             account.open_orders -= 1;
             let list = &mut self.sessions[maker.owner.session].orders;
             self.orders.unlist(list, maker.order_id, maker.listed);
+        } else {
+            taker.meets_next = None;
         }
         self.accounts[taker.account].open_value -= i128::from(at_limit.raw());
         instrument.prices.print(figures.price, self.step, time, instrument.bands.velocity_window_ms);
@@ -231,7 +234,7 @@ impl Figures {
 fn settle(
     ledger: &mut Ledger,
     instrument: &Instrument,
-    taker: &Taker,
+    taker: &mut Taker,
     maker: &Maker,
     figures: &Figures,
 ) -> MicroEc {
@@ -258,7 +261,7 @@ fn settle(
             cost
         }
     };
-    ledger.settle(&Settlement {
+    let settlement = Settlement {
         buyer,
         seller,
         assets: &instrument.assets,
@@ -267,7 +270,8 @@ fn settle(
         buyer_fee,
         seller_fee,
         buyer_release,
-    });
+    };
+    taker.position = ledger.settle_near(&settlement, taker.side, taker.position);
     at_limit
 }
 

@@ -64,11 +64,13 @@ impl Position {
     }
 }
 
+/// Where the ledger keeps a position. What names it outside is a guess that is looked at before it is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PositionIx(u32);
+pub struct PositionIx(u32);
 
 impl PositionIx {
-    pub(crate) const NONE: Self = Self(u32::MAX);
+    /// Where no position is.
+    pub const NONE: Self = Self(u32::MAX);
 
     pub(crate) const fn index(self) -> usize {
         self.0 as usize
@@ -190,7 +192,7 @@ impl Capacity {
     /// Asks for the memory of a position that is going to be looked at.
     #[inline]
     pub(crate) fn prepare_position(&self, account: AccountIx, asset: AssetIx) {
-        if let Some(position) = self.by_owner.likely(&self.positions, account, asset) {
+        if let Some((_, position)) = self.by_owner.likely(&self.positions, account, asset) {
             prefetch_write(position);
         }
     }
@@ -223,7 +225,31 @@ impl Capacity {
         &mut self.positions[ix.index()]
     }
 
+    /// The same for one that most likely exists, at its first place of the table.
+    #[inline(always)]
+    pub(crate) fn open_position_of(&mut self, account: AccountIx, asset: AssetIx) -> PositionIx {
+        match self.by_owner.likely(&self.positions, account, asset) {
+            Some((ix, position)) if position.is_of(account, asset) => ix,
+            Some(_) | None => self.open_position(account, asset),
+        }
+    }
+
+    /// The same for one that was at `guess` the last time.
+    #[inline(always)]
+    pub(crate) fn open_position_near(
+        &mut self,
+        guess: PositionIx,
+        account: AccountIx,
+        asset: AssetIx,
+    ) -> PositionIx {
+        match self.positions.get(guess.index()) {
+            Some(position) if position.is_of(account, asset) => guess,
+            Some(_) | None => self.open_position(account, asset),
+        }
+    }
+
     /// The account's position in the slot, made when it has none yet.
+    #[inline(never)]
     pub(crate) fn open_position(&mut self, account: AccountIx, asset: AssetIx) -> PositionIx {
         if let Some(ix) = self.position_ix(account, asset) {
             return ix;

@@ -18,7 +18,7 @@ mod settlement;
 mod totals;
 
 pub use account::{AccountIx, Credits};
-pub use capacity::{AssetIx, CapacityError, CapacityTotals, Position, SlotKey};
+pub use capacity::{AssetIx, CapacityError, CapacityTotals, Position, PositionIx, SlotKey};
 pub use hold::{bid_hold, fee, with_fee};
 pub use key_map::{KeyMap, pair_key};
 pub use ledger::{CreditError, Ledger};

@@ -37,15 +37,15 @@ impl PositionTable {
     }
 
     /// Where the search for a key begins to find positions: most often the one that it is of.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn likely<'a>(
         &self,
         positions: &'a [Position],
         account: AccountIx,
         asset: AssetIx,
-    ) -> Option<&'a Position> {
-        let place = self.home(account, asset)?;
-        positions.get(self.places[place].index())
+    ) -> Option<(PositionIx, &'a Position)> {
+        let ix = self.places[self.home(account, asset)?];
+        Some((ix, positions.get(ix.index())?))
     }
 
     /// Adds a position that the table does not have.

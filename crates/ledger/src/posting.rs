@@ -72,15 +72,16 @@ impl Ledger {
         let given = escrow + free + fees + change;
         let buyer = &mut self.accounts[buyer.index()];
         assert!(buyer.held >= given, "a balance is never negative");
-        buyer.held -= given;
-        buyer.free += change;
+        give(&mut buyer.held, given);
+        receive(&mut buyer.free, change);
         let seller = &mut self.accounts[seller.index()];
-        seller.escrow += escrow;
-        seller.free += free;
-        self.totals.held -= given;
-        self.totals.escrow += escrow;
-        self.totals.free += free + change;
-        self.totals.fees += fees;
+        receive(&mut seller.escrow, escrow);
+        receive(&mut seller.free, free);
+        give(&mut self.totals.held, given);
+        receive(&mut self.totals.escrow, escrow);
+        receive(&mut self.totals.free, free);
+        receive(&mut self.totals.free, change);
+        receive(&mut self.totals.fees, fees);
     }
 
     /// Changes a balance, and the running total of its kind along with it.
@@ -110,4 +111,19 @@ impl Ledger {
         self.totals.retired += i128::from(amount.raw());
         self.change(Balance::Free(account), MicroEc::ZERO - amount);
     }
+}
+
+/// Takes off a balance what it covers.
+#[inline(always)]
+fn give(balance: &mut MicroEc, amount: MicroEc) {
+    debug_assert!(amount <= *balance, "a balance is never negative");
+    *balance = MicroEc::new(balance.raw().wrapping_sub(amount.raw()));
+}
+
+/// Adds to a balance what another one gave. No balance is negative and all of them together fit one, so no sum overflows and
+/// none is checked.
+#[inline(always)]
+fn receive(balance: &mut MicroEc, amount: MicroEc) {
+    debug_assert!(balance.checked_add(amount).is_some(), "the whole supply fits one balance");
+    *balance = MicroEc::new(balance.raw().wrapping_add(amount.raw()));
 }

@@ -1,9 +1,9 @@
 //! What a trade moves.
 
-use joulebook_types::MicroEc;
+use joulebook_types::{MicroEc, Side};
 
 use crate::account::AccountIx;
-use crate::capacity::{AssetIx, Position, WindowWalk};
+use crate::capacity::{AssetIx, Position, PositionIx, WindowWalk};
 use crate::ledger::Ledger;
 use crate::posting::Payment;
 
@@ -50,12 +50,19 @@ impl Ledger {
     /// The fees of both sides together are never negative: the taker pays for the maker's rebate.
     #[inline(always)]
     pub fn settle(&mut self, trade: &Settlement<'_>) {
+        self.settle_near(trade, Side::Buy, PositionIx::NONE);
+    }
+
+    /// The same of one who trades several times in a row, on `side`, and whose position was at `near` the last time. Returns
+    /// where it is now.
+    #[inline(always)]
+    pub fn settle_near(&mut self, trade: &Settlement<'_>, side: Side, near: PositionIx) -> PositionIx {
         assert!(trade.buyer != trade.seller, "nobody trades with itself");
         let fees = trade.buyer_fee + trade.seller_fee;
         assert!(fees >= MicroEc::ZERO, "a rebate is at most the other side's fee");
-        let sold = match trade.assets {
-            [asset] => self.sell_slot(trade, *asset),
-            _ => self.sell_slots(*trade),
+        let (sold, near) = match trade.assets {
+            [asset] => self.sell_slot(trade, *asset, side, near),
+            _ => (self.sell_slots(*trade), PositionIx::NONE),
         };
         let free_part = trade.notional - sold.escrow;
         let fee_from_free = trade.seller_fee - sold.fee;
@@ -63,22 +70,39 @@ impl Ledger {
         let escrow = sold.escrow - sold.fee;
         let parts = Payment { escrow, free: free_part - fee_from_free, fees, change };
         self.post_payment(trade.buyer, trade.seller, &parts);
+        near
     }
 
-    /// Moves the capacity of a window of one slot, and what waits for its delivery.
+    /// Moves the capacity of a window of one slot, and what waits for its delivery. The position of who trades on `side` is
+    /// looked for at `near` first; says where it was.
     #[inline(always)]
-    fn sell_slot(&mut self, trade: &Settlement<'_>, asset: AssetIx) -> Sold {
+    fn sell_slot(
+        &mut self,
+        trade: &Settlement<'_>,
+        asset: AssetIx,
+        side: Side,
+        near: PositionIx,
+    ) -> (Sold, PositionIx) {
         let capacity = &mut self.capacity;
-        let seller = capacity.position_ix(trade.seller, asset).expect("a seller has a position");
-        let buyer = capacity.position_ix(trade.buyer, asset);
-        let buyer = buyer.unwrap_or_else(|| capacity.open_position(trade.buyer, asset));
+        let (own, other) = match side {
+            Side::Buy => (trade.buyer, trade.seller),
+            Side::Sell => (trade.seller, trade.buyer),
+        };
+        // A seller has a position, or what it holds does not cover the sale.
+        let own = capacity.open_position_near(near, own, asset);
+        let other = capacity.open_position_of(other, asset);
+        // Which side is which cannot be predicted, so nothing above asks.
+        let (buyer, seller) = match side {
+            Side::Buy => (own, other),
+            Side::Sell => (other, own),
+        };
         let escrow = escrow_part(capacity.position_at(seller), trade.accelerators, trade.notional);
         let fee = match trade.seller_fee > MicroEc::ZERO {
             true => trade.seller_fee - trade.seller_fee.min(trade.notional - escrow),
             false => MicroEc::ZERO,
         };
         capacity.transfer(seller, buyer, trade.accelerators, escrow - fee);
-        Sold { escrow, fee }
+        (Sold { escrow, fee }, own)
     }
 
     /// The same of any window: each slot has its share of the credits. Gets a copy, so that a trade of one slot need not lie

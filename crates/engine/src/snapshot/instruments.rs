@@ -142,6 +142,7 @@ impl Engine {
             seen: self.load_seen(reader, tick)?,
             printed_in_step: reader.u64()?,
             before: self.load_seen(reader, tick)?,
+            anchored_in_step: 0,
         };
         reader.check(prices.printed_in_step <= self.step, "a print lies in the past")?;
         Ok(prices)
@@ -231,7 +232,7 @@ fn load_bands(reader: &mut Reader<'_>, tick: Price) -> Result<MovingBands, LoadE
 }
 
 fn save_prices(writer: &mut Writer<'_>, prices: &PriceReferences) {
-    let PriceReferences { listed, seen, printed_in_step, before } = *prices;
+    let PriceReferences { listed, seen, printed_in_step, before, anchored_in_step: _ } = *prices;
     let price = |price: Option<Price>| price.map_or(0, Price::raw);
     let save_seen = |writer: &mut Writer<'_>, Seen { last_print, anchor }: Seen| {
         writer.i64(price(last_print));
