@@ -84,14 +84,14 @@ impl Instrument {
     /// move are not looked at here.
     #[inline(always)]
     fn lets_move(&self, order: &Order, replace: &ReplaceOrder) -> bool {
+        let Some(book) = &self.book else { return false };
         let keeps_place = replace.price == order.price && replace.qty <= order.qty;
         !keeps_place
             && replace.trigger_price == Price::ZERO
             && replace.qty > order.filled()
             && self.phase == Phase::Open
-            && self.check_qty_max(replace.qty, 0).is_ok()
-            && self.check_price(replace.price, 0).is_ok()
-            && !self.has_dynamic_band()
-            && !self.book().crosses(order.side, replace.price)
+            && self.lets_trade(replace.qty)
+            && self.lets_stand(book, replace.price)
+            && !book.crosses(order.side, replace.price)
     }
 }

@@ -1,5 +1,6 @@
 //! The rules that an order's price and size must meet, in the order of their reject codes.
 
+use joulebook_book::Book;
 use joulebook_protocol::RejectReason;
 use joulebook_types::{InstrumentId, Phase, Price, Side};
 
@@ -106,6 +107,23 @@ impl Instrument {
             return refuse(RejectReason::PriceOutsideBand, self.band_high);
         }
         Ok(())
+    }
+
+    /// What `check_qty_max` says of lots, and that there are some.
+    #[inline(always)]
+    pub(crate) fn lets_trade(&self, qty: u32) -> bool {
+        // No lots become the most there are.
+        qty.wrapping_sub(1) < self.qty_max
+    }
+
+    /// What `check_price` says, for those who have the book at hand, and that no band moves.
+    #[inline(always)]
+    pub(crate) fn lets_stand(&self, book: &Book, price: Price) -> bool {
+        // Multiples of the tick are positive.
+        book.is_on_tick(price)
+            && self.band_low <= price
+            && price <= self.band_high
+            && !self.has_dynamic_band()
     }
 
     /// The book knows how to tell without a division.

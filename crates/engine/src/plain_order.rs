@@ -147,14 +147,16 @@ impl Engine {
     #[inline(always)]
     #[must_use]
     pub(crate) fn rest_plain(&mut self, origin: Origin, order: &PlainOrder, out: &mut Events) -> bool {
-        let takes_any = !self.disabled.is_anybody() && self.check_order_limit(1).is_ok();
         let Some(session_ix) = self.sessions.find(origin.account, origin.session) else { return false };
         let Some(ix) = self.instruments.find(order.instrument) else { return false };
         let session = &mut self.sessions[session_ix];
         let account_ix = session.account;
         let account = &mut self.accounts[account_ix];
         let instrument = &mut self.instruments[ix];
-        let enters = takes_any && session.enters(order.client_order_id) && instrument.lets_rest(order);
+        let enters = session.enters(order.client_order_id)
+            && !self.disabled.is_anybody()
+            && self.orders.slab.len() < self.orders.orders_max()
+            && instrument.lets_rest(order);
         if !enters {
             return false;
         }
@@ -170,17 +172,17 @@ impl Engine {
         account.open_value += i128::from(worth.value.raw());
         account.open_orders += 1;
         self.last_order_id = self.last_order_id.next();
-        let mut entered = Order::new(self.last_order_id, order.side, order.price, order.qty);
+        let (client_order_id, order_id) = (order.client_order_id, self.last_order_id);
+        let owner = Owner { session: session_ix, client_order_id };
+        self.orders.enlist(&mut session.orders, order_id, slot, owner, Terms::PLAIN);
+        let outcome = Outcome { client_order_id, order_id, slot: slot.hint(), reason: None };
+        session.outcomes.record(outcome, &mut self.outcome_budget);
+        let mut entered = Order::new(order_id, order.side, order.price, order.qty);
         entered.trade_group = account.trade_group(account_ix).0;
         entered.instrument = ix.raw();
         entered.account = account_ix.raw();
         entered.post_only = order.post_only;
         let level = instrument.book_mut().enter(&mut self.orders.slab, slot, entered);
-        let (client_order_id, order_id) = (order.client_order_id, entered.order_id);
-        let owner = Owner { session: session_ix, client_order_id };
-        self.orders.enlist(&mut session.orders, order_id, slot, owner, Terms::PLAIN);
-        let outcome = Outcome { client_order_id, order_id, slot: slot.hint(), reason: None };
-        session.outcomes.record(outcome, &mut self.outcome_budget);
         let Self { time, received, tells_all, ref mut hash, ref mut outbox, .. } = *self;
         let mut teller = Teller { time, received, tells_all, hash, outbox };
         let accepted = order.accepted(order_id, slot.hint());
@@ -195,11 +197,10 @@ impl Instrument {
     /// Whether an order keeps the rules and stays in the book as it is. Bands that move are not looked at here.
     #[inline(always)]
     fn lets_rest(&self, order: &PlainOrder) -> bool {
+        let Some(book) = &self.book else { return false };
         self.phase == Phase::Open
-            && order.qty > 0
-            && self.check_qty_max(order.qty, 0).is_ok()
-            && self.check_price(order.price, 0).is_ok()
-            && !self.has_dynamic_band()
-            && !self.book().crosses(order.side, order.price)
+            && self.lets_trade(order.qty)
+            && self.lets_stand(book, order.price)
+            && !book.crosses(order.side, order.price)
     }
 }

@@ -124,11 +124,10 @@ impl Instrument {
     #[inline(always)]
     fn lets_take(&self, plain: &PlainTaker) -> bool {
         let PlainTaker { order, rests } = plain;
+        let Some(book) = &self.book else { return false };
         self.phase == Phase::Open
-            && order.qty > 0
-            && self.check_qty_max(order.qty, 0).is_ok()
-            && self.check_price(order.price, 0).is_ok()
-            && !self.has_dynamic_band()
-            && (!rests || !order.post_only && self.book().crosses(order.side, order.price))
+            && self.lets_trade(order.qty)
+            && self.lets_stand(book, order.price)
+            && (!rests || !order.post_only && book.crosses(order.side, order.price))
     }
 }

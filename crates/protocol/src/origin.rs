@@ -96,7 +96,8 @@ impl SequencedCommand {
     /// The header of a record's frame as one number, as [`FrameHeader::word`]. Zero, which no header is, when there is none.
     #[inline]
     pub fn header_word(record: &[u8]) -> u64 {
-        let header = record.get(size_of::<Origin>()..).and_then(<[u8]>::first_chunk);
+        const START: usize = size_of::<Origin>();
+        let header = record.get(START..START + size_of::<FrameHeader>()).and_then(<[u8]>::first_chunk);
         header.map_or(0, |header| u64::from_le_bytes(*header))
     }
 
