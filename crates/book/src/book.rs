@@ -4,9 +4,8 @@ use joulebook_types::{Price, Qty, Side};
 
 use crate::ladder::Ladder;
 use crate::level::{Level, LevelTotal};
-use crate::price_tree::PriceTree;
-use crate::queue::{LevelIx, NO_LEVEL, Queues};
-use crate::slab::{Links, NOWHERE, Order, OrderSlab, Slot};
+use crate::queue::{LevelIx, NO_LEVEL};
+use crate::slab::{NOWHERE, Order, OrderSlab, Slot};
 use crate::tick::{RankedPrice, Tick};
 
 const OFF_TICK: &str = "a resting price is a positive multiple of the tick";
@@ -41,14 +40,13 @@ pub struct Moved {
     pub joined: LevelTotal,
 }
 
-/// How an order came to its price.
-enum Joined {
-    /// Others stand before it.
-    Behind(LevelTotal),
-    /// It is in its place, but the tree does not know of the price yet.
-    First,
-    /// It did not: the price has no level yet, or the last block of it is full.
-    NoRoom,
+/// An order that has left its queue, and what that means for its level.
+struct Left {
+    side: Side,
+    level: LevelIx,
+    total: LevelTotal,
+    /// [`Book::finish_closing`] is to come.
+    closes: bool,
 }
 
 /// What an order that has not come yet will need, as far as it can be told.
@@ -75,27 +73,23 @@ impl Book {
     /// Puts an order at the back of its price.
     #[inline(always)]
     pub fn add(&mut self, orders: &mut OrderSlab, slot: Slot) -> LevelTotal {
-        let OrderSlab { orders: all, prices, queues, .. } = orders;
-        let order = &mut all[slot.index()];
+        let order = &orders.orders[slot.index()];
         assert!(!order.is_resting() && order.leaves > 0, "an order rests once, and not without lots");
         let Order { side, price, leaves, .. } = *order;
-        let joined = self.join(prices, queues, slot, (side, price, leaves), &mut order.links);
-        self.finish_joining(orders, slot, joined)
+        self.join(orders, slot, (side, price, leaves))
     }
 
     /// Fills the slot that [`OrderSlab::vacancy`] named, and puts the order at the back of its price.
     #[inline(always)]
     pub fn enter(&mut self, orders: &mut OrderSlab, slot: Slot, order: Order) -> LevelTotal {
-        let OrderSlab { orders: all, first_vacant, live, prices, queues } = orders;
+        let OrderSlab { orders: all, first_vacant, live, .. } = orders;
         assert!(
             slot == *first_vacant && order.leaves > 0,
             "an order takes the first slot, and rests not without lots"
         );
-        let entered = &mut all[slot.index()];
         let Order { side, price, leaves, .. } = order;
-        OrderSlab::occupy(entered, order, first_vacant, live);
-        let joined = self.join(prices, queues, slot, (side, price, leaves), &mut entered.links);
-        self.finish_joining(orders, slot, joined)
+        OrderSlab::occupy(&mut all[slot.index()], order, first_vacant, live);
+        self.join(orders, slot, (side, price, leaves))
     }
 
     /// Gives an order that left the book a new price and size, of which at most `display` lots show, and puts it at the
@@ -109,13 +103,11 @@ impl Book {
         qty: u32,
         display: u32,
     ) -> LevelTotal {
-        let OrderSlab { orders: all, prices, queues, .. } = orders;
-        let order = &mut all[slot.index()];
+        let order = orders.order_mut(slot);
         order.amend(price, qty, qty, display);
         let Order { side, leaves, .. } = *order;
         assert!(leaves > 0, "an order does not rest without lots");
-        let joined = self.join(prices, queues, slot, (side, price, leaves), &mut order.links);
-        self.finish_joining(orders, slot, joined)
+        self.join(orders, slot, (side, price, leaves))
     }
 
     /// Moves a resting order to the back of another price, or of its own, with a new size of which at most `display` lots
@@ -128,92 +120,46 @@ impl Book {
         price: Price,
         (qty, leaves, display): (u32, u32, u32),
     ) -> Moved {
-        let OrderSlab { orders: all, prices, queues, .. } = orders;
-        let order = &mut all[slot.index()];
-        let Order { side, leaves: shown, links: Links { level, place }, .. } = *order;
+        let Left { side, level, total: left, closes } = self.take_out(orders, slot);
+        let order = orders.order_mut(slot);
         order.links.level = NOWHERE;
         order.amend(price, qty, leaves, display);
         let shows = order.leaves;
         assert!(shows > 0, "an order does not rest without lots");
-        let (left, others_near) = queues.remove(level, place, shown);
-        if !others_near {
-            return Moved { left, joined: self.move_from_last(orders, slot, level, place.block) };
+        if closes {
+            self.finish_closing(orders, side, level);
         }
-        let joined = self.join(prices, queues, slot, (side, price, shows), &mut order.links);
-        Moved { left, joined: self.finish_joining(orders, slot, joined) }
+        Moved { left, joined: self.join(orders, slot, (side, price, shows)) }
     }
 
-    /// The rest of a move from a block that has no orders left.
-    #[inline(never)]
-    fn move_from_last(
+    /// Puts an order at the back of its price. Its level is marked as one with orders whether or not it has been one: that
+    /// cannot be predicted.
+    #[inline(always)]
+    fn join(
         &mut self,
         orders: &mut OrderSlab,
         slot: Slot,
-        level: LevelIx,
-        block: u32,
-    ) -> LevelTotal {
-        let side = orders[slot].side;
-        self.give_back(orders, side, level, block);
-        self.add(orders, slot)
-    }
-
-    /// Puts an order at the back of its price. What is rare is left to [`Book::finish_joining`].
-    #[inline(always)]
-    fn join(
-        &self,
-        prices: &PriceTree,
-        queues: &mut Queues,
-        slot: Slot,
         (side, price, leaves): (Side, Price, u32),
-        links: &mut Links,
-    ) -> Joined {
-        // No two prices share a rank, so only who comes first to a price can bring one that is off the tick.
-        let rank = self.tick.rank(side, price);
-        let Some(level) = prices.find(&self.ladder(side).trunk, rank) else { return Joined::NoRoom };
-        let Some((place, total)) = queues.push_back(level, slot, leaves) else { return Joined::NoRoom };
-        *links = Links { level, place };
-        if total.orders == 1 { Joined::First } else { Joined::Behind(total) }
-    }
-
-    /// The rare ways find again what was known, so that usual orders need not keep it at hand.
-    #[inline(always)]
-    fn finish_joining(&mut self, orders: &mut OrderSlab, slot: Slot, joined: Joined) -> LevelTotal {
-        match joined {
-            Joined::Behind(total) => total,
-            Joined::First => self.open(orders, slot),
-            Joined::NoRoom => self.make_room(orders, slot),
-        }
-    }
-
-    /// Tells the tree of a price to which this order came first.
-    #[inline(never)]
-    fn open(&mut self, orders: &mut OrderSlab, slot: Slot) -> LevelTotal {
-        let OrderSlab { orders: all, prices, .. } = orders;
-        let Order { side, price, leaves, links: Links { level, .. }, .. } = all[slot.index()];
+    ) -> LevelTotal {
+        let OrderSlab { orders: all, prices, queues, .. } = orders;
         assert!(self.is_on_tick(price), "{OFF_TICK}");
-        self.ladders[index(side)].open(prices, level, RankedPrice::new(side, price));
-        LevelTotal { qty: Qty::from(leaves), orders: 1 }
+        let rank = self.tick.rank(side, price);
+        let ladder = &mut self.ladders[index(side)];
+        let Some(level) = prices.find(&ladder.trunk, rank) else { return self.make_room(orders, slot) };
+        let total = queues.push_back(all, level, slot, leaves);
+        ladder.open(prices, level, RankedPrice::new(side, price));
+        total
     }
 
-    /// Adds where the price has no page of levels yet, or its last block is full.
+    /// Adds where the price has no page of levels yet.
     #[inline(never)]
     fn make_room(&mut self, orders: &mut OrderSlab, slot: Slot) -> LevelTotal {
         let OrderSlab { orders: all, prices, queues, .. } = orders;
         let Order { side, price, leaves, .. } = all[slot.index()];
-        let rank = self.tick.rank(side, price);
         let ladder = &mut self.ladders[index(side)];
-        let with_orders = |level: &LevelIx| !queues.level(*level).is_empty();
-        let (level, (place, total)) = match prices.find(&ladder.trunk, rank).filter(with_orders) {
-            Some(level) => (level, queues.push_with_room(level, slot, leaves)),
-            None => {
-                assert!(self.tick.ticks(price).is_some(), "{OFF_TICK}");
-                let level = prices.grow(queues, &mut ladder.trunk, rank);
-                ladder.open(prices, level, RankedPrice::new(side, price));
-                (level, queues.push_back(level, slot, leaves).expect("an empty level has room"))
-            }
-        };
-        all[slot.index()].links = Links { level, place };
-        total
+        let level = prices.grow(queues, &mut ladder.trunk, self.tick.rank(side, price));
+        ladder.open(prices, level, RankedPrice::new(side, price));
+        queues.push_back(all, level, slot, leaves)
     }
 
     /// The best price of a side.
@@ -235,16 +181,16 @@ impl Book {
         debug_assert!(self.front(orders, orders[maker].side) == Some(maker), "the front order trades first");
         let OrderSlab { orders: all, queues, .. } = orders;
         let order = &mut all[maker.index()];
-        let Order { side, links, .. } = *order;
         assert!(0 < lots && lots <= order.leaves, "a fill is at most what the maker has");
-        order.leaves -= lots;
-        if order.leaves > 0 {
+        if lots < order.leaves {
+            order.leaves -= lots;
+            let links = order.links;
             return Filled { maker, level: queues.reduce(links.level, lots) };
         }
-        order.links.level = NOWHERE;
-        let (total, others_near) = queues.remove(links.level, links.place, lots);
-        let level =
-            if others_near { total } else { self.give_back(orders, side, links.level, links.place.block) };
+        let level = self.leave(orders, maker, |order| {
+            order.leaves = 0;
+            order.links.level = NOWHERE;
+        });
         Filled { maker, level }
     }
 
@@ -279,56 +225,45 @@ impl Book {
     /// Takes an order out of the book; it stays in the slab with the lots that it had.
     #[inline(always)]
     pub fn remove(&mut self, orders: &mut OrderSlab, slot: Slot) -> LevelTotal {
-        self.take_out(orders, slot, |_| {})
-    }
-
-    /// Takes an order out of the book, with what is to become of it in its slot.
-    #[inline(always)]
-    fn take_out(&mut self, orders: &mut OrderSlab, slot: Slot, after: impl FnOnce(&mut Order)) -> LevelTotal {
-        let OrderSlab { orders: all, queues, .. } = orders;
-        let order = &mut all[slot.index()];
-        let Order { leaves, side, links: Links { level, place }, .. } = *order;
-        order.links.level = NOWHERE;
-        after(order);
-        // An order that does not rest has a level that does not exist.
-        let (total, others_near) = queues.remove(level, place, leaves);
-        if others_near {
-            return total;
-        }
-        self.give_back(orders, side, level, place.block)
+        self.leave(orders, slot, |order| order.links.level = NOWHERE)
     }
 
     /// Takes an order out of the book and out of the slab.
     #[inline(always)]
     pub fn withdraw(&mut self, orders: &mut OrderSlab, slot: Slot) -> LevelTotal {
-        let next_vacant = orders.first_vacant;
-        orders.first_vacant = slot;
+        let next_vacant = core::mem::replace(&mut orders.first_vacant, slot);
         orders.live -= 1;
-        self.take_out(orders, slot, |order| order.vacate(next_vacant))
+        self.leave(orders, slot, |order| order.vacate(next_vacant))
     }
 
-    /// The rest of it when the order was the last of its block or of its level.
-    #[inline(never)]
-    fn give_back(&mut self, orders: &mut OrderSlab, side: Side, level: LevelIx, block: u32) -> LevelTotal {
-        let OrderSlab { prices, queues, .. } = orders;
-        if !queues.level(level).is_empty() {
-            return queues.give_back(level, block);
+    /// Takes an order out of the book, with what is to become of it in its slot.
+    #[inline(always)]
+    fn leave(&mut self, orders: &mut OrderSlab, slot: Slot, after: impl FnOnce(&mut Order)) -> LevelTotal {
+        let Left { side, level, total, closes } = self.take_out(orders, slot);
+        after(orders.order_mut(slot));
+        if closes {
+            self.finish_closing(orders, side, level);
         }
-        queues.make_empty(level);
-        let page_is_empty = prices.close(level);
-        if page_is_empty || block != level || level == self.ladder(side).best_level {
-            self.finish_closing(orders, side, level, block);
-        }
-        LevelTotal::default()
+        total
     }
 
-    /// What not every closing level asks for: another best one, and its page and block given back.
+    /// Takes an order out of its queue. Which levels go empty cannot be predicted, so each is marked as what it is.
+    #[inline(always)]
+    fn take_out(&self, orders: &mut OrderSlab, slot: Slot) -> Left {
+        let OrderSlab { orders: all, prices, queues, .. } = orders;
+        // An order that does not rest has a level that does not exist.
+        let Order { leaves, side, links, .. } = all[slot.index()];
+        let total = queues.remove(all, slot, links, leaves);
+        let (level, is_empty) = (links.level, total.qty == Qty::ZERO);
+        let page_is_empty = prices.close(level, is_empty);
+        let closes = page_is_empty | (is_empty & (level == self.ladder(side).best_level));
+        Left { side, level, total, closes }
+    }
+
+    /// What not every closing level asks for: another best one, and its page given back.
     #[inline(never)]
-    fn finish_closing(&mut self, orders: &mut OrderSlab, side: Side, level: LevelIx, block: u32) {
+    fn finish_closing(&mut self, orders: &mut OrderSlab, side: Side, level: LevelIx) {
         let OrderSlab { prices, queues, .. } = orders;
-        if block != level {
-            queues.give_block_back(block);
-        }
         let ladder = &mut self.ladders[index(side)];
         if level == ladder.best_level {
             ladder.step_back(prices, &self.tick, side);
@@ -377,10 +312,10 @@ impl Book {
     /// The order behind `slot` at the same price, or the first of the next price: the rest of [`Book::makers`].
     #[inline]
     pub fn maker_after(&self, orders: &OrderSlab, slot: Slot) -> Option<Slot> {
-        let Links { level, place } = orders[slot].links;
-        assert!(level != NOWHERE, "only a resting order has one behind it");
-        orders.queues.after(level, place).or_else(|| {
-            let next = orders.prices.after(level);
+        let links = orders[slot].links;
+        assert!(links.level != NOWHERE, "only a resting order has one behind it");
+        orders.queues.after(slot, links).or_else(|| {
+            let next = orders.prices.after(links.level);
             (next != NO_LEVEL).then(|| orders.queues.front(next))
         })
     }
@@ -412,8 +347,12 @@ impl Book {
                 && ladder.levels(&orders.prices).all(|level| {
                     let price = self.tick.price(side, orders.prices.rank(level));
                     let mut counted = LevelTotal::default();
+                    let mut before = None;
                     for slot in queue_at(orders, level) {
                         let order = &orders[slot];
+                        if before.replace(slot).is_some_and(|before| order.links.previous != before) {
+                            return false;
+                        }
                         counted.qty += order.leaves.into();
                         counted.orders += 1;
                         let belongs = order.instrument == instrument && order.side == side;
@@ -452,7 +391,7 @@ fn take_lots(orders: &mut OrderSlab, slot: Slot, lots: u32) -> LevelTotal {
 /// The orders of a level, first in, first out.
 fn queue_at(orders: &OrderSlab, level: LevelIx) -> impl Iterator<Item = Slot> {
     let first = orders.queues.front(level);
-    core::iter::successors(Some(first), move |slot| orders.queues.after(level, orders[*slot].links.place))
+    core::iter::successors(Some(first), move |slot| orders.queues.after(*slot, orders[*slot].links))
 }
 
 /// Whether an order of `side` limited to `limit` may trade at `price`.

@@ -42,11 +42,11 @@ impl Ladder {
         core::iter::successors(self.best_level(), after)
     }
 
-    /// Marks the level of a rank, to which its first order comes.
-    #[inline]
+    /// Marks the level of this price as one with orders, whether or not it was.
+    #[inline(always)]
     pub(crate) fn open(&mut self, tree: &mut PriceTree, level: LevelIx, price: RankedPrice) {
         tree.open(level);
-        // Equal only to the one that stands for no level: the best level has orders, and this one had none.
+        // Equal to the best level's own, or to the one that stands for no level.
         if price <= self.best_price {
             (self.best_price, self.best_level) = (price, level);
         }

@@ -102,7 +102,7 @@ impl Default for PriceTree {
 }
 
 impl PriceTree {
-    /// The level of a rank; when there is none, an empty one or nothing. As many loads as the side's prices are apart: the one of the
+    /// The level of a rank, which may be empty; nothing when its page is not there. As many loads as the side's prices are apart: the one of the
     /// root while they lie within 4,096 ticks.
     #[inline(always)]
     pub(crate) fn find(&self, trunk: &Trunk, rank: u64) -> Option<LevelIx> {
@@ -117,7 +117,7 @@ impl PriceTree {
             // What lies below a child that is not there is looked for below node zero, which has none either.
             below = self.children[(below as u64 * FANOUT + (rank >> shift) % FANOUT) as usize];
         }
-        Some(below + (rank % FANOUT) as u32)
+        (below != 0).then_some(below + (rank % FANOUT) as u32)
     }
 
     /// Marks a level as one with orders.
@@ -126,12 +126,13 @@ impl PriceTree {
         self.pages[(level as u64 / FANOUT) as usize].present |= 1 << (level as u64 % FANOUT);
     }
 
-    /// Marks a level as one without orders. Whether its page has none left; then [`PriceTree::return_page`] is to come.
+    /// Marks a level that an order has left as one without orders if `is_empty`. Whether its page has none left; then
+    /// [`PriceTree::return_page`] is to come. Which levels go empty cannot be predicted, so the word is written always.
     #[inline]
     #[must_use]
-    pub(crate) fn close(&mut self, level: LevelIx) -> bool {
+    pub(crate) fn close(&mut self, level: LevelIx, is_empty: bool) -> bool {
         let branch = &mut self.pages[(level as u64 / FANOUT) as usize];
-        branch.present &= !(1 << (level as u64 % FANOUT));
+        branch.present &= !(u64::from(is_empty) << (level as u64 % FANOUT));
         branch.present == 0
     }
 

@@ -5,7 +5,7 @@ use joulebook_types::{OrderId, Price, Side, SlotHint};
 
 use crate::book::Entering;
 use crate::price_tree::PriceTree;
-use crate::queue::{LevelIx, Place, Queues};
+use crate::queue::{LevelIx, Queues};
 
 /// A place in the slab. Reused after its order has gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,15 +60,17 @@ pub struct Order {
 pub(crate) struct Links {
     /// [`NOWHERE`] while the order does not rest.
     pub(crate) level: LevelIx,
-    /// Its place in the level's queue; of a vacant slot it tells the next vacant one.
-    pub(crate) place: Place,
+    /// The order before it in the level's queue; means nothing at the front.
+    pub(crate) previous: Slot,
+    /// The order behind it; means nothing at the back. Of a vacant slot, the next vacant one.
+    pub(crate) next: Slot,
 }
 
 /// The level of an order that does not rest; there is none of this number.
 pub(crate) const NOWHERE: LevelIx = LevelIx::MAX;
 
 impl Links {
-    pub(crate) const NONE: Self = Self { level: NOWHERE, place: Place::vacant(Slot::NONE) };
+    pub(crate) const NONE: Self = Self { level: NOWHERE, previous: Slot::NONE, next: Slot::NONE };
 }
 
 const _: () = assert!(size_of::<Order>() == 64, "the hot part of an order fits a cache line");
@@ -139,7 +141,7 @@ impl Order {
     pub(crate) fn vacate(&mut self, next: Slot) {
         self.order_id = OrderId::NONE;
         self.links.level = NOWHERE;
-        self.links.place.set_next_vacant(next);
+        self.links.next = next;
     }
 
     #[inline]
@@ -162,12 +164,10 @@ pub struct OrderSlab {
 /// What books have taken from the pool that they share.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SharedMemory {
-    /// Of 64 neighboring prices each: 4,120 bytes. The first eight orders of a price stand here.
+    /// Of 64 neighboring prices each: 2,072 bytes.
     pub pages: usize,
     /// Of 64 pages or nodes each: 280 bytes.
     pub nodes: usize,
-    /// Of up to 13 more orders of one price each: 64 bytes.
-    pub blocks: usize,
 }
 
 impl Default for OrderSlab {
@@ -205,7 +205,7 @@ impl OrderSlab {
     #[inline(always)]
     pub(crate) fn occupy(vacant: &mut Order, mut order: Order, first_vacant: &mut Slot, live: &mut usize) {
         assert!(!order.is_vacant(), "an order has an id");
-        *first_vacant = vacant.links.place.next_vacant();
+        *first_vacant = vacant.links.next;
         *live += 1;
         // Those of the vacant slot do as well, and need not be written.
         order.links = vacant.links;
@@ -268,11 +268,11 @@ impl OrderSlab {
         }
     }
 
-    /// Asks for the place behind all others of the price of an order that will come. What it most likely trades with first,
-    /// if anything, is to be asked for as well. Their levels should be there already, and may have gone since.
+    /// Asks for the order that an order that will come will stand behind. What it most likely trades with first, if
+    /// anything, is to be asked for as well. Their levels should be there already, and may have gone since.
     #[inline]
     pub fn prepare_entering(&self, coming: Entering) -> Option<Slot> {
-        self.queues.prepare_back(coming.level);
+        self.queues.back_ahead(coming.level).into_iter().for_each(|last| self.prepare(last));
         self.queues.front_ahead(coming.against)
     }
 
@@ -280,8 +280,10 @@ impl OrderSlab {
     #[inline]
     pub fn prepare_leaving(&self, slot: Slot) {
         if let Some(order) = self.orders.get(slot.index()) {
-            self.queues.prepare(order.links.level);
-            self.queues.prepare_place(order.links.place);
+            let Links { level, previous, next } = order.links;
+            self.queues.prepare(level);
+            self.prepare(previous);
+            self.prepare(next);
         }
     }
 
@@ -296,8 +298,7 @@ impl OrderSlab {
 
     /// What all books together own at the moment.
     pub fn shared_memory(&self) -> SharedMemory {
-        let (pages, blocks) = self.queues.in_use();
-        SharedMemory { pages, nodes: self.prices.nodes_in_use(), blocks }
+        SharedMemory { pages: self.queues.pages_in_use(), nodes: self.prices.nodes_in_use() }
     }
 
     /// Slots ever used: the length of a table that runs beside the slab.

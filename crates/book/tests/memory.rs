@@ -38,11 +38,8 @@ fn a_price_run_leaves_nothing_behind() {
         let oldest = at % resting.len();
         market.cancel(resting[oldest]);
         resting[oldest] = market.enter(Side::Sell, price);
-        let SharedMemory { pages, nodes, blocks } = market.orders.shared_memory();
-        assert!(
-            pages <= at_rest.pages + 1 && nodes <= 6 && blocks == 0,
-            "at {price}: {pages}, {nodes}, {blocks}"
-        );
+        let SharedMemory { pages, nodes } = market.orders.shared_memory();
+        assert!(pages <= at_rest.pages + 1 && nodes <= 6, "at {price}: {pages}, {nodes}");
         assert_eq!(market.book.best(Side::Sell), Some(Price::new(price - 499)));
     }
     for slot in resting {
@@ -61,7 +58,6 @@ fn places_behind_an_old_order_are_used_again() {
     for _ in 0..10_000 {
         market.cancel(waiting.pop_front().expect("twenty wait"));
         waiting.push_back(market.enter(Side::Buy, 70));
-        assert!(market.orders.shared_memory().blocks <= 3);
         assert_eq!(market.book.front(&market.orders, Side::Buy), Some(first));
     }
     assert_eq!(market.orders.slots(), 21);
@@ -71,29 +67,27 @@ fn places_behind_an_old_order_are_used_again() {
     assert_eq!(market.orders.shared_memory(), SharedMemory::default());
 }
 
-/// Forty orders stand in four blocks. Whole blocks leave in any order, and what comes then still stands behind the rest.
+/// Five orders leave in each order that there is, and another one comes after each: it stands behind those that are left.
 #[test]
-fn blocks_leave_a_queue_in_any_order() {
-    let blocks = [0..8, 8..21, 21..34, 34..40];
-    for leaving in 0..4_usize.pow(3) {
-        let leaving = [leaving % 4, leaving / 4 % 4, leaving / 16];
+fn orders_leave_a_queue_in_any_order() {
+    for leaving in 0..5 * 4 * 3 * 2 {
         let mut market = Market::new();
-        let mut queue: Vec<Option<Slot>> = (0..40).map(|_| Some(market.enter(Side::Buy, 70))).collect();
-        for block in leaving {
-            for order in &mut queue[blocks[block].clone()] {
-                order.take().into_iter().for_each(|slot| market.cancel(slot));
-            }
-            queue.push(Some(market.enter(Side::Buy, 70)));
-            let standing: Vec<Slot> = queue.iter().flatten().copied().collect();
-            assert_eq!(
-                market.book.makers(&market.orders, Side::Buy).collect::<Vec<_>>(),
-                standing,
-                "{leaving:?}"
-            );
+        let mut queue: Vec<Slot> = (0..5).map(|_| market.enter(Side::Buy, 70)).collect();
+        let mut old = queue.clone();
+        let mut rest = leaving;
+        while !old.is_empty() {
+            let slot = old.remove(rest % old.len());
+            rest /= old.len() + 1;
+            market.cancel(slot);
+            queue.retain(|standing| *standing != slot);
+            // The slot is used again, so its links are those of an order that stood elsewhere.
+            queue.push(market.enter(Side::Buy, 70));
+            let makers: Vec<Slot> = market.book.makers(&market.orders, Side::Buy).collect();
+            assert_eq!(makers, queue, "{leaving}");
             assert!(market.book.is_consistent(&market.orders, 0));
         }
-        queue.into_iter().flatten().for_each(|slot| market.cancel(slot));
-        assert_eq!(market.orders.shared_memory(), SharedMemory::default(), "{leaving:?}");
+        queue.into_iter().for_each(|slot| market.cancel(slot));
+        assert_eq!(market.orders.shared_memory(), SharedMemory::default(), "{leaving}");
     }
 }
 
@@ -163,26 +157,19 @@ fn asking_ahead_changes_nothing() {
     assert_eq!((market.orders.len(), market.orders.slots()), (0, 1));
 }
 
-/// Between looking ahead and the order that was looked ahead for, its level may have become a block of other orders.
+/// Between looking ahead and the order that was looked ahead for, its level may have become one of other prices.
 #[test]
-fn a_level_may_be_something_else_when_it_is_asked_for() {
-    // Of two orders at a price of its own page, first in the slab or last: then it has the number of an empty block, or of none.
-    for comes_first in [true, false] {
-        let mut market = Market::new();
-        let early = comes_first.then(|| market.enter(Side::Sell, 64_000));
-        for price in 0..60 {
-            for _ in 0..8 {
-                market.enter(Side::Buy, 640 + price);
-            }
-        }
-        let alone = early.unwrap_or_else(|| market.enter(Side::Sell, 64_000));
-        let stale = market.book.prepare_entering(&market.orders, Side::Buy, Price::new(64_000));
-        assert_eq!(market.orders.prepare_entering(stale), Some(alone));
-        market.cancel(alone);
-        // Its page is the only vacant one, so these orders behind a full level stand where the level was.
-        let pages = market.orders.shared_memory();
-        let behind = [0; 3].map(|_| market.enter(Side::Buy, 640));
-        assert_eq!((behind[0], market.orders.shared_memory().blocks), (alone, pages.blocks + 1));
-        assert_eq!(market.orders.prepare_entering(stale), None);
-    }
+fn a_level_may_be_another_price_when_it_is_asked_for() {
+    let mut market = Market::new();
+    let alone = market.enter(Side::Sell, 64_000);
+    let stale = market.book.prepare_entering(&market.orders, Side::Buy, Price::new(64_000));
+    assert_eq!(market.orders.prepare_entering(stale), Some(alone));
+    market.cancel(alone);
+    // Bids are ranked downwards: this one stands where the level of 64,000 was, and the others near it.
+    let there = market.enter(Side::Buy, 127);
+    assert_eq!((there, market.orders.shared_memory().pages), (alone, 1));
+    assert_eq!(market.orders.prepare_entering(stale), Some(there), "a hint, and an order of the slab");
+    market.cancel(there);
+    market.enter(Side::Buy, 126);
+    assert_eq!(market.orders.prepare_entering(stale), None);
 }
