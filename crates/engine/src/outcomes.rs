@@ -58,6 +58,9 @@ pub(crate) struct OutcomeBudget {
     session_kept: usize,
     /// Of one session as things stand: one of the two.
     session_now: usize,
+    /// How many more than that a session may keep for its oldest one to make room for the next: any, while all keep what
+    /// they may; none, while they keep more, so that those that keep much drop two.
+    one_for_one: usize,
     pub(crate) total_max: usize,
     pub(crate) total: usize,
 }
@@ -85,7 +88,7 @@ impl OutcomeBudget {
     pub(crate) fn new(session_max: usize, total_max: usize) -> Self {
         let session_max = session_max.max(1);
         let session_kept = session_max.min(KEPT_ALWAYS);
-        let mut budget = Self { session_max, session_kept, session_now: 0, total_max, total: 0 };
+        let mut budget = Self { session_max, session_kept, total_max, ..Self::default() };
         budget.count(0);
         budget
     }
@@ -94,6 +97,7 @@ impl OutcomeBudget {
     pub(crate) fn count(&mut self, total: usize) {
         self.total = total;
         self.session_now = if total < self.total_max { self.session_max } else { self.session_kept };
+        self.one_for_one = if total <= self.total_max { isize::MAX as usize } else { 0 };
     }
 }
 
@@ -103,9 +107,8 @@ impl Outcomes {
     /// made up for by those that keep much: they drop two for one.
     #[inline(always)]
     pub(crate) fn record(&mut self, outcome: Outcome, budget: &mut OutcomeBudget) {
-        if self.len() >= budget.session_now && budget.total <= budget.total_max {
-            // As many come as go: of a session that keeps what one may, and of every longer one while all together keep
-            // what they may.
+        // One that keeps fewer than one may is far beyond.
+        if self.len().wrapping_sub(budget.session_now) <= budget.one_for_one {
             self.forget_oldest();
         } else {
             self.make_room_beside_limit(budget);
