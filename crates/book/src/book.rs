@@ -310,14 +310,14 @@ impl Book {
     }
 
     /// The order behind `slot` at the same price, or the first of the next price: the rest of [`Book::makers`].
-    #[inline]
+    #[inline(always)]
     pub fn maker_after(&self, orders: &OrderSlab, slot: Slot) -> Option<Slot> {
         let links = orders[slot].links;
         assert!(links.level != NOWHERE, "only a resting order has one behind it");
-        orders.queues.after(slot, links).or_else(|| {
-            let next = orders.prices.after(links.level);
-            (next != NO_LEVEL).then(|| orders.queues.front(next))
-        })
+        match orders.queues.after(slot, links) {
+            Some(next) => Some(next),
+            None => first_behind(orders, links.level),
+        }
     }
 
     /// Prices of a side that have orders; takes as long as there are.
@@ -386,6 +386,13 @@ fn take_lots(orders: &mut OrderSlab, slot: Slot, lots: u32) -> LevelTotal {
     order.leaves -= lots;
     let level = order.links.level;
     orders.queues.reduce(level, lots)
+}
+
+/// The first order of the price behind a level.
+#[inline(never)]
+fn first_behind(orders: &OrderSlab, level: LevelIx) -> Option<Slot> {
+    let next = orders.prices.after(level);
+    (next != NO_LEVEL).then(|| orders.queues.front(next))
 }
 
 /// The orders of a level, first in, first out.

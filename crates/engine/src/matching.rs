@@ -1,6 +1,6 @@
 //! Two orders meet: at the resting order's price, first come first served.
 
-use joulebook_book::{Order, Slot};
+use joulebook_book::{Order, Slot, reaches};
 use joulebook_ledger::{AccountIx, PositionIx};
 use joulebook_protocol::CancelReason;
 use joulebook_protocol::messages::{BookUpdate, OrderCanceled};
@@ -79,15 +79,6 @@ impl Taker {
         Promise { account, instrument, side, limit, lots }
     }
 
-    /// Whether its limit allows a trade at this price.
-    #[inline(always)]
-    fn reaches(&self, price: Price) -> bool {
-        match self.side {
-            Side::Buy => price <= self.limit,
-            Side::Sell => price >= self.limit,
-        }
-    }
-
     /// Where it lies, as the owner may say it.
     pub(crate) fn slot_hint(&self) -> SlotHint {
         self.slot.map_or(SlotHint::UNKNOWN, Slot::hint)
@@ -140,7 +131,8 @@ impl Engine {
         taker.meets_next = self.first_maker(taker);
         while taker.leaves > 0 {
             let front = taker.meets_next.or_else(|| self.front_against(taker));
-            let reached = front.filter(|front| taker.reaches(self.orders.slab[*front].price));
+            let reached =
+                front.filter(|front| reaches(taker.side, taker.limit, self.orders.slab[*front].price));
             let Some(front) = reached else {
                 // Only a triggered stop has such a limit. At rest, the next order would trade with it beyond the band.
                 let rests_beyond = taker.rests && bound.is_beyond_dynamic(taker.side, taker.limit);

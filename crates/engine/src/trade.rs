@@ -218,18 +218,18 @@ impl Figures {
     fn of(instrument: &Instrument, trade_id: TradeId, maker: &Maker, lots: u32) -> Self {
         let qty = Qty::from(lots);
         let notional = instrument.lot.notional(maker.price, qty).expect("the buyer's hold covers it");
-        Self {
-            trade_id,
-            price: maker.price,
-            lots,
-            notional,
-            maker_fee: fee(notional, instrument.maker_fee_ppm),
-            taker_fee: fee(notional, instrument.taker_fee_ppm),
-        }
+        // Fees may be none at all, which one look tells.
+        let (maker_fee, taker_fee) = match (instrument.maker_fee_ppm, instrument.taker_fee_ppm) {
+            (0, 0) => (MicroEc::ZERO, MicroEc::ZERO),
+            (of_maker, of_taker) => (fee(notional, of_maker), fee(notional, of_taker)),
+        };
+        Self { trade_id, price: maker.price, lots, notional, maker_fee, taker_fee }
     }
 }
 
 /// Moves what the trade moves. Returns what it takes off the value of the taker's open orders.
+///
+/// Parted by the taker's side once: who pays and who delivers, with which fees, is in registers on either way.
 #[inline(always)]
 fn settle(
     ledger: &mut Ledger,
@@ -238,41 +238,65 @@ fn settle(
     maker: &Maker,
     figures: &Figures,
 ) -> MicroEc {
-    let ((buyer, buyer_fee), (seller, seller_fee)) = match taker.side {
-        Side::Buy => ((taker.account, figures.taker_fee), (maker.account, figures.maker_fee)),
-        Side::Sell => ((maker.account, figures.maker_fee), (taker.account, figures.taker_fee)),
+    let Figures { lots, notional, maker_fee, taker_fee, .. } = *figures;
+    let at_limit = worth_at_limit(instrument, taker, figures);
+    let (assets, accelerators) = (&*instrument.assets, instrument.accelerators(lots));
+    taker.position = match taker.side {
+        Side::Buy => {
+            let buyer_release = match taker.funding {
+                Funding::Hold => instrument.released(at_limit, taker.limit, taker.leaves, lots),
+                Funding::FreeCredits => {
+                    let cost = notional + taker_fee;
+                    let held = ledger.hold_credits(taker.account, cost);
+                    held.expect("the lots were cut to what the credits pay for");
+                    cost
+                }
+            };
+            let (buyer, buyer_fee) = (taker.account, taker_fee);
+            let (seller, seller_fee) = (maker.account, maker_fee);
+            let settlement = Settlement {
+                buyer,
+                seller,
+                assets,
+                accelerators,
+                notional,
+                buyer_fee,
+                seller_fee,
+                buyer_release,
+            };
+            ledger.settle_near(&settlement, Side::Buy, taker.position)
+        }
+        Side::Sell => {
+            let buyer_release = instrument.released(notional, maker.price, maker.leaves, lots);
+            let (buyer, buyer_fee) = (maker.account, maker_fee);
+            let (seller, seller_fee) = (taker.account, taker_fee);
+            let settlement = Settlement {
+                buyer,
+                seller,
+                assets,
+                accelerators,
+                notional,
+                buyer_fee,
+                seller_fee,
+                buyer_release,
+            };
+            ledger.settle_near(&settlement, Side::Sell, taker.position)
+        }
     };
-    let Figures { price, lots, notional, .. } = *figures;
-    // What a taker holds is counted at its own limit.
-    let at_limit = match (taker.holds(), taker.limit == price) {
+    at_limit
+}
+
+/// What a taker holds is counted at its own limit.
+#[inline(always)]
+fn worth_at_limit(instrument: &Instrument, taker: &Taker, figures: &Figures) -> MicroEc {
+    match (taker.holds(), taker.limit == figures.price) {
         (false, _) => MicroEc::ZERO,
-        (true, true) => notional,
+        (true, true) => figures.notional,
         (true, false) => {
-            let value = instrument.lot.notional(taker.limit, Qty::from(lots));
+            let value = instrument.lot.notional(taker.limit, Qty::from(figures.lots));
             value.expect("it was checked on entry")
         }
-    };
-    let buyer_release = match (taker.side, taker.funding) {
-        (Side::Sell, _) => instrument.released(notional, price, maker.leaves, lots),
-        (Side::Buy, Funding::Hold) => instrument.released(at_limit, taker.limit, taker.leaves, lots),
-        (Side::Buy, Funding::FreeCredits) => {
-            let cost = notional + buyer_fee;
-            ledger.hold_credits(buyer, cost).expect("the lots were cut to what the credits pay for");
-            cost
-        }
-    };
-    let settlement = Settlement {
-        buyer,
-        seller,
-        assets: &instrument.assets,
-        accelerators: instrument.accelerators(lots),
-        notional,
-        buyer_fee,
-        seller_fee,
-        buyer_release,
-    };
-    taker.position = ledger.settle_near(&settlement, taker.side, taker.position);
-    at_limit
+    }
 }
 
 /// A trade as it is told, after the taker's lots were taken off.

@@ -16,6 +16,8 @@ pub(crate) enum Balance {
 /// What becomes of the credits that a trade takes off the buyer's hold. None is negative.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Payment {
+    /// All of it: the other parts together.
+    pub(crate) given: MicroEc,
     /// Waits for the seller's delivery, all slots together: the positions have it already.
     pub(crate) escrow: MicroEc,
     /// Goes to the seller at once.
@@ -66,10 +68,10 @@ impl Ledger {
     /// As [`Self::post`].
     #[inline(always)]
     pub(crate) fn post_payment(&mut self, buyer: AccountIx, seller: AccountIx, payment: &Payment) {
-        let Payment { escrow, free, fees, change } = *payment;
+        let Payment { given, escrow, free, fees, change } = *payment;
+        debug_assert_eq!(given, escrow + free + fees + change, "nothing is made or lost");
         let parts = [escrow, free, fees, change];
         assert!(parts.iter().all(|part| *part >= MicroEc::ZERO), "a posting has a direction");
-        let given = escrow + free + fees + change;
         let buyer = &mut self.accounts[buyer.index()];
         assert!(buyer.held >= given, "a balance is never negative");
         give(&mut buyer.held, given);

@@ -60,21 +60,19 @@ impl Ledger {
         assert!(trade.buyer != trade.seller, "nobody trades with itself");
         let fees = trade.buyer_fee + trade.seller_fee;
         assert!(fees >= MicroEc::ZERO, "a rebate is at most the other side's fee");
-        let (sold, near) = match trade.assets {
+        let (escrow, near) = match trade.assets {
             [asset] => self.sell_slot(trade, *asset, side, near),
             _ => (self.sell_slots(*trade), PositionIx::NONE),
         };
-        let free_part = trade.notional - sold.escrow;
-        let fee_from_free = trade.seller_fee - sold.fee;
         let change = trade.buyer_release - trade.notional - trade.buyer_fee;
-        let escrow = sold.escrow - sold.fee;
-        let parts = Payment { escrow, free: free_part - fee_from_free, fees, change };
+        let free = trade.notional - escrow - trade.seller_fee;
+        let parts = Payment { given: trade.buyer_release, escrow, free, fees, change };
         self.post_payment(trade.buyer, trade.seller, &parts);
         near
     }
 
-    /// Moves the capacity of a window of one slot, and what waits for its delivery. The position of who trades on `side` is
-    /// looked for at `near` first; says where it was.
+    /// Moves the capacity of a window of one slot, and what waits for its delivery: returns that. The position of who trades
+    /// on `side` is looked for at `near` first; says where it was.
     #[inline(always)]
     fn sell_slot(
         &mut self,
@@ -82,7 +80,7 @@ impl Ledger {
         asset: AssetIx,
         side: Side,
         near: PositionIx,
-    ) -> (Sold, PositionIx) {
+    ) -> (MicroEc, PositionIx) {
         let capacity = &mut self.capacity;
         let (own, other) = match side {
             Side::Buy => (trade.buyer, trade.seller),
@@ -101,13 +99,14 @@ impl Ledger {
             true => trade.seller_fee - trade.seller_fee.min(trade.notional - escrow),
             false => MicroEc::ZERO,
         };
-        capacity.transfer(seller, buyer, trade.accelerators, escrow - fee);
-        (Sold { escrow, fee }, own)
+        let waits = escrow - fee;
+        capacity.transfer(seller, buyer, trade.accelerators, waits);
+        (waits, own)
     }
 
     /// The same of any window: each slot has its share of the credits. Gets a copy, so that a trade of one slot need not lie
     /// in memory.
-    fn sell_slots(&mut self, trade: Settlement<'_>) -> Sold {
+    fn sell_slots(&mut self, trade: Settlement<'_>) -> MicroEc {
         let share = slot_share(&trade);
         // Only a fee asks what all slots together pay at once, before the first of them is posted.
         let all = match trade.seller_fee > MicroEc::ZERO {
@@ -127,7 +126,7 @@ impl Ledger {
             sold.fee += fee;
             capacity.transfer(seller, buyer, trade.accelerators, escrow - fee);
         }
-        sold
+        sold.escrow - sold.fee
     }
 
     /// What waits for delivery in all slots together, and what the seller's fee takes from it: what is paid at once does
