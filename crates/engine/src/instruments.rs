@@ -323,6 +323,12 @@ impl Instruments {
         self.places.get(ix.index())?.book.as_ref()
     }
 
+    /// The same: the slots that it is about, none if there is no such place.
+    #[inline]
+    pub(crate) fn assets_ahead(&self, ix: InstrumentIx) -> &[AssetIx] {
+        self.places.get(ix.index()).map_or(&[], |instrument| &instrument.assets)
+    }
+
     /// Instruments that are listed and not settled.
     pub(crate) fn len(&self) -> usize {
         self.directory.len()

@@ -9,6 +9,7 @@
 use core::mem::offset_of;
 
 use joulebook_book::{Entering, Slot};
+use joulebook_ledger::AccountIx;
 use joulebook_protocol::messages::{CancelOrder, NewOrder, ReduceOrder, ReplaceOrder};
 use joulebook_protocol::{FrameHeader, HEADER_BYTES, Message, Origin};
 use joulebook_types::{InstrumentId, Price, Side};
@@ -20,6 +21,10 @@ use crate::instruments::InstrumentIx;
 /// Measured in turns: a tenth slower with 10,000 orders in a book, a third faster with 100,000 in a thousand books, twice as
 /// fast with a million in one.
 const ORDERS_MIN: usize = 32_768;
+
+/// With fewer positions than this the line that a seller's hold is in comes from a near cache, too. Measured in turns with
+/// eight of them, where asking was 3 % slower, and with 8,000, where it was 7 % faster.
+const POSITIONS_MIN: usize = 4_096;
 
 /// A command that is not carried out yet, as far as it has been looked at.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,9 +38,10 @@ enum Step {
     /// This order was asked for, which leaves its place, and comes back at another price if that is not zero.
     Order { slot: Slot, price: Price },
     /// This instrument was asked for, in which an order of this price is entered.
-    Instrument { ix: InstrumentIx, side: Side, price: Price },
-    /// The level of a coming order was asked for, and the one that it trades with.
-    Level(Entering),
+    Instrument { ix: InstrumentIx, side: Side, price: Price, seller: Option<AccountIx> },
+    /// The level of a coming order was asked for, and the one that it trades with. Not yet the hold of a seller, which is
+    /// found through the instrument.
+    Level { entering: Option<Entering>, hold: Option<(InstrumentIx, AccountIx)> },
 }
 
 impl Engine {
@@ -65,7 +71,8 @@ impl Engine {
             }
             Named::Instrument { id, side, price } => self.instruments.find(id).map_or(Step::Nothing, |ix| {
                 self.instruments.prepare(ix);
-                Step::Instrument { ix, side, price }
+                let seller = self.seller(side, || self.sender(record));
+                Step::Instrument { ix, side, price, seller }
             }),
         };
         Ahead(step)
@@ -80,27 +87,53 @@ impl Engine {
                 self.orders.slab.get(slot).map_or(Step::Nothing, |order| {
                     let ix = InstrumentIx::new(order.instrument);
                     self.instruments.prepare(ix);
-                    self.prepare_entering(ix, order.side, price)
+                    let seller = self.seller(order.side, || Some(AccountIx::new(order.account)));
+                    self.prepare_entering(ix, (order.side, price), seller)
                 })
             }
-            Step::Instrument { ix, side, price } => self.prepare_entering(ix, side, price),
-            Step::Nothing | Step::Level(_) => Step::Nothing,
+            Step::Instrument { ix, side, price, seller } => self.prepare_entering(ix, (side, price), seller),
+            Step::Nothing | Step::Level { .. } => Step::Nothing,
         };
         Ahead(step)
     }
 
-    fn prepare_entering(&self, ix: InstrumentIx, side: Side, price: Price) -> Step {
-        let book = if price > Price::ZERO { self.instruments.book_ahead(ix) } else { None };
-        book.map_or(Step::Nothing, |book| Step::Level(book.prepare_entering(&self.orders.slab, side, price)))
+    /// Whose hold of capacity a command of this side changes, if that is worth asking for. Credits lie together.
+    #[inline]
+    fn seller(&self, side: Side, account: impl FnOnce() -> Option<AccountIx>) -> Option<AccountIx> {
+        let is_far = self.ledger.position_count() >= POSITIONS_MIN;
+        if side == Side::Sell && is_far { account() } else { None }
     }
 
-    /// Asks for the rest: the last block of a level, and the order that a coming one trades with first.
+    /// The account of the session that sent a record, if there is one.
+    #[inline]
+    fn sender(&self, record: &[u8]) -> Option<AccountIx> {
+        let origin = Origin::of_record(record).ok()?;
+        let session = self.sessions.find(origin.account, origin.session)?;
+        Some(self.sessions[session].account)
+    }
+
+    /// Asks for the level of an order that is entered, if one is, and notes whose hold to ask for next.
+    #[inline]
+    fn prepare_entering(
+        &self,
+        ix: InstrumentIx,
+        (side, price): (Side, Price),
+        seller: Option<AccountIx>,
+    ) -> Step {
+        let book = if price > Price::ZERO { self.instruments.book_ahead(ix) } else { None };
+        let entering = book.map(|book| book.prepare_entering(&self.orders.slab, side, price));
+        Step::Level { entering, hold: seller.map(|seller| (ix, seller)) }
+    }
+
+    /// Asks for the rest: the last block of a level, the order that a coming one trades with first, and a seller's hold.
     #[inline]
     pub fn look_near_ahead(&self, ahead: Ahead) {
-        if let Step::Level(entering) = ahead.0
-            && let Some(maker) = self.orders.slab.prepare_entering(entering)
-        {
+        let Step::Level { entering, hold } = ahead.0 else { return };
+        if let Some(maker) = entering.and_then(|entering| self.orders.slab.prepare_entering(entering)) {
             self.orders.prepare(maker);
+        }
+        if let Some((ix, seller)) = hold {
+            self.ledger.prepare_position(seller, self.instruments.assets_ahead(ix));
         }
     }
 }
@@ -153,8 +186,9 @@ fn field<const BYTES: usize>(record: &[u8], offset: usize) -> Option<[u8; BYTES]
 
 #[cfg(test)]
 mod tests {
+    use joulebook_ledger::SlotKey;
     use joulebook_protocol::SequencedCommand;
-    use joulebook_types::SlotHint;
+    use joulebook_types::{AreaCode, ClassCode, QuarterSlot, SlotHint};
 
     use super::*;
 
@@ -194,5 +228,22 @@ mod tests {
             }
         }
         assert!(!engine.looks_ahead());
+    }
+
+    #[test]
+    fn sellers_are_asked_for_once_there_are_many_positions() {
+        let mut engine = Engine::new();
+        let account = engine.ledger.open_account();
+        let seller = |engine: &Engine, side| engine.seller(side, || Some(account));
+        for slot in 0..POSITIONS_MIN as u32 {
+            assert_eq!(seller(&engine, Side::Sell), None, "{slot} positions");
+            let (class, area) = (ClassCode::NONE, AreaCode::NONE);
+            let asset = engine.ledger.intern(SlotKey { class, area, slot: QuarterSlot::new(slot) });
+            engine.ledger.register(account, &[asset], 8).expect("it fits");
+        }
+        assert_eq!((seller(&engine, Side::Sell), seller(&engine, Side::Buy)), (Some(account), None));
+        // A place where nothing was listed, and an account that was never opened.
+        let hold = Some((InstrumentIx::new(7), AccountIx::new(9)));
+        engine.look_near_ahead(Ahead(Step::Level { entering: None, hold }));
     }
 }

@@ -189,6 +189,11 @@ impl Capacity {
         self.by_owner.get(&self.positions, account, asset)
     }
 
+    #[inline]
+    pub(crate) fn position_count(&self) -> usize {
+        self.positions.len()
+    }
+
     /// Asks for the memory of a position that is going to be looked at.
     #[inline]
     pub(crate) fn prepare_position(&self, account: AccountIx, asset: AssetIx) {

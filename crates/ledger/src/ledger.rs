@@ -157,6 +157,12 @@ impl Ledger {
         }
     }
 
+    /// How many positions there is memory for: of all accounts, whatever is in them.
+    #[inline]
+    pub fn position_count(&self) -> usize {
+        self.capacity.position_count()
+    }
+
     /// The account's positions that are not zero, oldest first.
     pub fn positions(&self, account: AccountIx) -> impl Iterator<Item = &Position> {
         self.capacity.of_account(account).filter(|position| !position.is_zero())
