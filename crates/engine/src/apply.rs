@@ -20,7 +20,7 @@ impl Engine {
         }
     }
 
-    /// Orders, cancels and replaces with nothing special about them have a way of their own. Else nothing has happened.
+    /// Orders, cancels, replaces and reduces with nothing special about them have a way of their own. Else nothing has happened.
     fn goes_short_way(&mut self, origin: Origin, command: &Command, out: &mut Events) -> bool {
         if let Command::NewOrder(order) = command {
             return PlainOrder::of(order).is_some_and(|order| self.rest_plain(origin, &order, out))
@@ -31,6 +31,9 @@ impl Engine {
         }
         if let Command::ReplaceOrder(replace) = command {
             return self.move_resting(origin, replace, out);
+        }
+        if let Command::ReduceOrder(reduce) = command {
+            return self.reduce_resting(origin, reduce, out);
         }
         false
     }
@@ -44,6 +47,7 @@ impl Engine {
             NewOrder::SHORT_HEADER => self.apply_new_order(record, out) || self.apply_taker(record, out),
             CancelOrder::SHORT_HEADER => self.apply_cancel_order(record, out),
             ReplaceOrder::SHORT_HEADER => self.apply_replace_order(record, out),
+            ReduceOrder::SHORT_HEADER => self.apply_reduce_order(record, out),
             _ => false,
         };
         if done { Ok(()) } else { self.apply_any(record, out) }
@@ -73,7 +77,7 @@ impl Engine {
         CancelOrder::decode(block).is_ok_and(|cancel| self.cancel_resting(origin, &cancel, out))
     }
 
-    /// And for replaces.
+    /// The same for replaces.
     #[inline(never)]
     fn apply_replace_order(&mut self, record: &[u8], out: &mut Events) -> bool {
         const BLOCK_BYTES: usize = ReplaceOrder::BLOCK_MIN;
@@ -81,6 +85,16 @@ impl Engine {
             return false;
         };
         ReplaceOrder::decode(block).is_ok_and(|replace| self.move_resting(origin, &replace, out))
+    }
+
+    /// And for reduces.
+    #[inline(never)]
+    fn apply_reduce_order(&mut self, record: &[u8], out: &mut Events) -> bool {
+        const BLOCK_BYTES: usize = ReduceOrder::BLOCK_MIN;
+        let Some((origin, block)) = SequencedCommand::split_at_block::<BLOCK_BYTES>(record) else {
+            return false;
+        };
+        ReduceOrder::decode(block).is_ok_and(|reduce| self.reduce_resting(origin, &reduce, out))
     }
 
     /// Any record, of which none goes the short way.

@@ -4,7 +4,7 @@
 //! note here what follows from it; the switches of classes and of the whole exchange are asked about apart.
 
 use joulebook_ledger::AccountIx;
-use joulebook_protocol::messages::{CancelOrder, NewOrder, ReplaceOrder};
+use joulebook_protocol::messages::{CancelOrder, NewOrder, ReduceOrder, ReplaceOrder};
 
 use crate::Engine;
 use crate::sessions::SessionIx;
@@ -22,6 +22,7 @@ impl Engine {
             && account.may_send::<NewOrder>()
             && account.may_send::<CancelOrder>()
             && account.may_send::<ReplaceOrder>()
+            && account.may_send::<ReduceOrder>()
     }
 
     /// Something changed that the session's entry hangs on.

@@ -85,7 +85,7 @@ impl Hold {
             (Self::Credits(own), Self::Credits(other)) => Self::Credits((own - other).max(MicroEc::ZERO)),
             (Self::Capacity(own), Self::Capacity(other)) => Self::Capacity(own.saturating_sub(other)),
             (Self::Credits(_), Self::Capacity(_)) | (Self::Capacity(_), Self::Credits(_)) => {
-                unreachable!("linked orders are of one side")
+                unreachable!("only holds of one side are compared")
             }
         }
     }

@@ -69,6 +69,7 @@ mod quotes;
 mod random;
 mod recount;
 mod reduce;
+mod reduce_resting;
 mod replace;
 mod replace_stop;
 mod request;

@@ -1,7 +1,7 @@
 //! Changing an open order.
 
 use joulebook_protocol::Command;
-use joulebook_protocol::messages::{CancelOrder, NewOrder, ReplaceOrder};
+use joulebook_protocol::messages::{CancelOrder, NewOrder, ReduceOrder, ReplaceOrder};
 use joulebook_types::{AccountId, OrderId, Side, SlotHint};
 
 use crate::market::*;
@@ -122,6 +122,7 @@ fn with_slot(command: Command) -> Command {
     match command {
         Command::ReplaceOrder(replace) => ReplaceOrder { slot: slot(replace.order_id), ..replace }.into(),
         Command::CancelOrder(cancel) => CancelOrder { slot: slot(cancel.order_id), ..cancel }.into(),
+        Command::ReduceOrder(reduce) => ReduceOrder { slot: slot(reduce.order_id), ..reduce }.into(),
         other => other,
     }
 }
@@ -133,6 +134,37 @@ fn figures(market: &Market) -> Vec<((i64, i64, i64), u32, i128)> {
         (market.credits(account), exposure.open_orders, exposure.open_value)
     };
     [BUYER, BUYER_2, SELLER].map(figures).to_vec()
+}
+
+/// Two markets with the same orders, in which requests are said with and without the slot of their order.
+fn say_by_id_and_by_slot(commands: impl IntoIterator<Item = (u32, Command)>) {
+    let (mut by_id, mut by_slot) = (queue(), queue());
+    for (account, command) in commands {
+        let said = by_id.send_all(account, command);
+        assert_eq!(by_slot.send_all(account, with_slot(command)), said);
+        assert_eq!(figures(&by_slot), figures(&by_id), "{said:?}");
+        assert_eq!(by_slot.engine.recount(), Ok(()));
+        assert_eq!(by_slot.engine.event_chain_hash(), by_id.engine.event_chain_hash());
+    }
+}
+
+#[test]
+fn whoever_names_the_slot_of_a_reduced_order_gets_the_same() {
+    let commands: [(u32, Command); 12] = [
+        (BUYER, reduce(1, 2).into()),
+        (SELLER, reduce(3, 1).into()),
+        (BUYER_2, reduce(1, 1).into()),
+        (BUYER, reduce(1, 0).into()),
+        (SELLER, sell(1, "27.00").into()),
+        (BUYER, reduce(1, 1).into()),
+        (BUYER_2, reduce(2, 4).into()),
+        (SELLER, reduce(3, 1).into()),
+        (BUYER, replace(1, 6, "27.00").into()),
+        (BUYER, reduce(1, 99).into()),
+        (BUYER, reduce(1, 1).into()),
+        (BUYER_2, reduce(2, 1).into()),
+    ];
+    say_by_id_and_by_slot(commands);
 }
 
 #[test]
@@ -159,11 +191,5 @@ fn whoever_names_the_slot_too_gets_the_same() {
         (BUYER, cancel(1).into()),
         (BUYER, buy(1, "27.00").into()),
     ];
-    let (mut by_id, mut by_slot) = (queue(), queue());
-    for (account, command) in commands {
-        let said = by_id.send_all(account, command);
-        assert_eq!(by_slot.send_all(account, with_slot(command)), said);
-        assert_eq!(figures(&by_slot), figures(&by_id), "{said:?}");
-        assert_eq!(by_slot.engine.recount(), Ok(()));
-    }
+    say_by_id_and_by_slot(commands);
 }
