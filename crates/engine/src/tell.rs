@@ -53,18 +53,17 @@ impl Teller<'_> {
         kept
     }
 
-    /// Numbers, hashes and keeps an event. Returns whose connection it goes to, if anybody hears it.
+    /// Numbers, hashes and keeps an event. Returns whose connection it goes to, if the session has one.
     #[inline(always)]
     fn keep<M: Stamped>(
         &mut self,
         session: &mut Session,
         session_ix: SessionIx,
         event: &mut M,
-    ) -> Option<ConnectionId> {
-        let tells_all = self.tells_all;
+    ) -> ConnectionId {
         let kept = self.number(session, session_ix, event);
         write_frame(event, kept);
-        (session.is_connected() || tells_all).then_some(session.connection)
+        session.connection
     }
 
     /// Tells all of a trade, in the order in which its events stand. Where both sides are logged on, as nearly always,
@@ -78,17 +77,16 @@ impl Teller<'_> {
         out: &mut Events,
     ) {
         self.hash.absorb_fact(&events.trade);
-        let of_maker = self.keep(&mut sessions[maker], maker, &mut events.of_maker);
-        let of_taker = self.keep(&mut sessions[taker], taker, &mut events.of_taker);
+        let to_maker = self.keep(&mut sessions[maker], maker, &mut events.of_maker);
+        let to_taker = self.keep(&mut sessions[taker], taker, &mut events.of_taker);
         self.hash.absorb_fact(&events.update);
-        match (of_maker, of_taker) {
-            (Some(to_maker), Some(to_taker)) => {
-                let fills =
-                    [(to_maker, maker.raw(), &events.of_maker), (to_taker, taker.raw(), &events.of_taker)];
-                out.push_row(&events.trade, fills, &events.update);
-            }
+        if self.tells_all || (!to_maker.is_none() && !to_taker.is_none()) {
+            let fills =
+                [(to_maker, maker.raw(), &events.of_maker), (to_taker, taker.raw(), &events.of_taker)];
+            out.push_row(&events.trade, fills, &events.update);
+        } else {
             // A copy, so that the events of others need not lie in memory.
-            (of_maker, of_taker) => ({ events }).push((of_maker, maker), (of_taker, taker), out),
+            ({ events }).push((to_maker, maker), (to_taker, taker), out);
         }
     }
 
@@ -141,20 +139,20 @@ pub(crate) struct TradeEvents {
 }
 
 impl TradeEvents {
-    /// Appends those that somebody hears.
+    /// Appends those that somebody hears: who is logged off has no connection.
     #[cold]
     fn push(
         &self,
-        (to_maker, maker): (Option<ConnectionId>, SessionIx),
-        (to_taker, taker): (Option<ConnectionId>, SessionIx),
+        (to_maker, maker): (ConnectionId, SessionIx),
+        (to_taker, taker): (ConnectionId, SessionIx),
         out: &mut Events,
     ) {
         out.push_public(&self.trade);
-        if let Some(connection) = to_maker {
-            out.push_to(connection, maker.raw(), &self.of_maker);
+        if !to_maker.is_none() {
+            out.push_to(to_maker, maker.raw(), &self.of_maker);
         }
-        if let Some(connection) = to_taker {
-            out.push_to(connection, taker.raw(), &self.of_taker);
+        if !to_taker.is_none() {
+            out.push_to(to_taker, taker.raw(), &self.of_taker);
         }
         out.push_public(&self.update);
     }
