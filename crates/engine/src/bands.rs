@@ -52,8 +52,18 @@ impl Bound {
     /// Of instruments without bands that move.
     const NONE: Self = Self { dynamic: None, velocity: None };
 
-    /// The dynamic band is looked at first.
+    /// What it says of a trade at a price.
+    #[inline(always)]
     pub(crate) fn reach(&self, side: Side, price: Price) -> Reach {
+        match (self.dynamic, self.velocity) {
+            (None, None) => Reach::Within,
+            (Some(_), _) | (_, Some(_)) => self.reach_of_any(side, price),
+        }
+    }
+
+    /// The dynamic band is looked at first.
+    #[inline(never)]
+    fn reach_of_any(&self, side: Side, price: Price) -> Reach {
         if self.is_beyond_dynamic(side, price) {
             return Reach::BeyondDynamic;
         }
