@@ -249,7 +249,7 @@ impl Capacity {
     ) -> PositionIx {
         match self.positions.get(guess.index()) {
             Some(position) if position.is_of(account, asset) => guess,
-            Some(_) | None => self.open_position(account, asset),
+            Some(_) | None => self.open_position_of(account, asset),
         }
     }
 
