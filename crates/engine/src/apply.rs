@@ -41,7 +41,7 @@ impl Engine {
     /// Applies the next command of the batch, as its journal record has it. A record that is no command changes nothing.
     ///
     /// The requests that markets are made of are told by one word, and read to where they are needed.
-    #[inline]
+    #[inline(always)]
     pub fn apply_record(&mut self, record: &[u8], out: &mut Events) -> Result<(), RecordError> {
         let done = match SequencedCommand::header_word(record) {
             NewOrder::SHORT_HEADER => self.apply_new_order(record, out) || self.apply_taker(record, out),
