@@ -109,7 +109,10 @@ impl Queues {
         queue.oldest = select_unpredictable(is_oldest, next, queue.oldest);
         queue.newest = select_unpredictable(is_newest, previous, queue.newest);
         let total = queue.total();
-        debug_assert!((queue.lots == 0) == (queue.orders == 0), "a level's lots are those of its orders");
+        assert!(
+            (queue.lots == 0) == (queue.orders == 0),
+            "a level's lots are those of its orders: they end together"
+        );
         order_at(all, select_unpredictable(is_oldest, slot, previous)).links.next = next;
         order_at(all, select_unpredictable(is_newest, slot, next)).links.previous = previous;
         total
