@@ -138,7 +138,7 @@ impl Engine {
                 let rests_beyond = taker.rests && bound.is_beyond_dynamic(taker.side, taker.limit);
                 return if rests_beyond { Stop::PriceBand } else { Stop::NothingReached };
             };
-            debug_assert!(self.front_against(taker) == Some(front), "the front order trades first");
+            assert!(self.front_against(taker) == Some(front), "the front order trades first");
             let maker = &self.orders.slab[front];
             taker.meets_next =
                 if taker.leaves > maker.leaves { self.prepare_next(taker, front) } else { None };

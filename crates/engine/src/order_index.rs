@@ -126,7 +126,8 @@ impl OrderIndex {
     /// Counts what came to the newest page like that of all others.
     fn leave_newest(&mut self) {
         let live = &mut self.live[self.newest.index()];
-        *live = *live + self.newest_orders - STAYS;
+        let counted = (*live + self.newest_orders).checked_sub(STAYS);
+        *live = counted.expect("no more orders left the page than came");
         if *live == 0 {
             self.close_page(self.newest_number, self.newest);
         }

@@ -69,7 +69,7 @@ impl Ledger {
     #[inline(always)]
     pub(crate) fn post_payment(&mut self, buyer: AccountIx, seller: AccountIx, payment: &Payment) {
         let Payment { given, escrow, free, fees, change } = *payment;
-        debug_assert_eq!(given, escrow + free + fees + change, "nothing is made or lost");
+        assert!(given == escrow + free + fees + change, "nothing is made or lost");
         let parts = [escrow, free, fees, change];
         assert!(parts.iter().all(|part| *part >= MicroEc::ZERO), "a posting has a direction");
         let buyer = &mut self.accounts[buyer.index()];
