@@ -175,7 +175,7 @@ impl Book {
         Some(orders.queues.front(best))
     }
 
-    /// Takes `lots` from the front order of its side, which [`Book::front`] just named and which shows at least as many.
+    /// Takes `lots` from the front order of its side, which shows at least as many.
     #[inline(always)]
     pub fn fill_front(&mut self, orders: &mut OrderSlab, maker: Slot, lots: u32) -> Filled {
         debug_assert!(self.front(orders, orders[maker].side) == Some(maker), "the front order trades first");

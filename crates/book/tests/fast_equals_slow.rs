@@ -302,7 +302,7 @@ impl Pair {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Two prices a side, so that queues are several blocks long.
+    /// Two prices a side, so that queues are long.
     #[test]
     fn they_agree_on_long_queues(
         bids in prop::collection::vec(step(100..102, 40), 60..160),

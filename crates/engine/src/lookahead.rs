@@ -1,8 +1,8 @@
 //! Lookahead: asking for the memory of the commands that come next while the one in hand is carried out.
 //!
 //! With many open orders nearly every command needs lines that are in no near cache, and each line is found only through
-//! the one before: the order, then its level, its block of the queue and its neighbours; or the instrument, then the level
-//! of a price, then its last block and the order that trades first. So a command is looked at in three steps, each when
+//! the one before: the order, then its level and its neighbors in the queue; or the instrument, then the level of a price,
+//! then the last order there and the one that trades first. So a command is looked at in three steps, each when
 //! what the one before asked for should have come. Asking changes nothing that can be seen, so what is asked for may be
 //! wrong.
 
@@ -125,7 +125,7 @@ impl Engine {
         Step::Level { entering, hold: seller.map(|seller| (ix, seller)) }
     }
 
-    /// Asks for the rest: the last block of a level, the order that a coming one trades with first, and a seller's hold.
+    /// Asks for the rest: the last order of a level, the one that a coming one trades with first, and a seller's hold.
     #[inline]
     pub fn look_near_ahead(&self, ahead: Ahead) {
         let Step::Level { entering, hold } = ahead.0 else { return };
