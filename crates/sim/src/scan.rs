@@ -26,6 +26,7 @@ pub struct Scanner {
 const BLOCK_BYTES: usize = 4_096;
 const GROUP_HEADER_BYTES: usize = 56;
 const BATCH_HEADER_BYTES: usize = 88;
+const DIGEST_HEADER_BYTES: usize = 32;
 const RECORD_HEADER_BYTES: usize = 8;
 const KIND_DATA: u32 = 1;
 
@@ -105,6 +106,8 @@ fn read_group(segment: &[u8], offset: usize) -> Option<Group> {
             batches.push(batch);
             rest = &rest[length..];
         }
+    } else if !payload.is_empty() {
+        check_digest(payload)?;
     }
     Some(Group { batches, end })
 }
@@ -117,6 +120,9 @@ fn read_batch(bytes: &[u8]) -> Option<(DurableBatch, usize)> {
     let (count, records_bytes) = (u32_at(header, 4)?, u32_at(header, 72)? as usize);
     let digest_bytes = u32_at(header, 80)? as usize;
     let start = BATCH_HEADER_BYTES + digest_bytes;
+    if digest_bytes > 0 {
+        check_digest(bytes.get(BATCH_HEADER_BYTES..start)?)?;
+    }
     let mut rest = bytes.get(start..start + records_bytes)?;
     let mut records = Vec::with_capacity(count as usize);
     for _ in 0..count {
@@ -135,6 +141,14 @@ fn read_batch(bytes: &[u8]) -> Option<(DurableBatch, usize)> {
         records,
     };
     rest.is_empty().then_some((batch, start + records_bytes))
+}
+
+/// A digest section that is whole. One that a power cut tore takes its group with it, a mere marker too: the journal goes
+/// on in its place.
+fn check_digest(section: &[u8]) -> Option<()> {
+    let steps = section.get(DIGEST_HEADER_BYTES..)?;
+    let crc = crc32c::crc32c(&section[..DIGEST_HEADER_BYTES - 4]);
+    (crc32c::crc32c_append(crc, steps) == u32_at(section, DIGEST_HEADER_BYTES - 4)?).then_some(())
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {

@@ -1,5 +1,5 @@
-use joulebook_journal::{Batch, CommandLog, JournalReader, LocalConfig, LocalJournal, LogEvent};
-use joulebook_types::TimeNs;
+use joulebook_journal::{Batch, CommandLog, EventDigest, JournalReader, LocalConfig, LocalJournal, LogEvent};
+use joulebook_types::{SeqNum, TimeNs};
 
 use super::*;
 use crate::exchange::{SHARD, TERM};
@@ -84,6 +84,42 @@ fn the_scanner_sees_what_a_reader_sees() {
     seen += scanner.next(&disk).len() as u64;
     assert_eq!((seen, read(&disk)), (60, 60));
     assert!(disk.durable_segments().len() >= 4, "segments were crossed");
+}
+
+#[test]
+fn the_scanner_passes_over_what_a_reader_cuts() {
+    let mut cut = [0; 2];
+    for seed in 0..200 {
+        let scene = Scene::default();
+        let disk = SimDisk::new(scene.clone(), Dice::new(seed, 3), PROFILE);
+        let (mut journal, mut scanner) = (open(&disk), Scanner::default());
+        propose(&mut journal, 1);
+        run(&scene, &mut journal, 2_000_000);
+        // Longer than a sector, in a marker or in the next batch, whose own words may have come where it did not.
+        journal.attest(&EventDigest { seq: SeqNum::new(1), chain: [7, 9], steps: vec![1; 400] });
+        let in_marker = seed % 2 == 0;
+        if !in_marker {
+            propose(&mut journal, 2);
+        }
+        while !disk.is_writing() {
+            run(&scene, &mut journal, 50_000);
+        }
+        run(&scene, &mut journal, 10_000);
+        drop(journal);
+        disk.crash(Crash::PowerLoss);
+        let mut seen = scanner.next(&disk).len() as u64;
+        assert_eq!(seen, read(&disk), "seed {seed}");
+
+        let mut reader = JournalReader::new(disk.clone(), SHARD).unwrap();
+        while reader.next_batch().unwrap().is_some() {}
+        cut[usize::from(in_marker)] += u64::from(reader.tail().unwrap().torn.is_some());
+        let mut journal = LocalJournal::open(reader, config()).unwrap();
+        propose(&mut journal, 3);
+        run(&scene, &mut journal, 2_000_000);
+        seen += scanner.next(&disk).len() as u64;
+        assert_eq!(seen, read(&disk), "seed {seed}: what takes the place of a cut group is seen");
+    }
+    assert!(cut.iter().all(|torn| (30..100).contains(torn)), "{cut:?} were torn");
 }
 
 #[test]
