@@ -72,8 +72,8 @@ impl Book {
 
     /// Puts an order at the back of its price.
     #[inline(always)]
-    pub fn add(&mut self, orders: &mut OrderSlab, slot: Slot) -> LevelTotal {
-        let order = &orders.orders[slot.index()];
+    pub fn add<B>(&mut self, orders: &mut OrderSlab<B>, slot: Slot) -> LevelTotal {
+        let order = &orders.records[slot.index()].order;
         assert!(!order.is_resting() && order.leaves > 0, "an order rests once, and not without lots");
         let Order { side, price, leaves, .. } = *order;
         self.join(orders, slot, (side, price, leaves))
@@ -81,23 +81,23 @@ impl Book {
 
     /// Fills the slot that [`OrderSlab::vacancy`] named, and puts the order at the back of its price.
     #[inline(always)]
-    pub fn enter(&mut self, orders: &mut OrderSlab, slot: Slot, order: Order) -> LevelTotal {
-        let OrderSlab { orders: all, first_vacant, live, .. } = orders;
+    pub fn enter<B>(&mut self, orders: &mut OrderSlab<B>, slot: Slot, order: Order) -> LevelTotal {
+        let OrderSlab { records: all, first_vacant, live, .. } = orders;
         assert!(
             slot == *first_vacant && order.leaves > 0,
             "an order takes the first slot, and rests not without lots"
         );
         let Order { side, price, leaves, .. } = order;
-        OrderSlab::occupy(&mut all[slot.index()], order, first_vacant, live);
+        OrderSlab::<B>::occupy(&mut all[slot.index()].order, order, first_vacant, live);
         self.join(orders, slot, (side, price, leaves))
     }
 
     /// Gives an order that left the book a new price and size, of which at most `display` lots show, and puts it at the
     /// back of that price.
     #[inline(always)]
-    pub fn rejoin(
+    pub fn rejoin<B>(
         &mut self,
-        orders: &mut OrderSlab,
+        orders: &mut OrderSlab<B>,
         slot: Slot,
         price: Price,
         qty: u32,
@@ -113,9 +113,9 @@ impl Book {
     /// Moves a resting order to the back of another price, or of its own, with a new size of which at most `display` lots
     /// show. As if it was removed, amended and added, in one go.
     #[inline(always)]
-    pub fn relocate(
+    pub fn relocate<B>(
         &mut self,
-        orders: &mut OrderSlab,
+        orders: &mut OrderSlab<B>,
         slot: Slot,
         price: Price,
         (qty, leaves, display): (u32, u32, u32),
@@ -135,13 +135,13 @@ impl Book {
     /// Puts an order at the back of its price. Its level is marked as one with orders whether or not it has been one: that
     /// cannot be predicted.
     #[inline(always)]
-    fn join(
+    fn join<B>(
         &mut self,
-        orders: &mut OrderSlab,
+        orders: &mut OrderSlab<B>,
         slot: Slot,
         (side, price, leaves): (Side, Price, u32),
     ) -> LevelTotal {
-        let OrderSlab { orders: all, prices, queues, .. } = orders;
+        let OrderSlab { records: all, prices, queues, .. } = orders;
         assert!(self.is_on_tick(price), "{OFF_TICK}");
         let rank = self.tick.rank(side, price);
         let ladder = &mut self.ladders[index(side)];
@@ -153,9 +153,9 @@ impl Book {
 
     /// Adds where the price has no page of levels yet.
     #[inline(never)]
-    fn make_room(&mut self, orders: &mut OrderSlab, slot: Slot) -> LevelTotal {
-        let OrderSlab { orders: all, prices, queues, .. } = orders;
-        let Order { side, price, leaves, .. } = all[slot.index()];
+    fn make_room<B>(&mut self, orders: &mut OrderSlab<B>, slot: Slot) -> LevelTotal {
+        let OrderSlab { records: all, prices, queues, .. } = orders;
+        let Order { side, price, leaves, .. } = all[slot.index()].order;
         let ladder = &mut self.ladders[index(side)];
         let level = prices.grow(queues, &mut ladder.trunk, self.tick.rank(side, price));
         ladder.open(prices, level, RankedPrice::new(side, price));
@@ -170,17 +170,17 @@ impl Book {
 
     /// The order that trades next on a side.
     #[inline(always)]
-    pub fn front(&self, orders: &OrderSlab, side: Side) -> Option<Slot> {
+    pub fn front<B>(&self, orders: &OrderSlab<B>, side: Side) -> Option<Slot> {
         let best = self.ladder(side).best_level()?;
         Some(orders.queues.front(best))
     }
 
     /// Takes `lots` from the front order of its side, which shows at least as many.
     #[inline(always)]
-    pub fn fill_front(&mut self, orders: &mut OrderSlab, maker: Slot, lots: u32) -> Filled {
+    pub fn fill_front<B>(&mut self, orders: &mut OrderSlab<B>, maker: Slot, lots: u32) -> Filled {
         debug_assert!(self.front(orders, orders[maker].side) == Some(maker), "the front order trades first");
-        let OrderSlab { orders: all, queues, .. } = orders;
-        let order = &mut all[maker.index()];
+        let OrderSlab { records: all, queues, .. } = orders;
+        let order = &mut all[maker.index()].order;
         assert!(0 < lots && lots <= order.leaves, "a fill is at most what the maker has");
         if lots < order.leaves {
             order.leaves -= lots;
@@ -196,7 +196,7 @@ impl Book {
 
     /// Takes `lots` from a resting order wherever it stands, those that do not show after its slice. It leaves the book
     /// when its slice is exhausted.
-    pub fn fill(&mut self, orders: &mut OrderSlab, slot: Slot, lots: u32) -> LevelTotal {
+    pub fn fill<B>(&mut self, orders: &mut OrderSlab<B>, slot: Slot, lots: u32) -> LevelTotal {
         let (shown, all) = (orders[slot].leaves, orders[slot].total_leaves());
         assert!(0 < lots && lots <= all, "a fill is at most what the order has");
         if lots < shown {
@@ -212,7 +212,7 @@ impl Book {
     /// Makes a resting order smaller in its place, hidden lots first; it keeps at least one lot. Its total shrinks with
     /// it. `None` when nothing that shows has changed.
     #[inline]
-    pub fn reduce(&mut self, orders: &mut OrderSlab, slot: Slot, lots: u32) -> Option<LevelTotal> {
+    pub fn reduce<B>(&mut self, orders: &mut OrderSlab<B>, slot: Slot, lots: u32) -> Option<LevelTotal> {
         let order = orders.order_mut(slot);
         assert!(lots < order.total_leaves(), "an order without lots does not rest");
         let of_hidden = lots.min(order.hidden);
@@ -224,13 +224,13 @@ impl Book {
 
     /// Takes an order out of the book; it stays in the slab with the lots that it had.
     #[inline(always)]
-    pub fn remove(&mut self, orders: &mut OrderSlab, slot: Slot) -> LevelTotal {
+    pub fn remove<B>(&mut self, orders: &mut OrderSlab<B>, slot: Slot) -> LevelTotal {
         self.leave(orders, slot, |order| order.links.level = NOWHERE)
     }
 
     /// Takes an order out of the book and out of the slab.
     #[inline(always)]
-    pub fn withdraw(&mut self, orders: &mut OrderSlab, slot: Slot) -> LevelTotal {
+    pub fn withdraw<B>(&mut self, orders: &mut OrderSlab<B>, slot: Slot) -> LevelTotal {
         let next_vacant = core::mem::replace(&mut orders.first_vacant, slot);
         orders.live -= 1;
         self.leave(orders, slot, |order| order.vacate(next_vacant))
@@ -238,7 +238,12 @@ impl Book {
 
     /// Takes an order out of the book, with what is to become of it in its slot.
     #[inline(always)]
-    fn leave(&mut self, orders: &mut OrderSlab, slot: Slot, after: impl FnOnce(&mut Order)) -> LevelTotal {
+    fn leave<B>(
+        &mut self,
+        orders: &mut OrderSlab<B>,
+        slot: Slot,
+        after: impl FnOnce(&mut Order),
+    ) -> LevelTotal {
         let Left { side, level, total, closes } = self.take_out(orders, slot);
         after(orders.order_mut(slot));
         if closes {
@@ -249,10 +254,10 @@ impl Book {
 
     /// Takes an order out of its queue. Which levels go empty cannot be predicted, so each is marked as what it is.
     #[inline(always)]
-    fn take_out(&self, orders: &mut OrderSlab, slot: Slot) -> Left {
-        let OrderSlab { orders: all, prices, queues, .. } = orders;
+    fn take_out<B>(&self, orders: &mut OrderSlab<B>, slot: Slot) -> Left {
+        let OrderSlab { records: all, prices, queues, .. } = orders;
         // An order that does not rest has a level that does not exist.
-        let Order { leaves, side, links, .. } = all[slot.index()];
+        let Order { leaves, side, links, .. } = all[slot.index()].order;
         let total = queues.remove(all, slot, links, leaves);
         let (level, is_empty) = (links.level, total.qty == Qty::ZERO);
         let page_is_empty = prices.close(level, is_empty);
@@ -262,7 +267,7 @@ impl Book {
 
     /// What not every closing level asks for: another best one, and its page given back.
     #[inline(never)]
-    fn finish_closing(&mut self, orders: &mut OrderSlab, side: Side, level: LevelIx) {
+    fn finish_closing<B>(&mut self, orders: &mut OrderSlab<B>, side: Side, level: LevelIx) {
         let OrderSlab { prices, queues, .. } = orders;
         let ladder = &mut self.ladders[index(side)];
         if level == ladder.best_level {
@@ -283,7 +288,7 @@ impl Book {
     /// Asks for the memory that an order of this price will touch first: its level, and the level that it trades with if
     /// it crosses. The book itself should be there already. What it says is for [`OrderSlab::prepare_entering`].
     #[inline]
-    pub fn prepare_entering(&self, orders: &OrderSlab, side: Side, price: Price) -> Entering {
+    pub fn prepare_entering<B>(&self, orders: &OrderSlab<B>, side: Side, price: Price) -> Entering {
         let rank = self.tick.rank(side, price);
         let level = orders.prices.find(&self.ladder(side).trunk, rank).unwrap_or(NO_LEVEL);
         orders.queues.prepare(level);
@@ -296,7 +301,11 @@ impl Book {
     }
 
     /// The levels of a side, best first.
-    pub fn levels<'a>(&self, orders: &'a OrderSlab, side: Side) -> impl Iterator<Item = Level> + use<'a> {
+    pub fn levels<'a, B>(
+        &self,
+        orders: &'a OrderSlab<B>,
+        side: Side,
+    ) -> impl Iterator<Item = Level> + use<'a, B> {
         let tick = self.tick;
         self.ladder(side).levels(&orders.prices).map(move |level| Level {
             price: tick.price(side, orders.prices.rank(level)),
@@ -305,13 +314,17 @@ impl Book {
     }
 
     /// The orders of a side in the order in which they will trade.
-    pub fn makers<'a>(&self, orders: &'a OrderSlab, side: Side) -> impl Iterator<Item = Slot> + use<'a> {
+    pub fn makers<'a, B>(
+        &self,
+        orders: &'a OrderSlab<B>,
+        side: Side,
+    ) -> impl Iterator<Item = Slot> + use<'a, B> {
         self.ladder(side).levels(&orders.prices).flat_map(|level| queue_at(orders, level))
     }
 
     /// The order behind `slot` at the same price, or the first of the next price: the rest of [`Book::makers`].
     #[inline(always)]
-    pub fn maker_after(&self, orders: &OrderSlab, slot: Slot) -> Option<Slot> {
+    pub fn maker_after<B>(&self, orders: &OrderSlab<B>, slot: Slot) -> Option<Slot> {
         let links = orders[slot].links;
         assert!(links.level != NOWHERE, "only a resting order has one behind it");
         match orders.queues.after(slot, links) {
@@ -321,12 +334,12 @@ impl Book {
     }
 
     /// Prices of a side that have orders; takes as long as there are.
-    pub fn level_count(&self, orders: &OrderSlab, side: Side) -> usize {
+    pub fn level_count<B>(&self, orders: &OrderSlab<B>, side: Side) -> usize {
         self.ladder(side).levels(&orders.prices).count()
     }
 
     /// Resting orders; takes as long as there are prices.
-    pub fn order_count(&self, orders: &OrderSlab) -> usize {
+    pub fn order_count<B>(&self, orders: &OrderSlab<B>) -> usize {
         let of_side =
             |side| self.levels(orders, side).map(|level| level.total.orders as usize).sum::<usize>();
         of_side(Side::Buy) + of_side(Side::Sell)
@@ -339,7 +352,7 @@ impl Book {
 
     /// Counts everything again: whether totals, sides and places are what they should be, and all orders are of the
     /// instrument that the owner knows by this number.
-    pub fn is_consistent(&self, orders: &OrderSlab, instrument: u32) -> bool {
+    pub fn is_consistent<B>(&self, orders: &OrderSlab<B>, instrument: u32) -> bool {
         let side_is_consistent = |side: Side| {
             let ladder = self.ladder(side);
             let first = orders.prices.first(&ladder.trunk);
@@ -380,7 +393,7 @@ fn index(side: Side) -> usize {
 
 /// Takes lots from a resting order that keeps some.
 #[inline]
-fn take_lots(orders: &mut OrderSlab, slot: Slot, lots: u32) -> LevelTotal {
+fn take_lots<B>(orders: &mut OrderSlab<B>, slot: Slot, lots: u32) -> LevelTotal {
     let order = orders.order_mut(slot);
     assert!(order.is_resting() && lots < order.leaves, "an order without lots does not rest");
     order.leaves -= lots;
@@ -390,13 +403,13 @@ fn take_lots(orders: &mut OrderSlab, slot: Slot, lots: u32) -> LevelTotal {
 
 /// The first order of the price behind a level.
 #[inline(never)]
-fn first_behind(orders: &OrderSlab, level: LevelIx) -> Option<Slot> {
+fn first_behind<B>(orders: &OrderSlab<B>, level: LevelIx) -> Option<Slot> {
     let next = orders.prices.after(level);
     (next != NO_LEVEL).then(|| orders.queues.front(next))
 }
 
 /// The orders of a level, first in, first out.
-fn queue_at(orders: &OrderSlab, level: LevelIx) -> impl Iterator<Item = Slot> {
+fn queue_at<B>(orders: &OrderSlab<B>, level: LevelIx) -> impl Iterator<Item = Slot> {
     let first = orders.queues.front(level);
     core::iter::successors(Some(first), move |slot| orders.queues.after(*slot, orders[*slot].links))
 }

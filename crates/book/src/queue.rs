@@ -10,7 +10,7 @@ use joulebook_sys::{prefetch_write, reserve_in_large_pages};
 use joulebook_types::Qty;
 
 use crate::level::LevelTotal;
-use crate::slab::{Links, Order, Slot};
+use crate::slab::{Links, Order, Record, Slot};
 
 /// The number of a level.
 pub(crate) type LevelIx = u32;
@@ -75,9 +75,9 @@ impl Queues {
 
     /// Puts an order with so many lots at the back.
     #[inline(always)]
-    pub(crate) fn push_back(
+    pub(crate) fn push_back<B>(
         &mut self,
-        all: &mut [Order],
+        all: &mut [Record<B>],
         level: LevelIx,
         slot: Slot,
         lots: u32,
@@ -100,7 +100,13 @@ impl Queues {
     /// Takes an order with so many lots out, wherever it stands.
     #[inline(always)]
     #[must_use]
-    pub(crate) fn remove(&mut self, all: &mut [Order], slot: Slot, links: Links, lots: u32) -> LevelTotal {
+    pub(crate) fn remove<B>(
+        &mut self,
+        all: &mut [Record<B>],
+        slot: Slot,
+        links: Links,
+        lots: u32,
+    ) -> LevelTotal {
         let Links { level, previous, next } = links;
         let queue = level_at(&mut self.levels, level);
         queue.reduce(lots);
@@ -190,15 +196,15 @@ fn level_at(levels: &mut [Queue], level: LevelIx) -> &mut Queue {
 
 /// As with levels.
 #[inline(always)]
-fn order_at(all: &mut [Order], slot: Slot) -> &mut Order {
+fn order_at<B>(all: &mut [Record<B>], slot: Slot) -> &mut Order {
     match all.get_mut(slot.index()) {
-        Some(order) => order,
+        Some(record) => &mut record.order,
         None => not_there(),
     }
 }
 
 #[cold]
 #[inline(never)]
-fn not_there() -> ! {
+pub(crate) fn not_there() -> ! {
     panic!("only levels and orders that are there are named");
 }

@@ -5,7 +5,7 @@ use joulebook_types::{OrderId, Price, Side, SlotHint};
 
 use crate::book::Entering;
 use crate::price_tree::PriceTree;
-use crate::queue::{LevelIx, Queues};
+use crate::queue::{LevelIx, Queues, not_there};
 
 /// A place in the slab. Reused after its order has gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,7 +32,7 @@ impl Slot {
     }
 }
 
-/// What matching needs to know of an order: one cache line. The rest of it lies with the engine.
+/// What matching needs to know of an order: one cache line. The rest of it, if there is any, lies beside it.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
 pub struct Order {
@@ -74,6 +74,7 @@ impl Links {
 }
 
 const _: () = assert!(size_of::<Order>() == 64, "the hot part of an order fits a cache line");
+const _: () = assert!(size_of::<Record<()>>() == 64, "a slab of orders alone has nothing beside them");
 
 impl Order {
     /// What lies in a slot without an order; no vacant slot follows.
@@ -150,11 +151,19 @@ impl Order {
     }
 }
 
+/// A slot: an order, and beside it what the slab's owner keeps with the order. Whoever has found one has found both.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(crate) struct Record<B> {
+    pub(crate) order: Order,
+    beside: B,
+}
+
 /// All orders of the exchange, and what their books are made of: an empty book owns nothing. Slots are handed out
-/// densely; vacant ones are chained through their links.
+/// densely; vacant ones are chained through their links. Beside each order lies a `B`, which no book looks at.
 #[derive(Debug)]
-pub struct OrderSlab {
-    pub(crate) orders: Vec<Order>,
+pub struct OrderSlab<B = ()> {
+    pub(crate) records: Vec<Record<B>>,
     pub(crate) first_vacant: Slot,
     pub(crate) live: usize,
     pub(crate) prices: PriceTree,
@@ -170,10 +179,10 @@ pub struct SharedMemory {
     pub nodes: usize,
 }
 
-impl Default for OrderSlab {
+impl<B> Default for OrderSlab<B> {
     fn default() -> Self {
         Self {
-            orders: Vec::new(),
+            records: Vec::new(),
             first_vacant: Slot::NONE,
             live: 0,
             prices: PriceTree::default(),
@@ -182,23 +191,43 @@ impl Default for OrderSlab {
     }
 }
 
-impl OrderSlab {
+impl<B: Default> OrderSlab<B> {
+    /// Takes an order in. Beside it lies what the last one in its slot left there, or a default.
     #[inline(always)]
     pub fn insert(&mut self, order: Order) -> Slot {
         assert!(!order.is_resting(), "a new order has no place in a book");
         if self.vacancy().is_none() {
-            grow(&mut self.orders, &mut self.first_vacant);
+            grow(&mut self.records, &mut self.first_vacant);
         }
         let slot = self.first_vacant;
-        Self::occupy(&mut self.orders[slot.index()], order, &mut self.first_vacant, &mut self.live);
+        Self::occupy(&mut self.records[slot.index()].order, order, &mut self.first_vacant, &mut self.live);
         slot
+    }
+}
+
+impl<B> OrderSlab<B> {
+    /// What lies beside the order at a slot; beside a vacant one, what was left there.
+    #[inline(always)]
+    pub fn beside(&self, slot: Slot) -> &B {
+        match self.records.get(slot.index()) {
+            Some(record) => &record.beside,
+            None => not_there(),
+        }
+    }
+
+    #[inline(always)]
+    pub fn beside_mut(&mut self, slot: Slot) -> &mut B {
+        match self.records.get_mut(slot.index()) {
+            Some(record) => &mut record.beside,
+            None => not_there(),
+        }
     }
 
     /// The slot that the next order takes, if there is one already.
     #[inline]
     pub fn vacancy(&self) -> Option<Slot> {
         // The last vacant slot is followed by one that does not exist.
-        (self.first_vacant.index() < self.orders.len()).then_some(self.first_vacant)
+        (self.first_vacant.index() < self.records.len()).then_some(self.first_vacant)
     }
 
     /// Fills the first vacant slot.
@@ -215,7 +244,7 @@ impl OrderSlab {
     /// Takes an order out that rests in no book.
     #[inline(always)]
     pub fn remove(&mut self, slot: Slot) -> Order {
-        let vacant = &mut self.orders[slot.index()];
+        let vacant = &mut self.records[slot.index()].order;
         let order = *vacant;
         assert!(!order.is_vacant() && !order.is_resting(), "only an order that left its book is removed");
         vacant.vacate(self.first_vacant);
@@ -227,24 +256,24 @@ impl OrderSlab {
     /// The order at a slot that a client named, if there is one.
     #[inline(always)]
     pub fn get(&self, slot: Slot) -> Option<&Order> {
-        self.orders.get(slot.index()).filter(|order| !order.is_vacant())
+        self.at(slot).filter(|order| !order.is_vacant())
     }
 
     /// The order of this id at a slot that a client named, if it rests. No vacant slot does.
     #[inline(always)]
     pub fn resting(&self, slot: Slot, order_id: OrderId) -> Option<&Order> {
-        self.orders.get(slot.index()).filter(|order| order.order_id == order_id && order.is_resting())
+        self.at(slot).filter(|order| order.order_id == order_id && order.is_resting())
     }
 
     /// Gives an order that rests in no book a new price and size, of which at most `display` lots show.
     #[inline]
     pub fn amend(&mut self, slot: Slot, price: Price, qty: u32, leaves: u32, display: u32) {
-        self.orders[slot.index()].amend(price, qty, leaves, display);
+        self.order_mut(slot).amend(price, qty, leaves, display);
     }
 
     /// Takes lots off an order that rests in no book, hidden ones first; it keeps at least one. Its total shrinks with it.
     pub fn shrink(&mut self, slot: Slot, lots: u32) {
-        let order = &mut self.orders[slot.index()];
+        let order = self.order_mut(slot);
         assert!(!order.is_vacant() && !order.is_resting() && lots < order.total_leaves(), "it keeps a lot");
         let of_hidden = lots.min(order.hidden);
         order.hidden -= of_hidden;
@@ -254,7 +283,7 @@ impl OrderSlab {
 
     /// Shows the next slice, at most `display` lots, of an order whose last slice is exhausted.
     pub fn renew(&mut self, slot: Slot, display: u32) {
-        let order = &mut self.orders[slot.index()];
+        let order = self.order_mut(slot);
         assert!(!order.is_resting() && order.leaves == 0 && order.hidden > 0, "a slice follows the last");
         order.leaves = order.hidden.min(display);
         order.hidden -= order.leaves;
@@ -263,8 +292,17 @@ impl OrderSlab {
     /// Asks for the memory of the order at a slot, which is going to be named.
     #[inline]
     pub fn prepare(&self, slot: Slot) {
-        if let Some(order) = self.orders.get(slot.index()) {
+        if let Some(order) = self.at(slot) {
             prefetch_write(order);
+        }
+    }
+
+    /// The same, and for what lies beside it.
+    #[inline]
+    pub fn prepare_both(&self, slot: Slot) {
+        if let Some(Record { order, beside }) = self.records.get(slot.index()) {
+            prefetch_write(order);
+            prefetch_write(beside);
         }
     }
 
@@ -277,14 +315,15 @@ impl OrderSlab {
     }
 
     /// Asks for the memory that an order's leaving its book will touch besides the order, which should be there already.
+    /// Returns what lies beside it.
     #[inline]
-    pub fn prepare_leaving(&self, slot: Slot) {
-        if let Some(order) = self.orders.get(slot.index()) {
-            let Links { level, previous, next } = order.links;
-            self.queues.prepare(level);
-            self.prepare(previous);
-            self.prepare(next);
-        }
+    pub fn prepare_leaving(&self, slot: Slot) -> Option<&B> {
+        let Record { order, beside } = self.records.get(slot.index())?;
+        let Links { level, previous, next } = order.links;
+        self.queues.prepare(level);
+        self.prepare(previous);
+        self.prepare(next);
+        Some(beside)
     }
 
     /// Orders in the slab.
@@ -301,33 +340,39 @@ impl OrderSlab {
         SharedMemory { pages: self.queues.pages_in_use(), nodes: self.prices.nodes_in_use() }
     }
 
-    /// Slots ever used: the length of a table that runs beside the slab.
+    /// Slots ever used.
     pub fn slots(&self) -> usize {
-        self.orders.len()
+        self.records.len()
     }
 
     #[inline]
     pub(crate) fn order_mut(&mut self, slot: Slot) -> &mut Order {
-        &mut self.orders[slot.index()]
+        &mut self.records[slot.index()].order
+    }
+
+    /// What lies at a slot that may not be there.
+    #[inline(always)]
+    fn at(&self, slot: Slot) -> Option<&Order> {
+        self.records.get(slot.index()).map(|record| &record.order)
     }
 }
 
 /// Adds a vacant slot. It does not take the order: that would have to go through memory for it.
 #[cold]
-fn grow(orders: &mut Vec<Order>, first_vacant: &mut Slot) {
-    let slot = Slot(u32::try_from(orders.len()).expect("fewer than 2^32 orders"));
+fn grow<B: Default>(records: &mut Vec<Record<B>>, first_vacant: &mut Slot) {
+    let slot = Slot(u32::try_from(records.len()).expect("fewer than 2^32 orders"));
     assert!(slot != Slot::NONE, "the last slot number means none");
-    reserve_in_large_pages(orders, 1);
-    orders.push(Order::VACANT);
+    reserve_in_large_pages(records, 1);
+    records.push(Record { order: Order::VACANT, beside: B::default() });
     *first_vacant = slot;
 }
 
-impl core::ops::Index<Slot> for OrderSlab {
+impl<B> core::ops::Index<Slot> for OrderSlab<B> {
     type Output = Order;
 
     #[inline]
     fn index(&self, slot: Slot) -> &Order {
-        &self.orders[slot.index()]
+        &self.records[slot.index()].order
     }
 }
 
@@ -338,7 +383,7 @@ mod tests {
     #[test]
     fn slots_are_reused_and_verified() {
         let order = |id| Order::new(OrderId::new(id), Side::Buy, Price::new(100), 1);
-        let mut orders = OrderSlab::default();
+        let mut orders = OrderSlab::<()>::default();
         let (first, second) = (orders.insert(order(1)), orders.insert(order(2)));
         orders.remove(first);
         assert!(orders.get(first).is_none(), "vacant");

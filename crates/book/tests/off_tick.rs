@@ -5,7 +5,7 @@ use joulebook_types::{OrderId, Price, Side};
 
 /// Enters orders of these prices into a book of ticks of ten.
 fn enter(prices: &[i64]) {
-    let (mut orders, mut book) = (OrderSlab::default(), Book::new(Price::new(10)));
+    let (mut orders, mut book) = (OrderSlab::<()>::default(), Book::new(Price::new(10)));
     for (id, price) in (1..).zip(prices) {
         let slot = orders.insert(Order::new(OrderId::new(id), Side::Sell, Price::new(*price), 1));
         book.add(&mut orders, slot);
@@ -39,7 +39,7 @@ fn zero_is_no_tick() {
 #[test]
 #[should_panic(expected = "a positive multiple of the tick")]
 fn an_order_moves_to_a_tick() {
-    let (mut orders, mut book) = (OrderSlab::default(), Book::new(Price::new(10)));
+    let (mut orders, mut book) = (OrderSlab::<()>::default(), Book::new(Price::new(10)));
     let [stays, moves] = [100, 110].map(|price| {
         let slot = orders.insert(Order::new(OrderId::new(7), Side::Buy, Price::new(price), 1));
         book.add(&mut orders, slot);

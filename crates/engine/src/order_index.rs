@@ -14,7 +14,7 @@ const PAGE_ORDERS: usize = 256;
 pub(crate) struct PageIx(u32);
 
 impl PageIx {
-    const NONE: Self = Self(u32::MAX);
+    pub(crate) const NONE: Self = Self(u32::MAX);
 
     const fn index(self) -> usize {
         self.0 as usize

@@ -1,11 +1,9 @@
 //! All open orders: the slab that books share, whose they are, on what terms, and how they are found.
 
 use joulebook_book::{Order, OrderSlab, Slot};
-use joulebook_sys::{prefetch_write, reserve_in_large_pages};
 use joulebook_types::{ClientOrderId, OrderId, OrderType, SelfTradeMode, SlotHint, TimeInForce, TimeNs};
 
 use crate::order_index::{OrderIndex, PageIx};
-use crate::places::at;
 use crate::session_orders::{ListPlace, SessionList, SessionOrders};
 use crate::sessions::SessionIx;
 
@@ -109,10 +107,14 @@ impl Concern {
     }
 }
 
-/// The cold half of an order: one cache line beside the hot one, which the slab has.
+impl Listed {
+    const NOWHERE: Self = Self { place: ListPlace::NONE, page: PageIx::NONE };
+}
+
+/// The cold half of an order: one cache line beside the hot one in the slab.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
-struct Cold {
+pub(crate) struct Cold {
     owner: Owner,
     terms: Terms,
     concern: Concern,
@@ -130,12 +132,19 @@ pub(crate) struct Listed {
 
 const _: () = assert!(size_of::<Cold>() == 64, "the cold half of an order is one cache line");
 
+impl Default for Cold {
+    /// Beside a slot that no order has had.
+    fn default() -> Self {
+        let owner = Owner { session: SessionIx::NONE, client_order_id: ClientOrderId::NONE };
+        let terms = Terms::PLAIN;
+        Self { owner, terms, concern: Concern::of(&terms), listed: Listed::NOWHERE }
+    }
+}
+
 /// Open orders. Every order in the slab is in the index and in the list of its session, and the other way round.
 #[derive(Debug, Default)]
 pub(crate) struct Orders {
-    pub(crate) slab: OrderSlab,
-    /// Beside the slab, by slot.
-    cold: Vec<Cold>,
+    pub(crate) slab: OrderSlab<Cold>,
     index: OrderIndex,
     of_sessions: SessionOrders,
     orders_max: usize,
@@ -152,21 +161,21 @@ impl Orders {
 
     #[inline]
     pub(crate) fn owner(&self, slot: Slot) -> &Owner {
-        &self.cold[slot.index()].owner
+        &self.slab.beside(slot).owner
     }
 
     pub(crate) fn owner_mut(&mut self, slot: Slot) -> &mut Owner {
-        &mut self.cold[slot.index()].owner
+        &mut self.slab.beside_mut(slot).owner
     }
 
     #[inline]
     pub(crate) fn terms(&self, slot: Slot) -> &Terms {
-        &self.cold[slot.index()].terms
+        &self.slab.beside(slot).terms
     }
 
     /// Every change of an order's terms is one of these.
     pub(crate) fn change_terms<R>(&mut self, slot: Slot, change: impl FnOnce(&mut Terms) -> R) -> R {
-        let cold = &mut self.cold[slot.index()];
+        let cold = self.slab.beside_mut(slot);
         let changed = change(&mut cold.terms);
         cold.concern = Concern::of(&cold.terms);
         changed
@@ -174,7 +183,7 @@ impl Orders {
 
     /// Whether what is kept of an order's terms is what they come to.
     pub(crate) fn concern_is_right(&self, slot: Slot) -> bool {
-        let Cold { terms, concern, .. } = &self.cold[slot.index()];
+        let Cold { terms, concern, .. } = self.slab.beside(slot);
         *concern == Concern::of(terms)
     }
 
@@ -199,20 +208,10 @@ impl Orders {
         let page = self.index.insert(order_id, slot);
         let place = self.of_sessions.push(list, slot);
         let listed = Listed { place, page };
-        match self.cold.get_mut(slot.index()) {
-            // Part by part: as a whole it would be put together on the stack and copied.
-            Some(cold) => {
-                (cold.owner, cold.terms) = (owner, terms);
-                (cold.concern, cold.listed) = (Concern::of(&terms), listed);
-            }
-            None => self.add_cold(owner, terms, listed),
-        }
-    }
-
-    #[cold]
-    fn add_cold(&mut self, owner: Owner, terms: Terms, listed: Listed) {
-        reserve_in_large_pages(&mut self.cold, 1);
-        self.cold.push(Cold { owner, terms, concern: Concern::of(&terms), listed });
+        let cold = self.slab.beside_mut(slot);
+        // Part by part: as a whole it would be put together on the stack and copied.
+        (cold.owner, cold.terms) = (owner, terms);
+        (cold.concern, cold.listed) = (Concern::of(&terms), listed);
     }
 
     /// Forgets an order that has left its book, of the session whose list this is.
@@ -226,7 +225,7 @@ impl Orders {
     #[inline(always)]
     fn delist(&mut self, list: &mut SessionList, slot: Slot) {
         let order_id = self.slab[slot].order_id;
-        self.unlist(list, order_id, self.cold[slot.index()].listed);
+        self.unlist(list, order_id, self.slab.beside(slot).listed);
     }
 
     /// The same of an order whose places are known.
@@ -239,10 +238,7 @@ impl Orders {
     /// Asks for the memory of the order at a slot, which is going to be named.
     #[inline]
     pub(crate) fn prepare(&self, slot: Slot) {
-        self.slab.prepare(slot);
-        if let Some(cold) = self.cold.get(slot.index()) {
-            prefetch_write(cold);
-        }
+        self.slab.prepare_both(slot);
     }
 
     /// Asks for what taking an order off its lists will touch.
@@ -254,8 +250,7 @@ impl Orders {
     /// Asks for what the order's end will touch besides the order, which should be there already.
     #[inline]
     pub(crate) fn prepare_leaving(&self, slot: Slot) {
-        self.slab.prepare_leaving(slot);
-        if let Some(cold) = self.cold.get(slot.index()) {
+        if let Some(cold) = self.slab.prepare_leaving(slot) {
             self.of_sessions.prepare(cold.listed.place);
         }
     }
@@ -292,7 +287,7 @@ impl Orders {
 
     /// The order after this one in the list of its session.
     pub(crate) fn next_of_session(&self, list: &SessionList, slot: Slot) -> Option<Slot> {
-        self.of_sessions.after(list, self.cold[slot.index()].listed.place)
+        self.of_sessions.after(list, self.slab.beside(slot).listed.place)
     }
 
     /// The session's open orders, oldest first.
@@ -304,7 +299,7 @@ impl Orders {
     /// Whose a resting order is, if it shows all of its lots and rests until it is canceled.
     #[inline(always)]
     pub(crate) fn owner_of_plain(&self, slot: Slot) -> Option<Owner> {
-        let Cold { owner, concern, .. } = at(&self.cold, slot.index());
+        let Cold { owner, concern, .. } = self.slab.beside(slot);
         (*concern == Concern::Plain).then_some(*owner)
     }
 
@@ -318,7 +313,7 @@ impl Orders {
     /// Whose a resting order is, where it is listed, and whether its end concerns nothing else.
     #[inline(always)]
     pub(crate) fn of_maker(&self, slot: Slot) -> (Owner, Listed, bool) {
-        let Cold { owner, concern, listed, .. } = at(&self.cold, slot.index());
+        let Cold { owner, concern, listed, .. } = self.slab.beside(slot);
         (*owner, *listed, *concern != Concern::Others)
     }
 

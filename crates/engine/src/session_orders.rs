@@ -18,6 +18,8 @@ pub(crate) struct ListPlace(u32);
 const BLOCK: u32 = u32::BITS;
 
 impl ListPlace {
+    pub(crate) const NONE: Self = Self(0);
+
     const fn block(self) -> usize {
         (self.0 / BLOCK) as usize
     }
