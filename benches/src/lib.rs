@@ -4,6 +4,7 @@
 
 mod arguments;
 mod book_run;
+mod floor;
 pub mod flow;
 mod lifecycle;
 pub mod machine;
@@ -21,6 +22,7 @@ mod war;
 
 pub use arguments::Arguments;
 pub use book_run::BookRun;
+pub use floor::Floor;
 pub use lifecycle::Venue;
 pub use percentiles::Percentiles;
 pub use plain_mix::{PlainMix, Stream, grown, plain_mix, prepared, run};

@@ -44,6 +44,11 @@ impl Window {
         }
     }
 
+    /// Quarter hours of capacity that a sale holds.
+    pub const fn slots(self) -> u16 {
+        self.minutes() / 15
+    }
+
     pub const fn name(self) -> &'static str {
         match self {
             Self::Quarter => "quarter hour",

@@ -3,17 +3,19 @@
 //!
 //! `cargo run --release -p joulebook-benches --bin core -- --table` prints all rows; `--stream w2` one of them, with
 //! `--window hour` for four slots of capacity. Every row is of a process of its own, so that its memory is its own.
-//! `--count 100000` runs that many commands and nothing else, for callgrind; with `--layer book` on the books alone.
+//! `--count 100000` runs that many commands and nothing else, for callgrind; with `--layer book` on the books alone, with
+//! `--layer floor` what no engine can avoid.
 #![forbid(unsafe_code)]
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use joulebook_benches::flow::Workload;
 use joulebook_benches::machine::{describe, resident_mib, thousands};
 use joulebook_benches::{
-    Arguments, BATCH_COMMANDS, BookRun, Percentiles, Recording, Rerun, Tables, VenuePlan, Window, record,
-    record_war,
+    Arguments, BATCH_COMMANDS, BookRun, Floor, Percentiles, Recording, Rerun, Tables, VenuePlan, Window,
+    record, record_war,
 };
 
 /// Enough that the daemon's tables of outcomes and events are full and their memory is used again.
@@ -52,6 +54,7 @@ fn main() {
     if arguments.has("--count") {
         return match arguments.value("--layer", "engine".to_owned()).as_str() {
             "book" => run.count_book(),
+            "floor" => run.count_floor(),
             _ => run.count_engine(),
         };
     }
@@ -70,8 +73,10 @@ fn print_head() {
         thousands(SINGLE as u64),
     );
     println!();
-    println!("| stream | ns a command | M/s | events | fills | p50 ns | p99 ns | p99.9 ns | engine MiB |");
-    println!("|---|---|---|---|---|---|---|---|---|");
+    println!(
+        "| stream | ns a command | M/s | floor ns | to floor | events | fills | p50 ns | p99 ns | p99.9 ns | engine MiB |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|---|");
 }
 
 fn table() {
@@ -159,19 +164,24 @@ impl Run {
         println!("{} commands", measured.len());
     }
 
+    fn count_floor(&self) {
+        let recording = self.recording();
+        let mut floor = Floor::new(&recording, self.window.slots());
+        floor.advance(self.warm_up);
+        println!("{} commands", floor.measured_part(self.commands));
+        floor.check();
+    }
+
     fn measure(&self) {
         let recording = self.recording();
         let before = resident_mib();
         let mut rerun = Rerun::new(&recording);
         rerun.advance(self.warm_up);
-        let mut parts: Vec<f64> = Vec::new();
-        while let (commands @ 1.., took) = rerun.advance(self.commands.div_ceil(PARTS)) {
-            parts.push(took.as_nanos() as f64 / commands as f64);
-        }
+        let parts = self.parts(|commands| rerun.advance(commands));
         rerun.check();
         let engine_mib = resident_mib() - before;
-        parts.sort_by(f64::total_cmp);
         drop(rerun);
+        let floor = self.floor(&recording);
 
         let mut rerun = Rerun::new(&recording);
         rerun.advance(self.warm_up);
@@ -180,17 +190,37 @@ impl Run {
         let outcome = &recording.outcome;
         let per_command = |count: u64| count as f64 / outcome.commands as f64;
         println!(
-            "| {}, {} | {:.0} ({:.0}) | {:.2} | {:.2} | {:.3} | {} | {} | {} | {engine_mib:.0} |",
+            "| {}, {} | {:.0} ({:.0}) | {:.2} | {floor:.0} | {:.1} | {:.2} | {:.3} | {} | {} | {} | {engine_mib:.0} |",
             self.stream,
             self.window.name(),
             parts[0],
             parts[parts.len() / 2],
             1e3 / parts[0],
+            parts[0] / floor,
             per_command(outcome.events),
             per_command(outcome.trades),
             single.ns(50.0),
             single.ns(99.0),
             single.ns(99.9),
         );
+    }
+
+    /// Nanoseconds a command of each part of the commands that are measured, fastest first.
+    fn parts(&self, mut advance: impl FnMut(usize) -> (u64, Duration)) -> Vec<f64> {
+        let mut parts: Vec<f64> = Vec::new();
+        while let (commands @ 1.., took) = advance(self.commands.div_ceil(PARTS)) {
+            parts.push(took.as_nanos() as f64 / commands as f64);
+        }
+        parts.sort_by(f64::total_cmp);
+        parts
+    }
+
+    /// What the same commands would take at least, of the fastest part.
+    fn floor(&self, recording: &Recording) -> f64 {
+        let mut floor = Floor::new(recording, self.window.slots());
+        floor.advance(self.warm_up);
+        let parts = self.parts(|commands| floor.advance(commands));
+        floor.check();
+        parts[0]
     }
 }
