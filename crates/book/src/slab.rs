@@ -12,7 +12,8 @@ use crate::queue::{LevelIx, Queues, not_there};
 pub struct Slot(u32);
 
 impl Slot {
-    pub(crate) const NONE: Self = Self(u32::MAX);
+    /// There is no such slot.
+    pub const NONE: Self = Self(u32::MAX);
 
     pub const fn new(raw: u32) -> Self {
         Self(raw)
@@ -312,6 +313,15 @@ impl<B> OrderSlab<B> {
     pub fn prepare_entering(&self, coming: Entering) -> Option<Slot> {
         self.queues.back_ahead(coming.level).into_iter().for_each(|last| self.prepare(last));
         self.queues.front_ahead(coming.against)
+    }
+
+    /// Asks for the orders next to one in its queue, which should be there already.
+    #[inline]
+    pub fn prepare_neighbors(&self, slot: Slot) {
+        if let Some(order) = self.at(slot) {
+            self.prepare(order.links.previous);
+            self.prepare(order.links.next);
+        }
     }
 
     /// Asks for the memory that an order's leaving its book will touch besides the order, which should be there already.

@@ -101,6 +101,6 @@ pub use inspect_order::{OrderDetails, OrderPlace};
 pub use inspect_session::SessionState;
 pub use joulebook_book::{Level, LevelTotal};
 pub use joulebook_ledger::{Credits, Position, SlotKey, Totals};
-pub use lookahead::Ahead;
+pub use lookahead::{Ahead, OrderAhead};
 pub use recount::Imbalance;
 pub use snapshot::LoadError;

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use joulebook_engine::{Ahead, Engine, Events};
+use joulebook_engine::{Ahead, Engine, Events, OrderAhead};
 use joulebook_journal::{BatchView, EventDigest, Records, SnapshotHeader};
 use joulebook_protocol::RecordError;
 use joulebook_types::{SeqNum, TimeNs};
@@ -80,12 +80,15 @@ pub fn apply_batch(
     } else if engine.looks_ahead() {
         let mut lookahead = Lookahead::new(engine, records.clone());
         apply_each(engine, records, out, &mut digest.steps, |engine| lookahead.step(engine))
+    } else if !engine.looks_for_orders() {
+        apply_each(engine, records, out, &mut digest.steps, |_| {})
     } else {
         let mut coming = records.clone();
+        let [mut before_last, mut last] = [OrderAhead::default(); 2];
         let mut look = |engine: &Engine| {
-            if let Some(record) = coming.next() {
-                engine.look_for_order(record);
-            }
+            engine.look_around_order(before_last);
+            before_last = last;
+            last = coming.next().map_or_else(OrderAhead::default, |record| engine.look_for_order(record));
         };
         (0..ORDER_ALONE).for_each(|_| look(engine));
         apply_each(engine, records, out, &mut digest.steps, look)
@@ -119,7 +122,8 @@ fn apply_each(
 const FAR: usize = 8;
 const MIDDLE: usize = 5;
 const NEAR: usize = 2;
-/// How many ahead an order is asked for when there is nothing else to ask for: it comes from the next cache.
+/// How many ahead an order is asked for when only orders are: it comes from the next cache. Its neighbors follow when
+/// half of that has passed.
 const ORDER_ALONE: usize = 4;
 
 /// Asks for the memory of all commands of a short batch, each step for all of them at once: they come too soon to be looked

@@ -87,7 +87,7 @@ impl<'a> Pair<'a> {
     /// Looks at a command as if it came once more, in steps with two others between them. Whatever these do to what was
     /// found before, nothing comes of it.
     fn look_ahead(&mut self, record: &[u8]) {
-        self.fast.look_for_order(record);
+        self.fast.look_around_order(self.fast.look_for_order(record));
         self.ahead.push_back(self.fast.look_far_ahead(record));
         if let Some(middle) = self.ahead.iter_mut().rev().nth(3) {
             *middle = self.fast.look_ahead(*middle);
