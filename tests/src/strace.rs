@@ -150,7 +150,8 @@ fn read_call(thread: u32, line: &str) -> Option<SystemCall> {
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
         return None;
     }
-    let result = text.rsplit_once(" = ").and_then(|(_, result)| result.split(' ').next()?.parse().ok());
+    let result =
+        text.rsplit_once(" = ").and_then(|(_, result)| result.split([' ', '<']).next()?.parse().ok());
     let took = line.rsplit_once('<').and_then(|(_, took)| nanoseconds(took.strip_suffix('>')?));
     let ended_ns = begun_ns + took.unwrap_or(0);
     Some(SystemCall { thread, name: name.to_owned(), text: text.to_owned(), begun_ns, ended_ns, result })
@@ -174,6 +175,9 @@ mod tests {
         let call = read_call(7, sync).expect("a call");
         assert_eq!((call.thread, call.name.as_str(), call.result), (7, "fdatasync", Some(0)));
         assert_eq!((call.ended_ns - call.begun_ns, call.file()), (123_456, Some("/j/1.seg")));
+        let opened =
+            "1.000000003 openat(AT_FDCWD</>, \"/j/1.seg\", O_RDONLY|O_DIRECT) = 9</j/1.seg> <0.000000010>";
+        assert_eq!(read_call(7, opened).expect("a call").result, Some(9));
         let failed =
             "1.000000002 fdatasync(15</j/1.seg>) = -1 EIO (Input/output error) (INJECTED) <0.000000001>";
         let call = read_call(7, failed).expect("a call");

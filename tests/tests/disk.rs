@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use joulebook_testkit::Xoshiro256pp;
+use joulebook_testkit::{Xoshiro256pp, print_skipped};
 use joulebook_tests::{
     Daemon, Market, Strace, SystemCall, Traders, ahead_minute, block_on, connect, in_time, limit, now,
     steady_port,
@@ -180,6 +180,40 @@ async fn run_into_fault(
         calls.iter().find(|later| later.thread == failed.thread && later.begun_ns > failed.begun_ns);
     assert!(retried.is_none(), "{what}: after {failed:?} came {retried:?}");
     failed.clone()
+}
+
+#[test]
+fn a_start_reads_the_journals_end_from_the_disk_and_not_from_memory() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let Some(strace) = Strace::available(&dir.path().join("calls")) else { return };
+    let data = dir.path().join("data");
+    std::fs::create_dir(&data).expect("a folder");
+    Daemon::start(&data, &[]).kill();
+    let strace = strace.light().trace("openat,fdatasync,fadvise64,pread64");
+    Daemon::start_traced(&data, &[], &strace).kill();
+
+    let calls = strace.calls();
+    let of_segment = |call: &&SystemCall| call.text.contains("00000000000000000001.seg");
+    let around = calls.iter().filter(of_segment).find(|call| call.text.contains("O_DIRECT"));
+    let around = around.expect("the segment is opened to be read around the page cache");
+    let Some(descriptor) = around.result.filter(|descriptor| *descriptor >= 0) else {
+        return print_skipped("the file system has no direct reads");
+    };
+    let before: Vec<_> =
+        calls.iter().filter(of_segment).filter(|it| it.ended_ns <= around.begun_ns).collect();
+    let synced = before.iter().position(|call| call.name == "fdatasync").expect("what memory has is written");
+    let forgot = before.iter().position(|call| call.text.contains("POSIX_FADV_DONTNEED"));
+    assert!(Some(synced) < forgot, "what is written is then forgotten: {before:?}");
+    let read = |call: &&SystemCall| call.name == "pread64" && call.begun_ns > around.ended_ns;
+    let direct = format!("{descriptor}<");
+    let reads: Vec<_> = calls
+        .iter()
+        .filter(of_segment)
+        .filter(read)
+        .filter(|call| call.thread == around.thread)
+        .map(|call| call.text.contains(&direct))
+        .collect();
+    assert!(!reads.is_empty() && reads.iter().all(|direct| *direct), "{reads:?}");
 }
 
 #[test]

@@ -112,6 +112,10 @@ impl Storage for Disk {
         Ok(())
     }
 
+    fn forget_memory(&mut self, _segment: SegmentNumber) -> Result<(), StorageError> {
+        Ok(())
+    }
+
     fn write_zeros(&mut self, segment: SegmentNumber, range: Range<u64>) -> Result<(), StorageError> {
         self.segment(segment)[range.start as usize..range.end as usize].fill(0);
         Ok(())

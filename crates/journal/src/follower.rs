@@ -24,16 +24,17 @@ pub struct JournalFollower<S> {
 impl<S: Storage> JournalFollower<S> {
     /// Follows from the first batch on, or from right behind `mark`.
     pub fn new(storage: S, shard: ShardId, mark: Option<&JournalMark>) -> Result<Self, JournalError> {
+        let reader = JournalReader::over(storage, shard)?;
         let reader = match mark {
-            None => JournalReader::new(storage, shard)?,
-            Some(mark) => JournalReader::after(storage, shard, mark)?,
+            None => reader.at_first()?,
+            Some(mark) => reader.behind(mark)?,
         };
         Ok(Self { reader, is_proven: false })
     }
 
     /// Follows from the oldest batch on that the folder still has; see [`JournalReader::from_oldest`].
     pub fn from_oldest(storage: S, shard: ShardId) -> Result<Self, JournalError> {
-        Ok(Self { reader: JournalReader::from_oldest(storage, shard)?, is_proven: false })
+        Ok(Self { reader: JournalReader::over(storage, shard)?.at_oldest()?, is_proven: false })
     }
 
     /// The next durable batch, or `None` as long as there is no other.

@@ -109,7 +109,7 @@ impl<S: Storage> LocalJournal<S> {
     /// Continues the journal where the reader's input ends; what was not read yet is read (and verified) here.
     ///
     /// Torn bytes at the end are zeroed, and everything is synced before the first new group: what recovery saw may
-    /// so far exist only in the page cache, and what follows will vouch for it.
+    /// so far exist only in the disk's own memory, and what follows will vouch for it.
     ///
     /// # Panics
     /// When the configuration is impossible.

@@ -105,32 +105,45 @@ impl<S: Storage> JournalReader<S> {
     /// A journal whose first segments were retired is refused ([`JournalError::Retired`]): what is left makes sense
     /// only after a snapshot.
     pub fn new(storage: S, shard: ShardId) -> Result<Self, JournalError> {
-        let mut reader = Self::over(storage, shard)?;
-        reader.check_not_retired()?;
-        Ok(reader)
+        Self::over(storage, shard)?.trusting_the_disk()?.at_first()
     }
 
     /// Begins with the oldest batch that the folder still has: for inspection, which needs no state before it. The
     /// oldest segment's own header is believed about what went before.
     pub fn from_oldest(storage: S, shard: ShardId) -> Result<Self, JournalError> {
-        let mut reader = Self::over(storage, shard)?;
-        if let Some(oldest) = reader.segments.first().filter(|oldest| oldest.number > 1).copied() {
-            let header = reader.valid_header(oldest)?;
-            reader.begin_with(&header);
-        }
-        Ok(reader)
+        Self::over(storage, shard)?.trusting_the_disk()?.at_oldest()
     }
 
     /// Begins right behind `mark` and hands out what follows it, once the batch at the mark has proven to be the one
     /// that was marked. Needs only the segments from the one that holds the command after the mark.
     pub fn after(storage: S, shard: ShardId, mark: &JournalMark) -> Result<Self, JournalError> {
-        let mut reader = Self::over(storage, shard)?;
-        reader.seek(mark)?;
-        reader.handed = Some(Handed { term: mark.term, last_seq: mark.seq, time: mark.time });
-        Ok(reader)
+        Self::over(storage, shard)?.trusting_the_disk()?.behind(mark)
     }
 
-    fn over(mut storage: S, shard: ShardId) -> Result<Self, JournalError> {
+    /// See [`Self::new`].
+    pub(crate) fn at_first(mut self) -> Result<Self, JournalError> {
+        self.check_not_retired()?;
+        Ok(self)
+    }
+
+    /// See [`Self::from_oldest`].
+    pub(crate) fn at_oldest(mut self) -> Result<Self, JournalError> {
+        if let Some(oldest) = self.segments.first().filter(|oldest| oldest.number > 1).copied() {
+            let header = self.valid_header(oldest)?;
+            self.begin_with(&header);
+        }
+        Ok(self)
+    }
+
+    /// See [`Self::after`].
+    pub(crate) fn behind(mut self, mark: &JournalMark) -> Result<Self, JournalError> {
+        self.seek(mark)?;
+        self.handed = Some(Handed { term: mark.term, last_seq: mark.seq, time: mark.time });
+        Ok(self)
+    }
+
+    /// What memory holds of the disk included: right only for who reads beside the writer.
+    pub(crate) fn over(mut storage: S, shard: ShardId) -> Result<Self, JournalError> {
         let segments = storage.segments()?;
         let state = ReadState {
             journal_id: None,

@@ -31,6 +31,22 @@ pub struct Cut {
 }
 
 impl<S: Storage> JournalReader<S> {
+    /// Has memory forgotten where a write of an earlier life may have failed, that of a group or that of a cut's zeros:
+    /// what memory shows there need not be on the disk, and a sync that finds nothing to write proves nothing. A segment is
+    /// begun when all before it is durable, so that is in the last one that memory shows to be begun, or in the next,
+    /// whose beginning memory may show to be cut.
+    pub(crate) fn trusting_the_disk(mut self) -> Result<Self, JournalError> {
+        let mut last = self.segments.len().saturating_sub(1);
+        while last > 0 && self.read_header(self.segments[last].number)?.is_none() {
+            last -= 1;
+        }
+        let (segments, storage) = (&self.segments, &mut self.storage);
+        for segment in segments.iter().skip(last).take(2) {
+            storage.forget_memory(segment.number)?;
+        }
+        Ok(self)
+    }
+
     /// Looks at everything behind the last good group. Succeeds when nothing there proves that damage is older than
     /// the last write.
     pub(crate) fn settle_tail(&mut self, damage: Option<Damage>) -> Result<Tail, JournalError> {

@@ -38,6 +38,10 @@ struct Disk {
     fail_sync: Option<u64>,
     /// The group whose sync failed: any part of it may be on the disk.
     lost: Option<Write>,
+    /// What reads show and the disk does not have, nor will it ever get: a sync of it failed.
+    memory: Vec<(SegmentNumber, u64, Vec<u8>)>,
+    /// Blocking syncs fail while this is set.
+    fails_opening: bool,
     dead: bool,
     /// Bytes of segments that fit.
     space_bytes: Option<u64>,
@@ -76,6 +80,11 @@ impl MemStorage {
         self.disk().fail_sync = Some(nth);
     }
 
+    /// Lets the blocking syncs fail, or succeed again. What is to be zeroed meanwhile is zero in memory only.
+    pub fn fail_opening(&self, fail: bool) {
+        self.disk().fails_opening = fail;
+    }
+
     /// Lets segments of so many bytes in all fit; `None` takes the limit away.
     pub fn limit_space(&self, bytes: Option<u64>) {
         self.disk().space_bytes = bytes;
@@ -101,6 +110,7 @@ impl MemStorage {
     pub fn crash(&self, mut survives: impl FnMut(usize) -> bool) {
         let mut disk = self.disk();
         (disk.preparing, disk.removing) = (None, None);
+        disk.memory.clear();
         if let Some(write) = disk.writing.take().or(disk.lost.take()) {
             for (index, sector) in write.group.as_bytes().chunks(SECTOR_BYTES).enumerate() {
                 if survives(index) {
@@ -109,6 +119,14 @@ impl MemStorage {
                 }
             }
         }
+    }
+
+    /// The process is started again and the machine is not: memory shows the group whose sync failed, of which the disk has
+    /// nothing.
+    pub fn restart(&self) {
+        let mut disk = self.disk();
+        (disk.writing, disk.preparing, disk.removing, disk.lost) = (None, None, None, None);
+        (disk.dead, disk.fail_sync) = (false, None);
     }
 
     pub fn flip_bit(&self, segment: SegmentNumber, offset: u64, bit: u8) {
@@ -141,6 +159,7 @@ impl Disk {
         if self.fail_sync == Some(self.syncs) {
             self.dead = true;
             let failed = error(write.segment, "sync", StorageErrorKind::Io);
+            self.memory.push((write.segment, write.offset, write.group.as_bytes().to_vec()));
             self.lost = Some(write);
             return Completion::WriteFailed(failed);
         }
@@ -193,16 +212,34 @@ impl Storage for MemStorage {
             Some(bytes) => into.copy_from_slice(bytes),
             None => return Err(error(segment, "read", StorageErrorKind::Io)),
         }
+        for (_, at, bytes) in disk.memory.iter().filter(|(of, ..)| *of == segment) {
+            let at = *at as usize;
+            let (from, until) = (offset.max(at), (offset + into.len()).min(at + bytes.len()));
+            if from < until {
+                into[from - offset..until - offset].copy_from_slice(&bytes[from - at..until - at]);
+            }
+        }
+        Ok(())
+    }
+
+    fn forget_memory(&mut self, segment: SegmentNumber) -> Result<(), StorageError> {
+        self.disk().memory.retain(|(of, ..)| *of != segment);
         Ok(())
     }
 
     fn write_zeros(&mut self, segment: SegmentNumber, range: Range<u64>) -> Result<(), StorageError> {
-        self.disk().segment(segment)[range.start as usize..range.end as usize].fill(0);
+        let mut disk = self.disk();
+        if disk.fails_opening {
+            let zeros = vec![0; (range.end - range.start) as usize];
+            disk.memory.push((segment, range.start, zeros));
+        } else {
+            disk.segment(segment)[range.start as usize..range.end as usize].fill(0);
+        }
         Ok(())
     }
 
-    fn sync(&mut self, _segment: SegmentNumber) -> Result<(), StorageError> {
-        Ok(())
+    fn sync(&mut self, segment: SegmentNumber) -> Result<(), StorageError> {
+        if self.disk().fails_opening { Err(error(segment, "sync", StorageErrorKind::Io)) } else { Ok(()) }
     }
 
     fn prepare_segment(&mut self, segment: SegmentNumber, bytes: u64) {

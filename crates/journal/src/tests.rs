@@ -15,6 +15,7 @@ mod digests;
 mod flips;
 mod following;
 mod format;
+mod memory;
 mod power;
 mod space;
 

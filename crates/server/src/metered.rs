@@ -34,6 +34,10 @@ impl<S: Storage> Storage for Metered<S> {
         self.storage.read_at(segment, offset, into)
     }
 
+    fn forget_memory(&mut self, segment: SegmentNumber) -> Result<(), StorageError> {
+        self.storage.forget_memory(segment)
+    }
+
     fn write_zeros(&mut self, segment: SegmentNumber, range: Range<u64>) -> Result<(), StorageError> {
         self.storage.write_zeros(segment, range)
     }

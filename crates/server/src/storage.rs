@@ -34,7 +34,8 @@ use joulebook_journal::{
 };
 use joulebook_rings::Wake;
 use joulebook_sys::{
-    Advisory, free_bytes, lock_exclusive, reserve, sync_data, sync_directory, write_zeros_at,
+    Advisory, DirectFile, forget_cached, free_bytes, lock_exclusive, reserve, sync_data, sync_directory,
+    write_zeros_at,
 };
 
 pub use crate::storage::room::SnapshotRoom;
@@ -49,6 +50,8 @@ pub struct FileStorage {
     folder: PathBuf,
     /// The segment that recovery is reading.
     open: Option<(SegmentNumber, File)>,
+    /// Segments of which the page cache is not to be believed, until the first group is written.
+    direct: Vec<(SegmentNumber, DirectFile)>,
     groups: Option<Sender<Group>>,
     segments: Option<Sender<Task>>,
     completions: Receiver<Completion>,
@@ -87,7 +90,10 @@ impl FileStorage {
         check_version(dir)?;
         let folder = dir.join("journal");
         create_folder(&folder)?;
-        sync_directory(dir).map_err(|error| io_error("sync", dir, error))?;
+        // Also the names of segments: whoever was killed between giving one and syncing it left it in memory only.
+        for dir in [dir, &folder] {
+            sync_directory(dir).map_err(|error| io_error("sync", dir, error))?;
+        }
 
         // One group, one new segment and one removal are under way at most, so an answer never waits for room.
         let (completed, completions) = bounded(3);
@@ -110,6 +116,7 @@ impl FileStorage {
         Ok(Self {
             folder,
             open: None,
+            direct: Vec::new(),
             groups: Some(groups),
             segments: Some(segments),
             completions,
@@ -129,6 +136,7 @@ impl FileStorage {
         Ok(Self {
             folder: dir.join("journal"),
             open: None,
+            direct: Vec::new(),
             groups: None,
             segments: None,
             completions: bounded(0).1,
@@ -179,7 +187,24 @@ impl Storage for FileStorage {
     }
 
     fn read_at(&mut self, segment: SegmentNumber, offset: u64, into: &mut [u8]) -> Result<(), StorageError> {
+        if let Some((_, file)) = self.direct.iter_mut().find(|(direct, _)| *direct == segment) {
+            let read = file.read_exact_at(into, offset);
+            if read.map_err(|error| storage_error("read", &self.path(segment), &error))? {
+                return Ok(());
+            }
+        }
         self.with_file(segment, "read", |file| file.read_exact_at(into, offset))
+    }
+
+    fn forget_memory(&mut self, segment: SegmentNumber) -> Result<(), StorageError> {
+        if self.lock.is_none() {
+            return Ok(());
+        }
+        self.with_file(segment, "sync", forget_cached)?;
+        let path = self.path(segment);
+        let file = DirectFile::open(&path).map_err(|error| storage_error("open", &path, &error))?;
+        self.direct.extend(file.map(|file| (segment, file)));
+        Ok(())
     }
 
     fn write_zeros(&mut self, segment: SegmentNumber, range: Range<u64>) -> Result<(), StorageError> {
@@ -204,6 +229,7 @@ impl Storage for FileStorage {
     }
 
     fn submit(&mut self, segment: SegmentNumber, offset: u64, group: GroupBuffer) {
+        self.direct.clear();
         let queue = self.groups.as_ref().expect("the folder was opened for writing");
         queue.try_send(Group { segment, offset, buffer: group }).expect("one group is written at a time");
     }

@@ -56,6 +56,8 @@ pub enum Crash {
 struct Disk {
     scene: Scene,
     dice: Dice,
+    /// For what fails while a journal is opened.
+    opening: Dice,
     profile: DiskProfile,
     segments: BTreeMap<SegmentNumber, File>,
     shelf: Shelf,
@@ -100,9 +102,11 @@ struct Making {
 impl SimDisk {
     /// An empty disk.
     pub fn new(scene: Scene, dice: Dice, profile: DiskProfile) -> Self {
+        let opening = Dice::new(dice.clone().bits(), 1);
         Self(Rc::new(RefCell::new(Disk {
             scene,
             dice,
+            opening,
             profile,
             segments: BTreeMap::new(),
             shelf: Shelf::default(),
@@ -118,14 +122,15 @@ impl SimDisk {
         })))
     }
 
-    /// Another disk with what this one would have after a power cut that lost nothing more.
+    /// Another disk with what this one would have after a power cut that lost nothing more, on which nothing fails.
     pub fn fork(&self) -> Self {
         let disk = self.0.borrow();
         let segments = disk.segments.iter().map(|(number, file)| (*number, file.as_durable()));
         let fork = Disk {
             scene: disk.scene.clone(),
             dice: disk.dice.clone(),
-            profile: disk.profile,
+            opening: disk.opening.clone(),
+            profile: disk.profile.healed(),
             segments: segments.collect(),
             shelf: disk.shelf.clone(),
             writing: None,
@@ -159,6 +164,11 @@ impl SimDisk {
     /// Bytes that all files take.
     pub fn used_bytes(&self) -> u64 {
         self.0.borrow().used_bytes()
+    }
+
+    /// A sync failed since the last crash.
+    pub fn is_dead(&self) -> bool {
+        self.0.borrow().is_dead
     }
 
     /// A group is on its way.
@@ -248,9 +258,8 @@ impl Disk {
             self.scene.count("sync errors");
             self.scene
                 .note("disk", &[write.segment], || format!("a sync of segment {} fails", write.segment));
-            // What the kernel could not write it forgets: a later read shows the disk.
             let dice = &mut self.dice;
-            file.lose(|| dice.chance(1, 2));
+            file.fail_sync(|| dice.chance(1, 2));
             self.is_dead = true;
             Completion::WriteFailed(error(write.segment, "sync", StorageErrorKind::Io))
         } else {
@@ -340,6 +349,24 @@ impl Disk {
         }
     }
 
+    /// A sync that somebody waits for. A start has a few of them only, so they fail more often than those of groups.
+    fn blocking_sync(&mut self, segment: SegmentNumber) -> Result<&mut File, StorageError> {
+        self.call(segment, "sync")?;
+        let refused = error(segment, "sync", StorageErrorKind::Io);
+        let Some(file) = self.segments.get_mut(&segment) else { return Err(refused) };
+        let dice = &mut self.opening;
+        if dice.ppm(10 * self.profile.sync_errors_ppm) {
+            self.scene.count("sync errors of starts");
+            self.scene
+                .note("disk", &[segment, 1], || format!("a sync of segment {segment} fails at a start"));
+            file.fail_sync(|| dice.chance(1, 2));
+            self.is_dead = true;
+            return Err(refused);
+        }
+        file.sync();
+        Ok(file)
+    }
+
     fn draw_sync_ns(&mut self) -> u64 {
         let (shortest, longest) = self.profile.sync_ns;
         let usual = self.dice.between(shortest, longest);
@@ -391,6 +418,11 @@ impl Storage for SimDisk {
         Ok(())
     }
 
+    fn forget_memory(&mut self, segment: SegmentNumber) -> Result<(), StorageError> {
+        self.0.borrow_mut().blocking_sync(segment)?.lose(|| true);
+        Ok(())
+    }
+
     fn write_zeros(&mut self, segment: SegmentNumber, range: Range<u64>) -> Result<(), StorageError> {
         let mut disk = self.0.borrow_mut();
         disk.call(segment, "write")?;
@@ -401,11 +433,7 @@ impl Storage for SimDisk {
     }
 
     fn sync(&mut self, segment: SegmentNumber) -> Result<(), StorageError> {
-        let mut disk = self.0.borrow_mut();
-        disk.call(segment, "sync")?;
-        let refused = || error(segment, "sync", StorageErrorKind::Io);
-        disk.segments.get_mut(&segment).ok_or_else(refused)?.sync();
-        Ok(())
+        self.0.borrow_mut().blocking_sync(segment).map(drop)
     }
 
     fn prepare_segment(&mut self, segment: SegmentNumber, bytes: u64) {

@@ -133,6 +133,7 @@ pub mod part {
     pub const KEYS: u64 = 6;
     pub const FLIPS: u64 = 7;
     pub const OPENING: u64 = 8;
+    pub const FAULTS: u64 = 9;
     /// And up: one per client.
     pub const CLIENTS: u64 = 100;
 }

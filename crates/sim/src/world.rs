@@ -60,6 +60,8 @@ pub(crate) struct World {
     start_at: u64,
     starts: u64,
     exchange_dice: Dice,
+    /// What is done about a disk that failed.
+    fault_dice: Dice,
     flips: Dice,
     keys: BTreeMap<AccountId, Rc<Ed25519KeyPair>>,
     clients: Vec<Client>,
@@ -130,6 +132,7 @@ impl World {
             start_at: 0,
             starts: 0,
             exchange_dice: Dice::new(seed, part::EXCHANGE),
+            fault_dice: Dice::new(seed, part::FAULTS),
             flips: Dice::new(seed, part::FLIPS),
             keys: make_keys(seed),
             clients: Vec::new(),

@@ -140,7 +140,14 @@ fn full_and_failing_disks_cost_time_and_nothing_else() {
             *counts.entry(what).or_insert(0) += times;
         }
     }
-    for what in ["sync errors", "full disk met", "clean stops", "requests refused by the gateway"] {
+    for what in [
+        "sync errors",
+        "sync errors of starts",
+        "starts on a machine whose disk failed",
+        "full disk met",
+        "clean stops",
+        "requests refused by the gateway",
+    ] {
         assert!(counts.get(what).is_some_and(|times| *times > 0), "{what}: {counts:?}");
     }
 }

@@ -3,6 +3,7 @@
 #![deny(unsafe_code)]
 
 mod clock;
+mod direct;
 mod event;
 mod file;
 #[allow(unsafe_code)]
@@ -14,6 +15,7 @@ mod thread;
 mod watch;
 
 pub use clock::{boottime_ns, monotonic_ns, process_cpu_ns, realtime_ns};
+pub use direct::{DirectFile, forget_cached};
 pub use event::{EventFd, PollSet, Readiness};
 pub use file::{
     Advisory, free_bytes, lock_exclusive, lock_holder, reserve, sync_data, sync_directory, write_all_at,

@@ -277,6 +277,38 @@ fn what_the_kernel_took_and_the_disk_did_not_is_never_committed() {
 }
 
 #[test]
+fn the_end_is_read_around_the_page_cache_by_who_goes_on_and_by_nobody_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::start(dir.path()).unwrap();
+    daemon.commit(b"order");
+    drop(daemon);
+    let path = segment(&dir, 1);
+    let Some(_) = DirectFile::open(&path).unwrap() else { return };
+    let mut beside = FileStorage::open_read_only(dir.path()).unwrap();
+    beside.forget_memory(1).unwrap();
+    assert!(beside.direct.is_empty(), "what a daemon is writing is left alone");
+
+    let mut storage = open(dir.path(), Parker::new().unparker()).unwrap();
+    storage.forget_memory(1).unwrap();
+    let mut block = [0; 4096];
+    storage.read_at(1, 4096, &mut block).unwrap();
+    assert_eq!(block, std::fs::read(&path).unwrap()[4096..8192]);
+    // What such a file shows is what is believed.
+    let other = dir.path().join("other");
+    std::fs::write(&other, [7; 8192]).unwrap();
+    assert_eq!(storage.direct[0].0, 1);
+    storage.direct[0].1 = DirectFile::open(&other).unwrap().unwrap();
+    storage.read_at(1, 4096, &mut block).unwrap();
+    assert_eq!(block, [7; 4096]);
+
+    // Nobody reads any more once the first group is written.
+    drop(storage);
+    let mut daemon = Daemon::start(dir.path()).unwrap();
+    daemon.commit(b"another");
+    assert_eq!(records(dir.path()).unwrap(), [&b"order"[..], b"another"]);
+}
+
+#[test]
 fn a_disk_that_refuses_is_reported_once_and_for_good() {
     let dir = tempfile::tempdir().unwrap();
     let mut daemon = Daemon::start(dir.path()).unwrap();

@@ -138,6 +138,39 @@ fn a_sync_that_fails_is_the_last() {
 }
 
 #[test]
+fn what_the_disk_did_not_take_memory_shows_until_it_is_made_to_forget() {
+    let mut came = 0;
+    for seed in 0..200 {
+        let scene = Scene::default();
+        let disk = SimDisk::new(scene.clone(), Dice::new(seed, 3), PROFILE);
+        let mut journal = open(&disk);
+        propose(&mut journal, 1);
+        run(&scene, &mut journal, 2_000_000);
+        disk.set_profile(DiskProfile { sync_errors_ppm: 1_000_000, ..PROFILE });
+        let mut batch = Batch::new();
+        batch.clear(TimeNs::new(2));
+        batch.push(&[2; 300]);
+        journal.propose(TERM, batch).unwrap();
+        run(&scene, &mut journal, 2_000_000);
+        drop(journal);
+        disk.crash(Crash::Kill);
+        disk.set_profile(PROFILE);
+
+        let mut group = [0; 4_096];
+        disk.clone().read_at(1, 2 * 4_096, &mut group).unwrap();
+        assert!(group[..8].iter().any(|byte| *byte != 0), "memory has all of it");
+        let durable = disk.fork();
+        let journal = open(&disk);
+        assert_eq!(journal.last_seq().raw(), read(&durable), "seed {seed}");
+        came += journal.last_seq().raw() - 1;
+        drop(journal);
+        disk.crash(Crash::PowerLoss);
+        assert_eq!(read(&disk), read(&durable), "seed {seed}");
+    }
+    assert!((20..180).contains(&came), "the disk had taken {came} of 200 groups although it said otherwise");
+}
+
+#[test]
 fn a_full_disk_makes_no_segment_and_a_dying_process_no_call() {
     let scene = Scene::default();
     let disk = SimDisk::new(scene.clone(), Dice::new(1, 3), PROFILE);

@@ -45,11 +45,19 @@ impl World {
             Step::Faulted(fault) => {
                 self.scene.note("exchange", &[3], || format!("stops with a fault: {fault}"));
                 self.scene.count("faults of the log");
-                // What a failing disk says afterwards cannot be trusted: the operator starts the machine anew.
-                self.down(Crash::PowerLoss);
+                self.down_after_fault();
                 Ok(())
             }
         }
+    }
+
+    /// The operator starts the machine anew, or the exchange alone. Then memory still shows what the disk did not take.
+    fn down_after_fault(&mut self) {
+        let crash = if self.fault_dice.chance(1, 2) { Crash::Kill } else { Crash::PowerLoss };
+        if crash == Crash::Kill {
+            self.scene.count("starts on a machine whose disk failed");
+        }
+        self.down(crash);
     }
 
     /// The process or the machine is gone, now.
@@ -84,6 +92,11 @@ impl World {
                 Ok(())
             }
             Ok(recovered) => self.open(recovered),
+            Err(_) if self.disk.is_dead() => {
+                self.scene.note("exchange", &[5], || "does not start: its disk fails".into());
+                self.down_after_fault();
+                Ok(())
+            }
             Err(error) => Check::Recovery.broken(error.to_string()),
         }
     }
