@@ -28,13 +28,6 @@ const EVENTS_AHEAD: usize = 6;
 const OUTCOMES_AHEAD: usize = 4;
 /// Words that every record has: origin, header, and the shortest block.
 const RECORD: usize = 7;
-/// Words in the arena of a private event of a request, of one of a fill, and of a public one: three before the block.
-const OWN: usize = 13;
-const FILL: usize = 15;
-const FACT: usize = 9;
-/// Words before an event's own ones: those three, and the stamp of a private one.
-const BEFORE_BLOCK: usize = 3;
-const BEFORE_OWN: usize = BEFORE_BLOCK + 5;
 const KEY: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// 64 bytes, as a cache keeps them.
@@ -151,7 +144,7 @@ impl Memory {
             self.levels[step.to_level as usize][1] += 1;
             self.outcome(step.own.session, &said);
             for _ in 0..step.told {
-                self.tell::<OWN>(step.own.session, &said, &mut rest);
+                self.tell_own(step.own.session, &said, &mut rest);
             }
             for _ in 0..step.fills {
                 if let Some(ahead) = script.makers.get(self.fill + FILLS_AHEAD) {
@@ -161,8 +154,8 @@ impl Memory {
                 self.fill += 1;
                 self.touch(maker, &said);
                 self.publish(&said, &mut rest);
-                self.tell::<FILL>(maker.session, &said, &mut rest);
-                self.tell::<FILL>(step.own.session, &said, &mut rest);
+                self.tell_fill(maker.session, &said, &mut rest);
+                self.tell_fill(step.own.session, &said, &mut rest);
                 self.publish(&said, &mut rest);
             }
             for _ in 0..step.facts {
@@ -207,49 +200,65 @@ impl Memory {
         self.outcomes[place(*next)] = [id, price, lots, choices];
     }
 
+    /// A request's private event.
+    #[inline(always)]
+    fn tell_own(&mut self, session: u16, said: &Said, rest: &mut &mut [u64]) {
+        let [_, _, _, id, price, lots, choices] = said.words;
+        self.tell(session, said, [id, price, lots, choices, said.time], rest);
+    }
+
+    /// A fill's, for one side.
+    #[inline(always)]
+    fn tell_fill(&mut self, session: u16, said: &Said, rest: &mut &mut [u64]) {
+        let [origin, received, _, id, price, lots, choices] = said.words;
+        self.tell(session, said, [id, price, lots, choices, said.time, origin, received], rest);
+    }
+
     /// An event of a session, to its connection and for a resend.
     #[inline(always)]
-    fn tell<const WORDS: usize>(&mut self, session: u16, said: &Said, rest: &mut &mut [u64]) {
+    fn tell<const OWN: usize>(&mut self, session: u16, said: &Said, own: [u64; OWN], rest: &mut &mut [u64]) {
         let Line([seq, newest, connection, whose, ..]) = &mut self.sessions[usize::from(session)];
-        let [_, received, header, own @ ..] = said.words;
+        let [_, received, header, ..] = said.words;
         *seq += 1;
-        let mut event = [0; WORDS];
-        [event[0], event[1], event[2], event[3], event[4], event[5]] =
-            [*connection, u64::from(session), header, *seq, said.time, received];
-        for (word, place) in event[BEFORE_OWN..].iter_mut().zip(0..) {
-            *word = own[place % own.len()];
-        }
+        let stamped = [header, *seq, said.time, received, 0, 0];
         let lead = whose.wrapping_add(*seq).wrapping_add(said.time ^ received.rotate_left(32));
+        append([*connection, u64::from(session)], rest);
+        append(stamped, rest);
+        append(own, rest);
         let previous = std::mem::replace(newest, self.kept as u64);
-        prefetch_write(&self.outbox[(self.kept + EVENTS_AHEAD) % OUTBOX_EVENTS].0[0]);
-        prefetch_write(&self.outbox[(self.kept + EVENTS_AHEAD) % OUTBOX_EVENTS].0[8]);
+        let Lines(coming) = &self.outbox[(self.kept + EVENTS_AHEAD) % OUTBOX_EVENTS];
+        prefetch_write(&coming[0]);
+        prefetch_write(&coming[8]);
         let Lines(kept) = &mut self.outbox[self.kept % OUTBOX_EVENTS];
-        (kept[0], kept[1]) = (previous, u64::from(session));
-        kept[2..WORDS].copy_from_slice(&event[2..]);
+        let mut kept = kept.as_mut_slice();
+        append([previous, u64::from(session)], &mut kept);
+        append(stamped, &mut kept);
+        append(own, &mut kept);
         self.kept += 1;
-        append(&event, rest);
-        self.absorb(lead, &event[BEFORE_OWN..]);
+        self.absorb(lead, own);
     }
 
     /// An event for everybody.
     #[inline(always)]
     fn publish(&mut self, said: &Said, rest: &mut &mut [u64]) {
-        let [_, _, header, id, price, lots, choices] = said.words;
-        let event: [u64; FACT] =
-            [u64::MAX, FACT as u64, header, said.time, id, price, lots, choices, self.said];
-        append(&event, rest);
-        self.absorb(event[BEFORE_BLOCK], &event[BEFORE_BLOCK + 1..]);
+        let [origin, _, header, id, price, lots, choices] = said.words;
+        append([u64::MAX, u64::MAX, header, said.time, id, price, lots, choices, origin], rest);
+        self.absorb(said.time, [id, price, lots, choices, origin]);
     }
 
     /// In two lanes that do not wait for each other, which meet behind each event.
     #[inline(always)]
-    fn absorb(&mut self, lead: u64, words: &[u64]) {
+    fn absorb<const WORDS: usize>(&mut self, lead: u64, words: [u64; WORDS]) {
         let into_lane = |lane: u64, word: u64| (lane ^ word).rotate_left(29).wrapping_mul(KEY);
         let [mut a, mut b] = self.hash;
         a = into_lane(a, lead);
-        for pair in words.chunks(2) {
-            b = into_lane(b, pair[0]);
-            a = pair.get(1).map_or(a, |word| into_lane(a, *word));
+        let (pairs, last) = words.as_chunks();
+        for [first, second] in pairs {
+            b = into_lane(b, *first);
+            a = into_lane(a, *second);
+        }
+        for word in last {
+            b = into_lane(b, *word);
         }
         a = a.wrapping_add(b.rotate_left(32));
         self.hash = [a, b ^ a.rotate_left(17)];
@@ -272,9 +281,9 @@ struct Said {
 }
 
 #[inline(always)]
-fn append<const WORDS: usize>(event: &[u64; WORDS], rest: &mut &mut [u64]) {
+fn append<const WORDS: usize>(words: [u64; WORDS], rest: &mut &mut [u64]) {
     let (place, after) = std::mem::take(rest).split_first_chunk_mut().expect("room for a batch");
-    *place = *event;
+    *place = words;
     *rest = after;
 }
 
