@@ -189,7 +189,7 @@ fn a_start_reads_the_journals_end_from_the_disk_and_not_from_memory() {
     let data = dir.path().join("data");
     std::fs::create_dir(&data).expect("a folder");
     Daemon::start(&data, &[]).kill();
-    let strace = strace.light().trace("openat,fdatasync,fadvise64,pread64");
+    let strace = strace.light().trace("openat,fsync,fdatasync,fadvise64,pread64");
     Daemon::start_traced(&data, &[], &strace).kill();
 
     let calls = strace.calls();
@@ -199,6 +199,10 @@ fn a_start_reads_the_journals_end_from_the_disk_and_not_from_memory() {
     let Some(descriptor) = around.result.filter(|descriptor| *descriptor >= 0) else {
         return print_skipped("the file system has no direct reads");
     };
+    let of_folder =
+        |call: &&SystemCall| call.name == "fsync" && call.file().is_some_and(|it| it.ends_with("/journal"));
+    let named = calls.iter().find(of_folder).expect("the names of segments are synced");
+    assert!(named.ended_ns <= around.begun_ns, "before anything is believed");
     let before: Vec<_> =
         calls.iter().filter(of_segment).filter(|it| it.ended_ns <= around.begun_ns).collect();
     let synced = before.iter().position(|call| call.name == "fdatasync").expect("what memory has is written");
