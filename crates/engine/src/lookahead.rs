@@ -6,6 +6,7 @@
 //! what the one before asked for should have come. Asking changes nothing that can be seen, so what is asked for may be
 //! wrong.
 
+use core::hint::select_unpredictable;
 use core::mem::offset_of;
 
 use joulebook_book::{Entering, Slot};
@@ -74,13 +75,9 @@ impl Engine {
     /// with both halves fill more than the second cache.
     #[inline]
     pub fn look_for_order(&self, record: &[u8]) -> OrderAhead {
-        match named(record) {
-            Some(Named::Order { slot, .. }) => {
-                self.orders.prepare(slot);
-                OrderAhead(slot)
-            }
-            Some(Named::Nothing | Named::Instrument { .. }) | None => OrderAhead::default(),
-        }
+        let slot = likely_slot(record).unwrap_or(Slot::NONE);
+        self.orders.prepare(slot);
+        OrderAhead(slot)
     }
 
     /// Asks for both neighbors of an order that was asked for. It writes to them when it leaves its place, and all that a
@@ -168,6 +165,9 @@ impl Engine {
     }
 }
 
+/// Where a record says which message it is.
+const TEMPLATE: usize = size_of::<Origin>() + offset_of!(FrameHeader, template_id);
+
 /// What a record names.
 #[derive(Clone, Copy, Default)]
 enum Named {
@@ -185,9 +185,20 @@ enum Named {
     },
 }
 
+/// The slot that a record names if it is a cancel, a replace or a reduce. Which of these or of other requests it is cannot be
+/// predicted, so nothing branches on it: of what else it may be some word is taken for a slot, and asked for to no avail.
+#[inline]
+fn likely_slot(record: &[u8]) -> Option<Slot> {
+    const { assert!(offset_of!(CancelOrder, slot) == offset_of!(ReduceOrder, slot)) };
+    let [.., low, high] = *record.first_chunk::<{ TEMPLATE + size_of::<u16>() }>()?;
+    let template = u16::from_le_bytes([low, high]);
+    let (of_replace, of_others) = (offset_of!(ReplaceOrder, slot), offset_of!(CancelOrder, slot));
+    let offset = select_unpredictable(template == ReplaceOrder::TEMPLATE_ID, of_replace, of_others);
+    Some(Slot::new(u32::from_le_bytes(field(record, offset)?)))
+}
+
 #[inline]
 fn named(record: &[u8]) -> Option<Named> {
-    const TEMPLATE: usize = size_of::<Origin>() + offset_of!(FrameHeader, template_id);
     let slot = |offset| Some(Slot::new(u32::from_le_bytes(field(record, offset)?)));
     let price = |offset| Some(Price::new(i64::from_le_bytes(field(record, offset)?)));
     let order = |offset| Some(Named::Order { slot: slot(offset)?, price: Price::ZERO });
@@ -245,6 +256,19 @@ mod tests {
         assert_eq!((id, side, limit), (instrument, Side::Sell, price));
         assert!(named(&record(NewOrder { instrument, price, side: 3, ..Default::default() })).is_none());
         assert!(named(&record(joulebook_protocol::messages::MassCancel::default())).is_none());
+    }
+
+    #[test]
+    fn requests_that_name_an_order_name_its_slot() {
+        let slot = SlotHint::new(77);
+        let records = [
+            record(CancelOrder { slot, ..Default::default() }),
+            record(ReplaceOrder { slot, ..Default::default() }),
+            record(ReduceOrder { slot, ..Default::default() }),
+        ];
+        for record in records {
+            assert_eq!(likely_slot(&record).map(Slot::raw), Some(77));
+        }
     }
 
     #[test]
