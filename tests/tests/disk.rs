@@ -227,10 +227,14 @@ fn an_exchange_whose_disk_fails_at_the_start_does_not_open() {
     let data = dir.path().join("data");
     std::fs::create_dir(&data).expect("a folder");
     Daemon::start(&data, &[]).kill();
-    // What recovery saw may exist in memory only: it syncs the journal before it says anything.
-    let strace = Strace::available(&dir.path().join("calls")).expect("it was there");
-    let strace = strace.trace("fdatasync").inject("fdatasync", "error=EIO", "1");
-    let Err(printed) = Daemon::try_start_traced(&data, &[], &strace) else { panic!("it opened") };
-    assert!(printed.contains("error: ") && printed.contains("cannot sync"), "{printed}");
+    // Of each segment from the end on to the one that is begun, what memory has is written back before it is forgotten; and
+    // what recovery saw is synced once more before it says anything.
+    let segments = std::fs::read_dir(data.join("journal")).expect("a journal").count();
+    for nth in 1..=segments + 1 {
+        let strace = Strace::available(&dir.path().join("calls")).expect("it was there");
+        let strace = strace.trace("fdatasync").inject("fdatasync", "error=EIO", &nth.to_string());
+        let Err(printed) = Daemon::try_start_traced(&data, &[], &strace) else { panic!("it opened, {nth}") };
+        assert!(printed.contains("error: ") && printed.contains("cannot sync"), "{printed}");
+    }
     Daemon::start(&data, &[]).kill();
 }

@@ -25,9 +25,10 @@ pub trait Storage {
     /// Fills `into` from `offset`. Blocks.
     fn read_at(&mut self, segment: SegmentNumber, offset: u64, into: &mut [u8]) -> Result<(), StorageError>;
 
-    /// Makes what is read of a segment after this be what the disk has. A failed sync leaves in memory what the disk never
-    /// got, and no later sync writes it or says so; only what was written since may still be synced. Blocks; used only
-    /// before the first `submit`. Where the segments can only be read it does nothing: they are somebody else's.
+    /// Makes what is read of a segment after this, until it is closed, be what the disk has. A failed sync leaves in memory
+    /// what the disk never got, and no later sync writes it or says so; only what was written since may still be synced.
+    /// Memory may show it again to who opens the segment anew. Blocks; used only before the first `submit`. Where the
+    /// segments can only be read it does nothing: they are somebody else's.
     fn forget_memory(&mut self, segment: SegmentNumber) -> Result<(), StorageError>;
 
     /// Writes zeros. Blocks; used only to cut a tail, before the first `submit`.

@@ -33,16 +33,15 @@ pub struct Cut {
 impl<S: Storage> JournalReader<S> {
     /// Has memory forgotten where a write of an earlier life may have failed, that of a group or that of a cut's zeros:
     /// what memory shows there need not be on the disk, and a sync that finds nothing to write proves nothing. A segment is
-    /// begun when all before it is durable, so that is in the last one that memory shows to be begun, or in the next,
-    /// whose beginning memory may show to be cut.
+    /// begun when all before it is durable, so that is in the last one that is begun, or in those behind it. Which one that
+    /// is the disk itself must say: so from the end on each is forgotten before it is looked at.
     pub(crate) fn trusting_the_disk(mut self) -> Result<Self, JournalError> {
-        let mut last = self.segments.len().saturating_sub(1);
-        while last > 0 && self.read_header(self.segments[last].number)?.is_none() {
-            last -= 1;
-        }
-        let (segments, storage) = (&self.segments, &mut self.storage);
-        for segment in segments.iter().skip(last).take(2) {
-            storage.forget_memory(segment.number)?;
+        for at in (0..self.segments.len()).rev() {
+            let segment = self.segments[at].number;
+            self.storage.forget_memory(segment)?;
+            if let Some(HeaderBlock::Valid(_) | HeaderBlock::OtherVersion(_)) = self.read_header(segment)? {
+                break;
+            }
         }
         Ok(self)
     }

@@ -3,7 +3,7 @@
 mod snapshots;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ops::Range,
     sync::{Arc, Mutex, MutexGuard},
 };
@@ -40,7 +40,11 @@ struct Disk {
     lost: Option<Write>,
     /// What reads show and the disk does not have, nor will it ever get: a sync of it failed.
     memory: Vec<(SegmentNumber, u64, Vec<u8>)>,
-    /// Blocking syncs fail while this is set.
+    /// Segments that are read from the disk itself until the process is started again.
+    direct: BTreeSet<SegmentNumber>,
+    /// Memory keeps what it is to forget while this is set.
+    keeps_memory: bool,
+    /// Blocking syncs fail while this is set, but for those of forgetting.
     fails_opening: bool,
     dead: bool,
     /// Bytes of segments that fit.
@@ -80,9 +84,15 @@ impl MemStorage {
         self.disk().fail_sync = Some(nth);
     }
 
-    /// Lets the blocking syncs fail, or succeed again. What is to be zeroed meanwhile is zero in memory only.
+    /// Lets the blocking syncs fail that follow a cut, or succeed again. What is to be zeroed meanwhile is zero in memory only.
     pub fn fail_opening(&self, fail: bool) {
         self.disk().fails_opening = fail;
+    }
+
+    /// Lets memory keep what it is asked to forget, as where somebody else has mapped the file: who reads around it sees
+    /// the disk, and the next process that does not sees memory again.
+    pub fn keep_memory(&self, keep: bool) {
+        self.disk().keeps_memory = keep;
     }
 
     /// Lets segments of so many bytes in all fit; `None` takes the limit away.
@@ -111,6 +121,7 @@ impl MemStorage {
         let mut disk = self.disk();
         (disk.preparing, disk.removing) = (None, None);
         disk.memory.clear();
+        disk.direct.clear();
         if let Some(write) = disk.writing.take().or(disk.lost.take()) {
             for (index, sector) in write.group.as_bytes().chunks(SECTOR_BYTES).enumerate() {
                 if survives(index) {
@@ -127,6 +138,7 @@ impl MemStorage {
         let mut disk = self.disk();
         (disk.writing, disk.preparing, disk.removing, disk.lost) = (None, None, None, None);
         (disk.dead, disk.fail_sync) = (false, None);
+        disk.direct.clear();
     }
 
     pub fn flip_bit(&self, segment: SegmentNumber, offset: u64, bit: u8) {
@@ -163,10 +175,21 @@ impl Disk {
             self.lost = Some(write);
             return Completion::WriteFailed(failed);
         }
-        let bytes = write.group.as_bytes();
-        let offset = write.offset as usize;
-        self.segment(write.segment)[offset..offset + bytes.len()].copy_from_slice(bytes);
+        self.write(write.segment, write.offset, write.group.as_bytes());
         Completion::Synced(write.group)
+    }
+
+    /// Writes to the disk, and to what memory has of the same place.
+    fn write(&mut self, segment: SegmentNumber, offset: u64, bytes: &[u8]) {
+        let offset = offset as usize;
+        self.segment(segment)[offset..offset + bytes.len()].copy_from_slice(bytes);
+        for (_, at, stale) in self.memory.iter_mut().filter(|(of, ..)| *of == segment) {
+            let at = *at as usize;
+            let (from, until) = (offset.max(at), (offset + bytes.len()).min(at + stale.len()));
+            if from < until {
+                stale[from - at..until - at].copy_from_slice(&bytes[from - offset..until - offset]);
+            }
+        }
     }
 
     fn finish_segment(&mut self, segment: Segment) -> Completion {
@@ -212,7 +235,8 @@ impl Storage for MemStorage {
             Some(bytes) => into.copy_from_slice(bytes),
             None => return Err(error(segment, "read", StorageErrorKind::Io)),
         }
-        for (_, at, bytes) in disk.memory.iter().filter(|(of, ..)| *of == segment) {
+        let is_direct = disk.direct.contains(&segment);
+        for (_, at, bytes) in disk.memory.iter().filter(|(of, ..)| *of == segment && !is_direct) {
             let at = *at as usize;
             let (from, until) = (offset.max(at), (offset + into.len()).min(at + bytes.len()));
             if from < until {
@@ -223,7 +247,11 @@ impl Storage for MemStorage {
     }
 
     fn forget_memory(&mut self, segment: SegmentNumber) -> Result<(), StorageError> {
-        self.disk().memory.retain(|(of, ..)| *of != segment);
+        let mut disk = self.disk();
+        disk.direct.insert(segment);
+        if !disk.keeps_memory {
+            disk.memory.retain(|(of, ..)| *of != segment);
+        }
         Ok(())
     }
 
@@ -233,7 +261,7 @@ impl Storage for MemStorage {
             let zeros = vec![0; (range.end - range.start) as usize];
             disk.memory.push((segment, range.start, zeros));
         } else {
-            disk.segment(segment)[range.start as usize..range.end as usize].fill(0);
+            disk.write(segment, range.start, &vec![0; (range.end - range.start) as usize]);
         }
         Ok(())
     }
