@@ -20,7 +20,7 @@ const STREAMS: [&str; 4] = ["w1", "w2", "w3", "w4"];
 /// Name, and how to run it. The last one takes microseconds a message, so it sits out where there is more to do.
 const CONTENDERS: &[(&str, Contender, &[&str])] = &[
     ("joulebook", contender::<Joulebook<0>>(), &STREAMS),
-    ("joulebook, 12 ahead", contender::<Joulebook<12>>(), &STREAMS),
+    ("joulebook, 24 ahead", contender::<Joulebook<24>>(), &STREAMS),
     ("matchcore 0.4", contender::<Matchcore>(), &STREAMS),
     ("plain maps", contender::<plain::Plain>(), &STREAMS),
     ("orderbook-rs 0.15", contender::<OrderbookRs>(), &["w1", "w2"]),

@@ -50,12 +50,17 @@ struct Left {
 }
 
 /// What an order that has not come yet will need, as far as it can be told.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Entering {
     /// Where it will rest.
     pub(crate) level: LevelIx,
     /// What it trades with first.
     pub(crate) against: LevelIx,
+}
+
+impl Entering {
+    /// There is nothing that it will need.
+    pub const NOTHING: Self = Self { level: NO_LEVEL, against: NO_LEVEL };
 }
 
 impl Book {
@@ -286,17 +291,14 @@ impl Book {
     }
 
     /// Asks for the memory that an order of this price will touch first: its level, and the level that it trades with if
-    /// it crosses. The book itself should be there already. What it says is for [`OrderSlab::prepare_entering`].
-    #[inline]
+    /// it crosses. The book itself should be there already. What it says is for [`OrderSlab::prepare_entering`]. For no
+    /// order, a bid at zero asks for nothing. What crosses or has no level yet cannot be predicted: nothing branches on it.
+    #[inline(always)]
     pub fn prepare_entering<B>(&self, orders: &OrderSlab<B>, side: Side, price: Price) -> Entering {
-        let rank = self.tick.rank(side, price);
-        let level = orders.prices.find(&self.ladder(side).trunk, rank).unwrap_or(NO_LEVEL);
+        let level = orders.prices.find_ahead(&self.ladder(side).trunk, self.tick.rank(side, price));
+        let against = self.ladder(side.opposite()).reached_ahead(side, price);
         orders.queues.prepare(level);
-        let mut against = NO_LEVEL;
-        if self.crosses(side, price) {
-            against = self.ladder(side.opposite()).best_level().unwrap_or(NO_LEVEL);
-            orders.queues.prepare(against);
-        }
+        orders.queues.prepare(against);
         Entering { level, against }
     }
 

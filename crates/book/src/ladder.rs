@@ -1,5 +1,7 @@
 //! One side of a book: its price levels, best first.
 
+use core::hint::select_unpredictable;
+
 use joulebook_types::{Price, Side};
 
 use crate::price_tree::{PriceTree, Trunk};
@@ -34,6 +36,13 @@ impl Ladder {
     pub(crate) fn is_reached_by(&self, taker: Side, limit: Price) -> bool {
         // A limit at the end of all prices reaches even the one that stands for no level.
         self.best_price <= RankedPrice::against(taker, limit) && self.best_level != NO_LEVEL
+    }
+
+    /// The level that such an order would trade with first.
+    #[inline(always)]
+    pub(crate) fn reached_ahead(&self, taker: Side, limit: Price) -> LevelIx {
+        let is_reached = self.best_price <= RankedPrice::against(taker, limit);
+        select_unpredictable(is_reached, self.best_level, NO_LEVEL)
     }
 
     /// Levels, best first.

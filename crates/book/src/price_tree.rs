@@ -1,6 +1,8 @@
 //! Which prices have a level, in order: a radix tree whose leaves are pages of 64 levels, from a pool that all books
 //! share. A level keeps its place while it lives, so an order finds its level without a search.
 
+use core::hint::select_unpredictable;
+
 use joulebook_sys::reserve_in_large_pages;
 
 use crate::queue::{LevelIx, NO_LEVEL, PAGE, Queues};
@@ -118,6 +120,21 @@ impl PriceTree {
             below = self.children[(below as u64 * FANOUT + (rank >> shift) % FANOUT) as usize];
         }
         (below != 0).then_some(below + (rank % FANOUT) as u32)
+    }
+
+    /// As [`Self::find`], for whoever cannot predict whether there is one: nothing but how far prices are apart decides a
+    /// branch.
+    #[inline(always)]
+    pub(crate) fn find_ahead(&self, trunk: &Trunk, rank: u64) -> LevelIx {
+        let child = trunk.child(rank);
+        let place = select_unpredictable(child < FANOUT, u64::from(trunk.root) + child, 0);
+        let mut below = self.children.get(place as usize).copied().unwrap_or_default();
+        let mut shift = trunk.shift;
+        while shift > BITS {
+            shift -= BITS;
+            below = self.children[(below as u64 * FANOUT + (rank >> shift) % FANOUT) as usize];
+        }
+        select_unpredictable(below != 0, below + (rank % FANOUT) as u32, NO_LEVEL)
     }
 
     /// Marks a level as one with orders.

@@ -6,7 +6,7 @@
 
 use core::hint::select_unpredictable;
 
-use joulebook_sys::{prefetch_write, reserve_in_large_pages};
+use joulebook_sys::{prefetch_write_at, reserve_in_large_pages};
 use joulebook_types::Qty;
 
 use crate::level::LevelTotal;
@@ -34,8 +34,20 @@ pub(crate) struct Queue {
 
 const _: () = assert!(size_of::<Queue>() == 32, "two levels share a cache line, and none lies in two");
 
+/// The orders at both ends of a queue, if it has any.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ends {
+    pub(crate) oldest: Slot,
+    pub(crate) newest: Slot,
+}
+
 impl Queue {
-    const EMPTY: Self = Self { lots: 0, orders: 0, oldest: Slot::NONE, newest: Slot::NONE };
+    const EMPTY: Self = Self { lots: 0, orders: 0, oldest: Slot::FIRST, newest: Slot::FIRST };
+
+    #[inline(always)]
+    const fn ends(&self) -> Ends {
+        Ends { oldest: self.oldest, newest: self.newest }
+    }
 
     #[inline]
     pub(crate) fn total(&self) -> LevelTotal {
@@ -144,24 +156,16 @@ impl Queues {
         (slot != self.level(links.level).newest).then_some(links.next)
     }
 
-    /// The order that came first at what was a level when it was looked up, and may be empty or another price's by now.
-    #[inline]
-    pub(crate) fn front_ahead(&self, level: LevelIx) -> Option<Slot> {
-        self.levels.get(level as usize).filter(|queue| queue.orders > 0).map(|queue| queue.oldest)
-    }
-
-    /// The order that the next one will stand behind, if there is one.
-    #[inline]
-    pub(crate) fn back_ahead(&self, level: LevelIx) -> Option<Slot> {
-        self.levels.get(level as usize).filter(|queue| queue.orders > 0).map(|queue| queue.newest)
-    }
-
     /// Asks for the memory of a level.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn prepare(&self, level: LevelIx) {
-        if let Some(queue) = self.levels.get(level as usize) {
-            prefetch_write(queue);
-        }
+        prefetch_write_at(&self.levels, level as usize);
+    }
+
+    /// The ends of what was a level when it was looked up, and may be empty or another price's by now.
+    #[inline(always)]
+    pub(crate) fn ends_ahead(&self, level: LevelIx) -> Ends {
+        self.levels.get(level as usize).map_or(Queue::EMPTY.ends(), Queue::ends)
     }
 
     /// Pages that hold levels.

@@ -1,6 +1,6 @@
 //! Where orders lie: one slab for all books, so that an order keeps its slot while it moves within its book.
 
-use joulebook_sys::{prefetch_write, reserve_in_large_pages};
+use joulebook_sys::{prefetch_write_all_of, prefetch_write_at, reserve_in_large_pages};
 use joulebook_types::{OrderId, Price, Side, SlotHint};
 
 use crate::book::Entering;
@@ -14,6 +14,9 @@ pub struct Slot(u32);
 impl Slot {
     /// There is no such slot.
     pub const NONE: Self = Self(u32::MAX);
+
+    /// The slot that is used first.
+    pub(crate) const FIRST: Self = Self(0);
 
     pub const fn new(raw: u32) -> Self {
         Self(raw)
@@ -290,33 +293,29 @@ impl<B> OrderSlab<B> {
         order.hidden -= order.leaves;
     }
 
-    /// Asks for the memory of the order at a slot, which is going to be named.
-    #[inline]
+    /// Asks for the memory of the order at a slot, which is going to be named. There need not be such a slot.
+    #[inline(always)]
     pub fn prepare(&self, slot: Slot) {
-        if let Some(order) = self.at(slot) {
-            prefetch_write(order);
-        }
+        prefetch_write_at(&self.records, slot.index());
     }
 
     /// The same, and for what lies beside it.
-    #[inline]
+    #[inline(always)]
     pub fn prepare_both(&self, slot: Slot) {
-        if let Some(Record { order, beside }) = self.records.get(slot.index()) {
-            prefetch_write(order);
-            prefetch_write(beside);
-        }
+        prefetch_write_all_of(&self.records, slot.index());
     }
 
-    /// Asks for the order that an order that will come will stand behind. What it most likely trades with first, if
-    /// anything, is to be asked for as well. Their levels should be there already, and may have gone since.
-    #[inline]
-    pub fn prepare_entering(&self, coming: Entering) -> Option<Slot> {
-        self.queues.back_ahead(coming.level).into_iter().for_each(|last| self.prepare(last));
-        self.queues.front_ahead(coming.against)
+    /// Asks for the order that an order that will come will stand behind. Returns the one that it trades with first, if it
+    /// does, which is to be asked for as well. Their levels should be there already, and may have gone since; where there
+    /// is no such order, it is any other.
+    #[inline(always)]
+    pub fn prepare_entering(&self, coming: Entering) -> Slot {
+        self.prepare(self.queues.ends_ahead(coming.level).newest);
+        self.queues.ends_ahead(coming.against).oldest
     }
 
     /// Asks for the orders next to one in its queue, which should be there already.
-    #[inline]
+    #[inline(always)]
     pub fn prepare_neighbors(&self, slot: Slot) {
         if let Some(order) = self.at(slot) {
             self.prepare(order.links.previous);
@@ -325,15 +324,15 @@ impl<B> OrderSlab<B> {
     }
 
     /// Asks for the memory that an order's leaving its book will touch besides the order, which should be there already.
-    /// Returns what lies beside it.
-    #[inline]
-    pub fn prepare_leaving(&self, slot: Slot) -> Option<&B> {
+    /// Returns the order and what lies beside it.
+    #[inline(always)]
+    pub fn prepare_leaving(&self, slot: Slot) -> Option<(&Order, &B)> {
         let Record { order, beside } = self.records.get(slot.index())?;
         let Links { level, previous, next } = order.links;
         self.queues.prepare(level);
         self.prepare(previous);
         self.prepare(next);
-        Some(beside)
+        Some((order, beside))
     }
 
     /// Orders in the slab.

@@ -1,6 +1,6 @@
 //! What books take from the memory that they share, and that they give it back.
 
-use joulebook_book::{Book, Order, OrderSlab, SharedMemory, Slot};
+use joulebook_book::{Book, Entering, Order, OrderSlab, SharedMemory, Slot};
 use joulebook_types::{OrderId, Price, Side};
 
 /// A book of prices one to many, and the slab that it lies in.
@@ -134,27 +134,29 @@ fn far_prices_come_and_go() {
 #[test]
 fn asking_ahead_changes_nothing() {
     let mut market = Market::new();
+    let first = market.enter(Side::Buy, 2);
     let slot = market.enter(Side::Sell, 5);
-    for named in [slot, Slot::new(1), Slot::new(u32::MAX)] {
+    for named in [slot, Slot::new(2), Slot::new(u32::MAX)] {
         market.orders.prepare(named);
-        market.orders.prepare_leaving(named);
+        market.orders.prepare_both(named);
+        market.orders.prepare_neighbors(named);
+        assert_eq!(market.orders.prepare_leaving(named).is_some(), named == slot);
     }
-    for price in [i64::MIN, -5, 0, 4, 5, 6, i64::MAX] {
+    for price in [i64::MIN, -5, 0, 1, 2, 3, 4, 5, 6, i64::MAX] {
         for side in [Side::Buy, Side::Sell] {
             let entering = market.book.prepare_entering(&market.orders, side, Price::new(price));
-            let crosses = market.book.crosses(side, Price::new(price));
-            assert_eq!(
-                market.orders.prepare_entering(entering),
-                crosses.then_some(slot),
-                "{side} at {price}"
-            );
+            let against = if side == Side::Buy { slot } else { first };
+            if market.book.crosses(side, Price::new(price)) {
+                assert_eq!(market.orders.prepare_entering(entering), against, "{side} at {price}");
+            }
         }
     }
+    market.orders.prepare_entering(Entering::NOTHING);
     let stale = market.book.prepare_entering(&market.orders, Side::Buy, Price::new(5));
     market.cancel(slot);
-    assert_eq!(market.orders.prepare_entering(stale), None, "the level has gone in between");
+    market.orders.prepare_entering(stale);
     market.orders.prepare_leaving(slot);
-    assert_eq!((market.orders.len(), market.orders.slots()), (0, 1));
+    assert_eq!((market.orders.len(), market.orders.slots()), (1, 2));
 }
 
 /// Between looking ahead and the order that was looked ahead for, its level may have become one of other prices.
@@ -163,13 +165,13 @@ fn a_level_may_be_another_price_when_it_is_asked_for() {
     let mut market = Market::new();
     let alone = market.enter(Side::Sell, 64_000);
     let stale = market.book.prepare_entering(&market.orders, Side::Buy, Price::new(64_000));
-    assert_eq!(market.orders.prepare_entering(stale), Some(alone));
+    assert_eq!(market.orders.prepare_entering(stale), alone);
     market.cancel(alone);
     // Bids are ranked downwards: this one stands where the level of 64,000 was, and the others near it.
     let there = market.enter(Side::Buy, 127);
     assert_eq!((there, market.orders.shared_memory().pages), (alone, 1));
-    assert_eq!(market.orders.prepare_entering(stale), Some(there), "a hint, and an order of the slab");
+    assert_eq!(market.orders.prepare_entering(stale), there, "a hint, and an order of the slab");
     market.cancel(there);
     market.enter(Side::Buy, 126);
-    assert_eq!(market.orders.prepare_entering(stale), None);
+    market.orders.prepare_entering(stale);
 }

@@ -235,8 +235,8 @@ impl Orders {
         self.of_sessions.remove(list, listed.place);
     }
 
-    /// Asks for the memory of the order at a slot, which is going to be named.
-    #[inline]
+    /// Asks for the memory of the order at a slot, which is going to be named. There need not be such a slot.
+    #[inline(always)]
     pub(crate) fn prepare(&self, slot: Slot) {
         self.slab.prepare_both(slot);
     }
@@ -247,12 +247,12 @@ impl Orders {
         self.of_sessions.prepare(listed.place);
     }
 
-    /// Asks for what the order's end will touch besides the order, which should be there already.
-    #[inline]
-    pub(crate) fn prepare_leaving(&self, slot: Slot) {
-        if let Some(cold) = self.slab.prepare_leaving(slot) {
-            self.of_sessions.prepare(cold.listed.place);
-        }
+    /// Asks for what the order's end will touch besides the order, which should be there already. Returns what is there.
+    #[inline(always)]
+    pub(crate) fn prepare_leaving(&self, slot: Slot) -> Option<&Order> {
+        let (order, cold) = self.slab.prepare_leaving(slot)?;
+        self.of_sessions.prepare(cold.listed.place);
+        Some(order)
     }
 
     /// The slot of an open order: at the hint if it is there, else by its id.

@@ -6,7 +6,7 @@
 //! open orders.
 
 use joulebook_book::Slot;
-use joulebook_sys::{prefetch_write, reserve_in_large_pages};
+use joulebook_sys::{prefetch_write_at, reserve_in_large_pages};
 
 use crate::places::at_mut;
 
@@ -136,11 +136,9 @@ impl SessionOrders {
     }
 
     /// Asks for the memory of a place.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn prepare(&self, place: ListPlace) {
-        if let Some(block) = self.blocks.get(place.block()) {
-            prefetch_write(block);
-        }
+        prefetch_write_at(&self.blocks, place.block());
     }
 
     /// The oldest order of a block, which has one.

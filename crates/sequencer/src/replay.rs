@@ -132,13 +132,15 @@ const ORDER_ALONE: usize = 4;
 fn look_at_all(engine: &Engine, records: Records<'_>) {
     let mut coming = [Ahead::default(); FAR];
     let mut count = 0;
+    let mut before = Ahead::default();
     for (ahead, record) in coming.iter_mut().zip(records) {
-        *ahead = engine.look_far_ahead(record);
+        *ahead = engine.look_far_ahead(record, &before);
+        before = *ahead;
         count += 1;
     }
     let coming = &mut coming[..count];
-    coming.iter_mut().for_each(|ahead| *ahead = engine.look_ahead(*ahead));
-    coming.iter().for_each(|ahead| engine.look_near_ahead(*ahead));
+    coming.iter_mut().for_each(|ahead| engine.look_ahead(ahead));
+    coming.iter().for_each(|ahead| engine.look_near_ahead(ahead));
 }
 
 /// Asks for the memory of the commands that come next.
@@ -160,11 +162,11 @@ impl<'a> Lookahead<'a> {
     #[inline]
     fn step(&mut self, engine: &Engine) {
         let place = |ahead: usize| (self.at + ahead) % FAR;
-        let (middle, near) = (place(MIDDLE), place(NEAR));
+        let before = self.coming[place(FAR - 1)];
         self.coming[self.at] =
-            self.records.next().map_or_else(Ahead::default, |record| engine.look_far_ahead(record));
-        self.coming[middle] = engine.look_ahead(self.coming[middle]);
-        engine.look_near_ahead(self.coming[near]);
+            self.records.next().map_or(before, |record| engine.look_far_ahead(record, &before));
+        engine.look_ahead(&mut self.coming[place(MIDDLE)]);
+        engine.look_near_ahead(&self.coming[place(NEAR)]);
         self.at = place(1);
     }
 }

@@ -22,7 +22,7 @@ pub use file::{
     write_zeros_at,
 };
 pub use large_pages::{reserve_exact_in_large_pages, reserve_in_large_pages};
-pub use prefetch::{prefetch_read, prefetch_write};
+pub use prefetch::{prefetch_read, prefetch_write, prefetch_write_all_of, prefetch_write_at};
 pub use process::resident_bytes;
 pub use thread::{available_cores, lower_current_thread_priority, pin_current_thread};
 pub use watch::FolderWatch;

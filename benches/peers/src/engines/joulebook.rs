@@ -1,6 +1,7 @@
 //! Our book with a slab of orders, and per order id the slot that a client would send along.
 
 use core::cell::Cell;
+use core::hint::select_unpredictable;
 
 use joulebook_book::{Book, Entering, Order, OrderSlab, Slot};
 use joulebook_sys::prefetch_read;
@@ -9,7 +10,7 @@ use joulebook_types::{OrderId, Price, Side};
 use super::Engine;
 use crate::stream::{Fills, Kind, Message, Stream};
 
-/// Looks `AHEAD` messages ahead, a multiple of three and at most [`COMING`], or not at all.
+/// Looks `AHEAD` messages ahead, a multiple of three and less than [`COMING`], or not at all.
 pub struct Joulebook<const AHEAD: usize> {
     books: Vec<Book>,
     orders: OrderSlab,
@@ -22,17 +23,36 @@ pub struct Joulebook<const AHEAD: usize> {
 /// A power of two.
 const COMING: usize = 32;
 
-#[derive(Clone, Copy, Default)]
-enum Coming {
-    #[default]
-    Nothing,
-    /// The slot of its order was asked for, if it names one.
-    Message(Message),
-    /// This order was asked for.
-    Leaving(Slot),
-    /// The levels that it touches were asked for.
-    Entering(Entering),
+/// What kind of message comes cannot be predicted, so each is looked at as if it named an order and entered one. What it has
+/// not is replaced by something that is at hand: the order of a new id is the first one, and a bid at zero rests nowhere.
+#[derive(Clone, Copy)]
+struct Coming {
+    id: u32,
+    book: u16,
+    side: Side,
+    price: u32,
+    slot: Slot,
+    entering: Entering,
 }
+
+impl Coming {
+    #[inline(always)]
+    fn new(message: &Message) -> Self {
+        let enters = !matches!(message.kind, Kind::Cancel | Kind::Reduce);
+        Self {
+            id: message.id,
+            book: message.book,
+            side: select_unpredictable(enters, message.side, Side::Buy),
+            price: select_unpredictable(enters, message.price, 0),
+            ..Self::NOTHING
+        }
+    }
+
+    const NOTHING: Self =
+        Self { id: 0, book: 0, side: Side::Buy, price: 0, slot: FIRST_SLOT, entering: Entering::NOTHING };
+}
+
+const FIRST_SLOT: Slot = Slot::new(0);
 
 impl<const AHEAD: usize> Engine for Joulebook<AHEAD> {
     const AHEAD: usize = AHEAD;
@@ -41,8 +61,8 @@ impl<const AHEAD: usize> Engine for Joulebook<AHEAD> {
         Self {
             books: (0..stream.books).map(|_| Book::new(Price::new(1))).collect(),
             orders: OrderSlab::default(),
-            slots: vec![Slot::new(u32::MAX); stream.last_id as usize + 1],
-            coming: [const { Cell::new(Coming::Nothing) }; COMING],
+            slots: vec![FIRST_SLOT; stream.last_id as usize + 1],
+            coming: [const { Cell::new(Coming::NOTHING) }; COMING],
             seen: Cell::new(0),
         }
     }
@@ -54,9 +74,10 @@ impl<const AHEAD: usize> Engine for Joulebook<AHEAD> {
         self.seen.set(seen + 1);
         let turn = |ahead: usize| &self.coming[(seen + ahead) % COMING];
         prefetch_read(&self.slots[message.id as usize]);
-        turn(AHEAD).set(Coming::Message(*message));
+        prefetch_read(&self.books[usize::from(message.book)]);
+        turn(AHEAD).set(Coming::new(message));
         self.look_closer(turn(AHEAD / 3 * 2));
-        self.look_closer(turn(AHEAD / 3));
+        self.look_around(turn(AHEAD / 3).get());
     }
 
     #[inline(always)]
@@ -84,40 +105,23 @@ impl<const AHEAD: usize> Engine for Joulebook<AHEAD> {
 }
 
 impl<const AHEAD: usize> Joulebook<AHEAD> {
-    /// Asks for what is known to be needed now that more of it is there.
+    /// Asks for the order, and for the level where one will rest.
     #[inline(always)]
     fn look_closer(&self, coming: &Cell<Coming>) {
-        let seen = match coming.get() {
-            Coming::Message(message) => match message.kind {
-                Kind::Add | Kind::Ioc => Coming::Entering(self.entering(&message)),
-                Kind::Cancel | Kind::Replace | Kind::Reduce => {
-                    let slot = self.slots[message.id as usize];
-                    self.orders.prepare(slot);
-                    if message.kind == Kind::Replace {
-                        self.entering(&message);
-                    }
-                    Coming::Leaving(slot)
-                }
-            },
-            Coming::Leaving(slot) => {
-                self.orders.prepare_leaving(slot);
-                Coming::Nothing
-            }
-            Coming::Entering(entering) => {
-                if let Some(maker) = self.orders.prepare_entering(entering) {
-                    self.orders.prepare(maker);
-                }
-                Coming::Nothing
-            }
-            Coming::Nothing => Coming::Nothing,
-        };
+        let mut seen = coming.get();
+        seen.slot = self.slots[seen.id as usize];
+        self.orders.prepare(seen.slot);
+        let book = &self.books[usize::from(seen.book)];
+        seen.entering = book.prepare_entering(&self.orders, seen.side, Price::new(seen.price.into()));
         coming.set(seen);
     }
 
+    /// Asks for what these lead to.
     #[inline(always)]
-    fn entering(&self, message: &Message) -> Entering {
-        let book = &self.books[usize::from(message.book)];
-        book.prepare_entering(&self.orders, message.side, Price::new(message.price.into()))
+    fn look_around(&self, coming: Coming) {
+        self.orders.prepare_leaving(coming.slot);
+        let maker = self.orders.prepare_entering(coming.entering);
+        self.orders.prepare(maker);
     }
 
     #[inline(never)]

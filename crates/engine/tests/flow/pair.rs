@@ -88,13 +88,14 @@ impl<'a> Pair<'a> {
     /// found before, nothing comes of it.
     fn look_ahead(&mut self, record: &[u8]) {
         self.fast.look_around_order(self.fast.look_for_order(record));
-        self.ahead.push_back(self.fast.look_far_ahead(record));
+        let before = self.ahead.back().copied().unwrap_or_default();
+        self.ahead.push_back(self.fast.look_far_ahead(record, &before));
         if let Some(middle) = self.ahead.iter_mut().rev().nth(3) {
-            *middle = self.fast.look_ahead(*middle);
+            self.fast.look_ahead(middle);
         }
         if self.ahead.len() > 6 {
             let near = self.ahead.pop_front().expect("there are some");
-            self.fast.look_near_ahead(near);
+            self.fast.look_near_ahead(&near);
         }
     }
 
